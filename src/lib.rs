@@ -1,1 +1,76 @@
+//! breachclock: the legal clock, escalation until acknowledged, and evidence a regulator can check.
+//!
+//! # The path of data
+//! ```text
+//! bytes ─► ingest ─► Report ─► workflow::intake ──► law::Incident (facts, each asserted by someone at a time)
+//!                                                     │  rules::plan            pure
+//!                                                     ▼
+//!                                    Plan: obligations with two dates and a derivation, open questions
+//!                                                     │  escalation::decide     pure, `now` is an argument
+//!                                                     ▼
+//!                                    Decision: messages with reasons, and the next alarm
+//!                                                     │
+//!              store::commit(Changeset) ◄─────────────┘   the only door for writes; evidence in the same transaction
+//!                        │
+//!        ┌───────────────┼──────────────────────┐
+//!        ▼ due(now)      ▼ claim_outbox(now)    ▼ entries, checkpoint
+//!  workflow::wake   workflow::deliver      workflow::attest, workflow::export
+//! ```
+//!
+//! # Layers
+//! A module imports only from lines above its own; `tests/house/architecture.rs` holds this table and checks it.
+//!
+//! | layer | modules | what |
+//! |---|---|---|
+//! | 0 | [`time`] | calendar arithmetic, no idea of law |
+//! | 1 | [`law`] | the nouns: incident, fact, duty, obligation, deadline |
+//! | 2 | [`rules`] [`escalation`] [`evidence`] [`ingest`] | pure functions over the nouns; siblings never import each other |
+//! | 3 | [`store`] [`notify`] | doors to the world: traits and adapters |
+//! | 4 | [`workflow`] | one file per verb, where pure and impure meet |
+//! | 5 | [`web`] | the HTTP face |
+//! | 6 | [`config`] [`daemon`] | settings, tasks, clock, signals |
+//! | 7 | [`cli`] | the command-line face |
+//!
+//! # What is absent
+//! * `time`, `law`, `rules`, `escalation`, `evidence`, `ingest` never read a clock, a file, an environment variable or a
+//!   random number, and never log; they return.
+//! * Nothing below `daemon` calls `now()`; whoever needs the present has a parameter of that name.
+//! * No row stores a status that depends on the present moment; there are no timer rows, one alarm per incident.
+//! * No write without evidence; the evidence table refuses updates and deletions.
+//! * No duty without citation, no deadline without derivation, no message without reason.
+//! * No jurisdiction's name in code: the law is data under `jurisdictions/`.
+//! * The daemon never notifies an authority by itself; it records that people did.
+//!
+//! # Where to add things
+//! | to add | touch | proof |
+//! |---|---|---|
+//! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
+//! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
+//! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
+//! | a notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
+//! | an ingest format | `src/ingest` one file | its cases |
+//! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
+//! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
+//!
+//! # Glossary
+//! * *fact*: asserted by someone at a time, superseded, never edited. Absent means unknown.
+//! * *duty*: a rule in a pack; *obligation*: its instance for one incident and one recipient.
+//! * *due*: the legal instant, exclusive; *conservative due*: the earliest defensible reading; reminders run on it.
+//! * *standing*: running, awaiting, possible, discharged, waived, withdrawn, not applicable.
+//! * *notification*: the statutory act towards a recipient; *message*: what we send to our own people.
+//! * *acknowledgement*: a lease; it silences for a while and ends nothing.
+//! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
 
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod escalation;
+pub mod evidence;
+pub mod ingest;
+pub mod law;
+pub mod notify;
+pub mod rules;
+pub mod store;
+pub mod time;
+pub mod web;
+pub mod workflow;

@@ -1,1 +1,5 @@
-fn main(){}
+//! Parses the arguments, calls the command, exits with a named code.
+
+fn main() {
+    std::process::exit(breachclock::cli::run());
+}

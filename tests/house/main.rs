@@ -1,1 +1,16 @@
-fn main(){}
+//! All integration tests in one binary: one link step. Each module says what it proves.
+
+mod architecture;
+mod binary;
+mod calendar_props;
+mod crash;
+mod evidence_vectors;
+mod jurisdictions;
+mod notify_email;
+mod notify_webhook;
+mod scenarios;
+mod store_contract;
+mod support;
+mod time_vectors;
+mod web;
+mod zones;

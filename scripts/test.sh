@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs every test on a fresh machine. Installs what the tests need and nothing the build does not.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need() { command -v "$1" >/dev/null 2>&1; }
+install=()
+need openssl || install+=(openssl)
+need ssh-keygen || install+=(openssh-client)
+need python3 || install+=(python3 python3-venv)
+need dash || install+=(dash)
+need unzip || install+=(unzip)
+if ((${#install[@]})); then
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo"
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${install[@]}"
+fi
+
+# a real SMTP server for the tests, in a virtual environment of its own
+venv=target/test-venv
+if [ ! -x "$venv/bin/python" ]; then
+    python3 -m venv "$venv"
+fi
+"$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "aiosmtpd==1.4.6"
+export BREACHCLOCK_TEST_PYTHON="$PWD/$venv/bin/python"
+
+cargo test --locked --all-targets
+cargo test --locked --doc

@@ -1,0 +1,394 @@
+//! Commands that talk to a running server.
+
+use super::exit;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(clap::Args, Clone)]
+pub struct Connection {
+    /// Address of the server; default $BREACHCLOCK_SERVER, else http://127.0.0.1:7272
+    #[arg(long, global = true)]
+    server: Option<String>,
+    /// File that holds the token; default $BREACHCLOCK_TOKEN_FILE
+    #[arg(long, global = true)]
+    token_file: Option<PathBuf>,
+    /// Makes a repeated command answer with the first result
+    #[arg(long, global = true)]
+    idempotency_key: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand)]
+pub enum IncidentCommand {
+    /// Report an incident: a file (JSON or TOML, `-` for standard input), or one line of text
+    Report {
+        report: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Incidents, newest first
+    List {
+        /// Only incidents with an obligation past its limit
+        #[arg(long)]
+        overdue: bool,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// One incident with its obligations
+    Show {
+        id: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Assert facts: KEY=VALUE, where VALUE is JSON or a word
+    Assert {
+        id: String,
+        #[arg(required = true)]
+        facts: Vec<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Close an incident in which nothing runs any more
+    Close {
+        id: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+}
+
+#[derive(clap::Subcommand)]
+pub enum ObligationCommand {
+    /// The board
+    List {
+        #[arg(long)]
+        standing: Option<String>,
+        #[arg(long)]
+        overdue: bool,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// One obligation with the derivation of its date
+    Show {
+        id: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Take it for a while, or decline
+    Ack {
+        id: String,
+        /// For how long, e.g. `2h`
+        #[arg(long)]
+        lease: Option<String>,
+        #[arg(long)]
+        by: Option<String>,
+        /// Tell the next person now
+        #[arg(long)]
+        decline: bool,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Record that the notice was given
+    File {
+        id: String,
+        /// When it was given (RFC 3339); now when left out
+        #[arg(long)]
+        at: Option<String>,
+        #[arg(long)]
+        reference: Option<String>,
+        /// Proof of the filing; its hash goes into the evidence
+        #[arg(long)]
+        proof: Option<PathBuf>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Record a decision not to notify
+    Waive {
+        id: String,
+        #[arg(long)]
+        reason: String,
+        /// Who must agree before it counts
+        #[arg(long)]
+        second_approver: Option<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Record the reasons for a late notice
+    Delay {
+        id: String,
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+}
+
+/// Base address and token of a server, and one place for all calls.
+pub struct Server {
+    base: String,
+    token: Option<String>,
+    key: Option<String>,
+}
+
+/// What went wrong, as the contract's exit code; the sentence is printed already.
+pub type Called<T> = Result<T, i32>;
+
+impl Server {
+    pub fn new(to: &Connection) -> Called<Server> {
+        let base = to.server.clone().or_else(|| std::env::var("BREACHCLOCK_SERVER").ok()).unwrap_or_else(|| format!("http://{}", crate::config::DEFAULT_LISTEN));
+        let file = to.token_file.clone().or_else(|| std::env::var_os("BREACHCLOCK_TOKEN_FILE").map(PathBuf::from));
+        let token = match file {
+            None => None,
+            Some(path) => match std::fs::read_to_string(&path) {
+                Ok(text) => Some(text.trim().to_string()),
+                Err(error) => {
+                    eprintln!("error: the token file `{}` cannot be read: {error}", path.display());
+                    return Err(exit::NO_INPUT);
+                }
+            },
+        };
+        Ok(Server { base: base.trim_end_matches('/').to_string(), token, key: to.idempotency_key.clone() })
+    }
+
+    /// One request; answers status and body bytes with the file name the server proposed.
+    pub fn call_bytes(&self, method: Method, path: &str, body: Option<String>) -> Called<(StatusCode, Vec<u8>)> {
+        let runtime = super::serve::runtime().map_err(|_| exit::NEGATIVE)?;
+        runtime.block_on(async {
+            let url = format!("{}{path}", self.base);
+            let mut request = reqwest::Client::new().request(method, &url).header("accept", "application/json");
+            if let Some(token) = &self.token {
+                request = request.bearer_auth(token);
+            }
+            if let Some(key) = &self.key {
+                request = request.header("idempotency-key", key);
+            }
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body);
+            }
+            let unreachable = |error: reqwest::Error| {
+                eprintln!("error: `{}` cannot be reached: {error}; start it with `breachclock serve`, or name it with --server", self.base);
+                exit::UNREACHABLE
+            };
+            let response = request.send().await.map_err(unreachable)?;
+            let status = response.status();
+            let bytes = response.bytes().await.map_err(unreachable)?.to_vec();
+            Ok((status, bytes))
+        })
+    }
+
+    pub fn call(&self, method: Method, path: &str, body: Option<Value>) -> Called<Value> {
+        self.call_text(method, path, body.map(|b| b.to_string()))
+    }
+
+    pub fn call_text(&self, method: Method, path: &str, body: Option<String>) -> Called<Value> {
+        let (status, bytes) = self.call_bytes(method, path, body)?;
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        Err(explain(status, &value))
+    }
+}
+
+/// Prints a problem document and answers the exit code for it.
+pub fn explain(status: StatusCode, problem: &Value) -> i32 {
+    let text = |key: &str| problem[key].as_str().unwrap_or_default().to_string();
+    let detail = if text("detail").is_empty() { text("title") } else { text("detail") };
+    eprintln!("error: {}", if detail.is_empty() { status.to_string() } else { detail });
+    for fault in problem["errors"].as_array().into_iter().flatten() {
+        eprintln!("  {}: {}", fault["pointer"].as_str().unwrap_or(""), fault["detail"].as_str().unwrap_or(""));
+    }
+    match status.as_u16() {
+        401 | 403 => exit::NOT_PERMITTED,
+        400 | 413 | 422 => exit::REJECTED,
+        502..=504 => exit::UNREACHABLE,
+        _ => exit::NEGATIVE,
+    }
+}
+
+fn finish(result: Called<Value>, json: bool, text: impl Fn(&Value) -> String) -> i32 {
+    match result {
+        Ok(value) => {
+            if json {
+                super::print_json(&value);
+            } else {
+                super::print(&text(&value));
+            }
+            exit::DONE
+        }
+        Err(code) => code,
+    }
+}
+
+pub fn incident(command: IncidentCommand) -> i32 {
+    match command {
+        IncidentCommand::Report { report, to } => {
+            let body = if report == "-" || std::path::Path::new(&report).is_file() {
+                match super::read_input(&report) {
+                    Ok(text) => text,
+                    Err(code) => return code,
+                }
+            } else if (report.ends_with(".json") || report.ends_with(".toml")) && !report.contains(' ') {
+                eprintln!("error: `{report}` does not exist");
+                return exit::NO_INPUT;
+            } else {
+                json!({ "title": report }).to_string()
+            };
+            let result = Server::new(&to).and_then(|s| s.call_text(Method::POST, "/api/v1/incidents", Some(body)));
+            finish(result, to.json, |v| incident_text(&v["incident"]))
+        }
+        IncidentCommand::List { overdue, to } => {
+            let path = if overdue { "/api/v1/incidents?overdue=true" } else { "/api/v1/incidents" };
+            finish(Server::new(&to).and_then(|s| s.call(Method::GET, path, None)), to.json, |v| {
+                let mut text = String::new();
+                for i in v["items"].as_array().into_iter().flatten() {
+                    text.push_str(&format!(
+                        "{}  {:>2} open, {:>2} late, next {:<20}  {}\n",
+                        str_of(i, "id"),
+                        i["open_obligations"],
+                        i["overdue"],
+                        i["next_due"].as_str().unwrap_or("-"),
+                        str_of(i, "title")
+                    ));
+                }
+                text
+            })
+        }
+        IncidentCommand::Show { id, to } => {
+            finish(Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/incidents/{id}"), None)), to.json, incident_text)
+        }
+        IncidentCommand::Assert { id, facts, to } => {
+            let mut table = serde_json::Map::new();
+            for fact in &facts {
+                let Some((key, value)) = fact.split_once('=') else {
+                    eprintln!("error: `{fact}` is not KEY=VALUE");
+                    return exit::USAGE;
+                };
+                // a word that is no JSON is a text
+                table.insert(key.to_string(), serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_string())));
+            }
+            let result = Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/facts"), Some(Value::Object(table))));
+            finish(result, to.json, diff_text)
+        }
+        IncidentCommand::Close { id, to } => {
+            finish(Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)), to.json, incident_text)
+        }
+    }
+}
+
+pub fn obligation(command: ObligationCommand) -> i32 {
+    let post = |to: &Connection, id: &str, verb: &str, body: Value| {
+        Server::new(to).and_then(|s| s.call(Method::POST, &format!("/api/v1/obligations/{id}/{verb}"), Some(body)))
+    };
+    match command {
+        ObligationCommand::List { standing, overdue, to } => {
+            let mut path = format!("/api/v1/obligations?overdue={overdue}");
+            if let Some(standing) = standing {
+                path.push_str(&format!("&standing={standing}"));
+            }
+            finish(Server::new(&to).and_then(|s| s.call(Method::GET, &path, None)), to.json, |v| {
+                v["items"].as_array().into_iter().flatten().map(obligation_line).collect()
+            })
+        }
+        ObligationCommand::Show { id, to } => {
+            finish(Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/obligations/{id}"), None)), to.json, |v| {
+                let mut text = obligation_line(v);
+                for sentence in v["because"].as_array().into_iter().flatten() {
+                    text.push_str(&format!("  - {}\n", sentence.as_str().unwrap_or("")));
+                }
+                text
+            })
+        }
+        ObligationCommand::Ack { id, lease, by, decline, to } => {
+            let lease_seconds = match lease.as_deref().map(crate::escalation::duration) {
+                None => None,
+                Some(Ok(seconds)) => Some(seconds),
+                Some(Err(error)) => {
+                    eprintln!("error: --lease: {error}");
+                    return exit::USAGE;
+                }
+            };
+            let mut body = json!({ "decline": decline });
+            if let Some(seconds) = lease_seconds {
+                body["lease_seconds"] = json!(seconds);
+            }
+            if let Some(by) = by {
+                body["by"] = json!(by);
+            }
+            finish(post(&to, &id, "ack", body), to.json, obligation_line)
+        }
+        ObligationCommand::File { id, at, reference, proof, to } => {
+            let mut body = json!({});
+            if let Some(at) = at {
+                body["at"] = json!(at);
+            }
+            if let Some(reference) = reference {
+                body["reference"] = json!(reference);
+            }
+            if let Some(path) = proof {
+                use sha2::{Digest, Sha256};
+                match std::fs::read(&path) {
+                    Ok(bytes) => body["proof_sha256"] = json!(crate::rules::hex(&Sha256::digest(&bytes))),
+                    Err(error) => {
+                        eprintln!("error: the proof `{}` cannot be read: {error}", path.display());
+                        return exit::NO_INPUT;
+                    }
+                }
+            }
+            finish(post(&to, &id, "filing", body), to.json, diff_text)
+        }
+        ObligationCommand::Waive { id, reason, second_approver, to } => {
+            let mut body = json!({ "reason": reason });
+            if let Some(second) = second_approver {
+                body["second_approver"] = json!(second);
+            }
+            finish(post(&to, &id, "waiver", body), to.json, obligation_line)
+        }
+        ObligationCommand::Delay { id, reason, to } => finish(post(&to, &id, "delay", json!({ "reason": reason })), to.json, obligation_line),
+    }
+}
+
+fn str_of<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or("")
+}
+
+fn incident_text(incident: &Value) -> String {
+    let mut text = format!("{}  {}\n", str_of(incident, "id"), str_of(incident, "title"));
+    for o in incident["obligations"].as_array().into_iter().flatten() {
+        text.push_str(&obligation_line(o));
+    }
+    if let Some(question) = incident["questions"].as_array().and_then(|q| q.first()) {
+        text.push_str(&format!("ask first: {} (`{}`)\n", str_of(question, "text"), str_of(question, "key")));
+    }
+    text
+}
+
+fn obligation_line(o: &Value) -> String {
+    let when = o["conservative_due"].as_str().map_or_else(
+        || if o["promptly"] == true { "promptly".to_string() } else { "no date yet".to_string() },
+        |due| format!("before {due}"),
+    );
+    let holder = o["holder"]["name"].as_str().map_or("nobody has it".to_string(), |name| format!("{name} has it"));
+    format!("  {:<10} {:<28} {} to {}; {holder}\n             {}\n", str_of(o, "standing"), when, str_of(o, "title"), str_of(o, "recipient_name"), str_of(o, "id"))
+}
+
+fn diff_text(diff: &Value) -> String {
+    let mut text = String::new();
+    for (word, key) in [("added", "added"), ("moved", "moved"), ("filled", "filled"), ("dropped", "dropped")] {
+        for entry in diff[key].as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "{word:<8} {} {} -> {}  ({})\n",
+                str_of(entry, "id"),
+                entry["from"].as_str().unwrap_or("-"),
+                entry["to"].as_str().unwrap_or("-"),
+                str_of(entry, "because")
+            ));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("nothing changed\n");
+    }
+    text
+}

@@ -1,0 +1,49 @@
+//! `config check`: a configuration as the daemon would read it, without starting anything.
+
+use super::exit;
+use std::path::PathBuf;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Read a configuration and everything it names; print each fault with its line
+    Check { file: PathBuf },
+}
+
+pub fn run(command: Command) -> i32 {
+    let Command::Check { file } = command;
+    if !file.exists() {
+        eprintln!("error: `{}` does not exist", file.display());
+        return exit::NO_INPUT;
+    }
+    let config = match crate::config::load(&file) {
+        Ok(config) => config,
+        Err(faults) => {
+            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+            return exit::BAD_CONFIG;
+        }
+    };
+    let (book, _) = match super::rulebook(config.rules_dir.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let mut faults = crate::config::check_against(&config, &book);
+    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
+    let settings = crate::daemon::open::notify_settings(&config);
+    if let Err(error) = runtime.block_on(async { crate::notify::Notifiers::from_settings(&settings).map(|_| ()) }) {
+        faults.push(error.to_string());
+    }
+    if faults.is_empty() {
+        super::print(&format!(
+            "{}: {} entities, {} people, {} policies, {} webhooks, {} duties\n",
+            file.display(),
+            config.entities.len(),
+            config.directory.people.len(),
+            config.policies.len(),
+            config.webhooks.len(),
+            book.duties().len()
+        ));
+        return exit::DONE;
+    }
+    faults.iter().for_each(|fault| eprintln!("error: {}: {fault}", file.display()));
+    exit::BAD_CONFIG
+}

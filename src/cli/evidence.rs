@@ -1,0 +1,147 @@
+//! `evidence`: export and checkpoint through a server; verify and fsck on their own.
+
+use super::client::{Connection, Server};
+use super::exit;
+use crate::evidence::{verify, zipfile};
+use reqwest::Method;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// One incident as a bundle that can be checked without us
+    Export {
+        id: String,
+        /// File to write
+        #[arg(short, long)]
+        output: PathBuf,
+        /// authority, client or internal
+        #[arg(long, default_value = "authority")]
+        profile: String,
+        /// Leave out personal fields of this kind; may be repeated
+        #[arg(long)]
+        withhold: Vec<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// The current signed head of the log
+    Checkpoint {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Check a bundle: offline, without configuration
+    Verify {
+        /// ZIP file, or the folder it was unpacked into
+        file: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rebuild the whole log from its entries and compare; the daemon must be stopped
+    Fsck {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(command: Command) -> i32 {
+    match command {
+        Command::Export { id, output, profile, withhold, to } => {
+            let query: String = withhold.iter().map(|kind| format!("&withhold={kind}")).collect();
+            let path = format!("/api/v1/incidents/{id}/bundle?profile={profile}{query}");
+            let (status, bytes) = match Server::new(&to).and_then(|s| s.call_bytes(Method::GET, &path, None)) {
+                Ok(answer) => answer,
+                Err(code) => return code,
+            };
+            if !status.is_success() {
+                return super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default());
+            }
+            if let Err(error) = std::fs::write(&output, &bytes) {
+                eprintln!("error: `{}` cannot be written: {error}", output.display());
+                return exit::NEGATIVE;
+            }
+            super::print(&format!("{}  {} bytes\n", output.display(), bytes.len()));
+            exit::DONE
+        }
+        Command::Checkpoint { to } => match Server::new(&to).and_then(|s| s.call_bytes(Method::GET, "/api/v1/log/checkpoint", None)) {
+            Ok((status, bytes)) if status.is_success() => {
+                super::print(&String::from_utf8_lossy(&bytes));
+                exit::DONE
+            }
+            Ok((status, bytes)) => super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
+            Err(code) => code,
+        },
+        Command::Verify { file, json } => verify_bundle(&file, json),
+        Command::Fsck { config, json } => fsck(&config, json),
+    }
+}
+
+fn verify_bundle(path: &Path, json: bool) -> i32 {
+    let files = if path.is_dir() {
+        read_folder(path)
+    } else {
+        match std::fs::read(path) {
+            Ok(bytes) => zipfile::read(&bytes).map_err(|error| (exit::NEGATIVE, format!("`{}` is not a readable bundle: {error}", path.display()))),
+            Err(error) => Err((exit::NO_INPUT, format!("`{}` cannot be read: {error}", path.display()))),
+        }
+    };
+    let files = match files {
+        Ok(files) => files,
+        Err((code, text)) => {
+            eprintln!("error: {text}");
+            return code;
+        }
+    };
+    let report = verify::verify_bundle(&files);
+    if json {
+        super::print_json(&report);
+    } else {
+        super::print(&report.to_string());
+    }
+    if report.ok { exit::DONE } else { exit::NEGATIVE }
+}
+
+type Files = std::collections::BTreeMap<String, Vec<u8>>;
+
+fn read_folder(root: &Path) -> Result<Files, (i32, String)> {
+    fn walk(root: &Path, dir: &Path, files: &mut Files) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                walk(root, &path, files)?;
+            } else {
+                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                files.insert(name, std::fs::read(&path)?);
+            }
+        }
+        Ok(())
+    }
+    let mut files = Files::new();
+    walk(root, root, &mut files).map_err(|error| (exit::NO_INPUT, format!("`{}` cannot be read: {error}", root.display())))?;
+    Ok(files)
+}
+
+fn fsck(path: &Path, json: bool) -> i32 {
+    let config = match crate::config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+            return exit::BAD_CONFIG;
+        }
+    };
+    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
+    match runtime.block_on(crate::daemon::open::fsck(&config)) {
+        Ok(report) => {
+            if json {
+                super::print_json(&report);
+            } else {
+                super::print(&report.to_string());
+            }
+            if report.ok { exit::DONE } else { exit::NEGATIVE }
+        }
+        Err(error) => {
+            eprintln!("error: {}", error.text);
+            error.code
+        }
+    }
+}

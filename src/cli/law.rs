@@ -1,0 +1,176 @@
+//! `law`: what the rule packs say, and whether they hold.
+
+use super::exit;
+use crate::workflow::check_law::run_cases;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Every duty
+    List {
+        #[arg(long)]
+        json: bool,
+        /// Only this jurisdiction, e.g. `FR` or `US-CA`
+        #[arg(long)]
+        jurisdiction: Option<String>,
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+    },
+    /// One duty with citation, history and condition
+    Show {
+        duty: String,
+        #[arg(long)]
+        json: bool,
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+    },
+    /// Lint, and run every worked case
+    Check {
+        /// Folder of rule packs; the built-in ones when left out
+        dir: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is covered, and what is not
+    Coverage {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(command: Command) -> i32 {
+    match command {
+        Command::List { json, jurisdiction, rules } => {
+            let (book, _) = match super::rulebook(rules.as_deref()) {
+                Ok(loaded) => loaded,
+                Err(code) => return code,
+            };
+            let listing = book.listing(|d| jurisdiction.as_ref().is_none_or(|j| *j == d.jurisdiction));
+            if json {
+                super::print_json(&listing);
+            } else {
+                let mut text = String::new();
+                for d in &listing.duties {
+                    text.push_str(&format!("{:<40} {:<8} {:<28} {}\n", d.id, d.jurisdiction, d.status, d.title));
+                }
+                super::print(&text);
+            }
+            exit::DONE
+        }
+        Command::Show { duty, json, rules } => {
+            let (book, _) = match super::rulebook(rules.as_deref()) {
+                Ok(loaded) => loaded,
+                Err(code) => return code,
+            };
+            let listing = book.listing(|d| d.id.0 == duty);
+            let Some(d) = listing.duties.first() else {
+                eprintln!("error: no rule pack has the duty `{duty}`{}", crate::rules::did_you_mean(&book.nearest_duties(&duty)));
+                return exit::NEGATIVE;
+            };
+            if json {
+                super::print_json(&listing);
+                return exit::DONE;
+            }
+            let mut text = format!("{}  {}\n{}\n{}, {}\n{}\n\n", d.id, d.title, d.recipient_name, d.law, d.citation, d.source_url);
+            text.push_str(&format!("who        {}\n", d.roles.join(", ")));
+            text.push_str(&format!("starts     {}\n", d.starts));
+            text.push_str(&format!("when       {}\n", if d.when.is_empty() { "always" } else { &d.when }));
+            if !d.unless.is_empty() {
+                text.push_str(&format!("unless     {}\n", d.unless));
+            }
+            for p in &d.periods {
+                let amount = match (p.n, p.unit) {
+                    (Some(n), Some(unit)) => format!("{n} {unit}(s), {}", p.convention.as_deref().unwrap_or("")),
+                    _ => p.promptly.clone().unwrap_or_else(|| "no period".into()),
+                };
+                text.push_str(&format!("text       {} to {}: {amount}\n", p.from.as_deref().unwrap_or("the beginning"), p.until.as_deref().unwrap_or("today")));
+            }
+            text.push_str(&format!("status     {} (confidence {}, reviewed {})\n", d.status, d.confidence, d.reviewed.as_deref().unwrap_or("never")));
+            text.push_str(&format!("basis      {}\n", d.basis));
+            if !d.notes.is_empty() {
+                text.push_str(&format!("notes      {}\n", d.notes));
+            }
+            for item in &d.content {
+                text.push_str(&format!("content    {item}\n"));
+            }
+            super::print(&text);
+            exit::DONE
+        }
+        Command::Check { dir, json } => check(dir, json),
+        Command::Coverage { json } => {
+            let (book, _) = match super::rulebook(None) {
+                Ok(loaded) => loaded,
+                Err(code) => return code,
+            };
+            let rows = book.coverage();
+            if json {
+                super::print_json(&serde_json::json!({ "rulebook": book.name(), "covered": rows, "not_modelled": book.not_modelled() }));
+                return exit::DONE;
+            }
+            let mut text = format!("{} duties in {} jurisdictions; {} rule packs\n\n", book.duties().len(), rows.len(), book.packs().len());
+            for row in &rows {
+                match &row.no_duty {
+                    Some(why) if row.duties == 0 => text.push_str(&format!("{:<10} no duty: {why}\n", row.jurisdiction)),
+                    _ => text.push_str(&format!(
+                        "{:<10} {:>3} duties, {:>3} in force, {:>2} unverified  {}\n",
+                        row.jurisdiction, row.duties, row.in_force, row.unverified, row.name
+                    )),
+                }
+            }
+            text.push_str("\nEvery other place is not covered: ask counsel there.\n");
+            super::print(&text);
+            exit::DONE
+        }
+    }
+}
+
+fn check(dir: Option<PathBuf>, json: bool) -> i32 {
+    let (book, files) = match super::rulebook(dir.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let findings = crate::rules::lint(&book);
+    let outcomes = run_cases(&book, &files);
+    let failed: Vec<_> = outcomes.iter().filter(|o| !o.faults.is_empty()).collect();
+    let shown: BTreeSet<&str> = outcomes.iter().flat_map(|o| o.duties.iter().map(String::as_str)).collect();
+    let unproven: Vec<&str> = book
+        .duties()
+        .iter()
+        .filter(|d| d.status != crate::law::DutyStatus::NoDuty)
+        .map(|d| d.id.0.as_str())
+        .filter(|id| !shown.contains(id))
+        .collect();
+    if json {
+        super::print_json(&serde_json::json!({
+            "rulebook": book.name(),
+            "duties": book.duties().len(),
+            "findings": findings,
+            "cases": outcomes.len(),
+            "failed": failed.iter().map(|o| serde_json::json!({"file": o.file, "line": o.line, "name": o.name, "faults": o.faults})).collect::<Vec<_>>(),
+            "without_case": unproven,
+        }));
+    } else {
+        for finding in &findings {
+            eprintln!("{finding}");
+        }
+        for outcome in &failed {
+            for fault in &outcome.faults {
+                eprintln!("{}:{}: case `{}`: {fault}", outcome.file, outcome.line, outcome.name);
+            }
+        }
+        for id in &unproven {
+            eprintln!("duty `{id}` has no worked case");
+        }
+        super::print(&format!(
+            "{} duties in {} packs, {} cases: {} failed, {} findings, {} duties without a case\n",
+            book.duties().len(),
+            book.packs().len(),
+            outcomes.len(),
+            failed.len(),
+            findings.len(),
+            unproven.len()
+        ));
+    }
+    if failed.is_empty() && findings.is_empty() && unproven.is_empty() { exit::DONE } else { exit::NEGATIVE }
+}

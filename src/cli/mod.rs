@@ -1,0 +1,141 @@
+//! The command line. Every command answers with one of the contract's exit codes.
+
+mod assess;
+mod client;
+mod config_check;
+mod demo;
+mod evidence;
+mod law;
+mod period;
+mod serve;
+mod token;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Exit codes of the contract.
+pub mod exit {
+    pub const DONE: i32 = 0;
+    /// The answer is negative: verification failed, a check found faults.
+    pub const NEGATIVE: i32 = 1;
+    pub const USAGE: i32 = 2;
+    pub const REJECTED: i32 = 65;
+    pub const NO_INPUT: i32 = 66;
+    pub const UNREACHABLE: i32 = 69;
+    pub const NOT_PERMITTED: i32 = 77;
+    pub const BAD_CONFIG: i32 = 78;
+}
+
+/// Legal clocks for data breaches: who must be told what by when, reminders until it is done, and proof.
+#[derive(Parser)]
+#[command(name = "breachclock", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything with a sample organisation and incident, no set-up
+    Demo(demo::Args),
+    /// Run the daemon
+    Serve {
+        /// Configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Facts in, obligations with deadlines and derivations out; stores nothing
+    Assess(assess::Args),
+    /// Count one period, or JSON lines of them
+    Period(period::Args),
+    /// The rule packs: list, show, check, coverage
+    #[command(subcommand)]
+    Law(law::Command),
+    /// Report and read incidents (talks to a server)
+    #[command(subcommand)]
+    Incident(client::IncidentCommand),
+    /// Acknowledge, record filings and decisions (talks to a server)
+    #[command(subcommand)]
+    Obligation(client::ObligationCommand),
+    /// Export, verify and check the evidence
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    /// Check a configuration
+    #[command(subcommand)]
+    Config(config_check::Command),
+    /// API tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Print shell completions
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Parses the arguments, does what they say, and answers the exit code.
+pub fn run() -> i32 {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve { config } => serve::run(&config),
+        Command::Assess(args) => assess::run(args),
+        Command::Period(args) => {
+            period::run(args, &mut std::io::stdin().lock(), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+        }
+        Command::Law(command) => law::run(command),
+        Command::Incident(command) => client::incident(command),
+        Command::Obligation(command) => client::obligation(command),
+        Command::Evidence(command) => evidence::run(command),
+        Command::Config(command) => config_check::run(command),
+        Command::Token(command) => token::run(command),
+        Command::Completions { shell } => {
+            use clap::CommandFactory;
+            clap_complete::generate(shell, &mut Cli::command(), "breachclock", &mut std::io::stdout());
+            exit::DONE
+        }
+    }
+}
+
+/// Reads a file, or standard input for `-`. The error is printed; the code is the contract's.
+fn read_input(path: &str) -> Result<String, i32> {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = if path == "-" {
+        std::io::stdin().lock().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(path).map(|t| text = t)
+    };
+    match read {
+        Ok(()) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            eprintln!("error: `{path}` is not UTF-8 text");
+            Err(exit::REJECTED)
+        }
+        Err(error) => {
+            eprintln!("error: `{path}` cannot be read: {error}");
+            Err(exit::NO_INPUT)
+        }
+    }
+}
+
+/// Prints without failing on a closed pipe.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    print(&format!("{}\n", serde_json::to_string_pretty(value).expect("answers serialise")));
+}
+
+/// The built-in rulebook, or the one in a folder; faults are printed.
+fn rulebook(dir: Option<&std::path::Path>) -> Result<(crate::rules::Rulebook, Vec<crate::rules::SourceFile>), i32> {
+    let loaded = match dir {
+        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
+        Some(dir) => crate::daemon::packs::load_dir(dir),
+    };
+    loaded.map_err(|faults| {
+        for fault in &faults {
+            eprintln!("error: {fault}");
+        }
+        eprintln!("{} fault(s) in the rule packs; correct them and run `breachclock law check`", faults.len());
+        exit::BAD_CONFIG
+    })
+}

@@ -1,0 +1,109 @@
+//! `token`: made and revoked on the data folder itself, or through a running server's lock when it is stopped.
+
+use super::exit;
+use crate::config;
+use crate::daemon::{clock, open};
+use crate::workflow::{Caller, Role};
+use std::path::PathBuf;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Make a token and print it once
+    Create {
+        #[arg(long)]
+        config: PathBuf,
+        /// reporter, responder, approver, auditor or admin
+        #[arg(long)]
+        role: String,
+        /// What it is for; stands in the evidence as the actor
+        #[arg(long, default_value = "")]
+        label: String,
+        /// Limit it to an entity; may be repeated
+        #[arg(long = "entity")]
+        entities: Vec<String>,
+        /// Ends after this time, e.g. `90d`
+        #[arg(long)]
+        expires: Option<String>,
+    },
+    /// End a token
+    Revoke {
+        #[arg(long)]
+        config: PathBuf,
+        id: String,
+    },
+    /// Every token, without its secret
+    List {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(command: Command) -> i32 {
+    let path = match &command {
+        Command::Create { config, .. } | Command::Revoke { config, .. } | Command::List { config, .. } => config.clone(),
+    };
+    let config = match config::load(&path) {
+        Ok(config) => config,
+        Err(faults) => {
+            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+            return exit::BAD_CONFIG;
+        }
+    };
+    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
+    runtime.block_on(async {
+        let house = match open::open(&config).await {
+            Ok(house) => house,
+            Err(error) => {
+                eprintln!("error: {}", error.text);
+                return error.code;
+            }
+        };
+        let (caller, now) = (Caller::system(), clock::now());
+        let result = match command {
+            Command::Create { role, label, entities, expires, .. } => {
+                let Some(role) = Role::parse(&role) else {
+                    let allowed: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
+                    eprintln!("error: `{role}` is no role; it may be {}", allowed.join(", "));
+                    return exit::USAGE;
+                };
+                let expires_at = match expires.as_deref().map(crate::escalation::duration) {
+                    None => None,
+                    Some(Ok(seconds)) => Some(now + chrono::Duration::seconds(seconds)),
+                    Some(Err(error)) => {
+                        eprintln!("error: --expires: {error}");
+                        return exit::USAGE;
+                    }
+                };
+                let label = if label.is_empty() { role.as_str().to_string() } else { label };
+                house.create_token(&caller, role, &label, entities, expires_at, now).await.map(|(_, text)| super::print(&format!("{text}\n")))
+            }
+            Command::Revoke { id, .. } => house.revoke_token(&caller, &id, now).await,
+            Command::List { json, .. } => house.tokens(&caller).await.map(|tokens| {
+                if json {
+                    let rows: Vec<_> = tokens
+                        .iter()
+                        .map(|t| {
+                            serde_json::json!({"id": t.id, "role": t.role, "label": t.label, "entities": t.entities,
+                                "created_at": t.created_at, "expires_at": t.expires_at, "revoked_at": t.revoked_at})
+                        })
+                        .collect();
+                    super::print_json(&rows);
+                } else {
+                    for t in tokens {
+                        let state = if t.revoked_at.is_some() { "revoked" } else { "valid" };
+                        super::print(&format!("{}  {:<10} {:<8} {}\n", t.id, t.role, state, t.label));
+                    }
+                }
+            }),
+        };
+        match result {
+            Ok(()) => exit::DONE,
+            Err(error) => {
+                eprintln!("error: {error}");
+                exit::NEGATIVE
+            }
+        }
+    })
+}

@@ -1,0 +1,40 @@
+//! The signing keys of log and exports: made at first start, kept beside the data, readable by the daemon alone.
+
+use crate::evidence::SigningKey;
+use crate::workflow::Entropy;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Reads `DIR/keys/<name>.pem`, or makes it. A credential of the same name in systemd's folder wins.
+pub fn load_or_create(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<SigningKey, String> {
+    if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        let path = Path::new(&credentials).join(format!("{name}-key"));
+        if path.exists() {
+            return read(&path);
+        }
+    }
+    let folder = dir.join("keys");
+    let path = folder.join(format!("{name}.pem"));
+    if path.exists() {
+        return read(&path);
+    }
+    let make = || -> io::Result<SigningKey> {
+        fs::create_dir_all(&folder)?;
+        let mut seed = [0u8; 32];
+        entropy.fill(&mut seed);
+        let key = SigningKey::from_seed(&seed);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(key.to_pem().as_bytes())?;
+        file.sync_all()?;
+        fs::File::open(&folder)?.sync_all()?;
+        Ok(key)
+    };
+    make().map_err(|error| format!("the key `{}` cannot be made: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<SigningKey, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("the key `{}` cannot be read: {error}", path.display()))?;
+    SigningKey::from_pem(&text).map_err(|error| format!("the key `{}` is not usable: {error}", path.display()))
+}

@@ -1,0 +1,21 @@
+//! Composition: keys, tasks, clock, signals, the service manager.
+
+pub mod clock;
+pub mod ids;
+pub mod keys;
+pub mod open;
+pub mod packs;
+pub mod run;
+
+/// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.
+fn systemd_watchdog() -> impl FnMut() + Send {
+    let mut ready = false;
+    move || {
+        let state: &[sd_notify::NotifyState<'_>] =
+            if ready { &[sd_notify::NotifyState::Watchdog] } else { &[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog] };
+        ready = true;
+        if let Err(error) = sd_notify::notify(state) {
+            tracing::debug!(%error, "the service manager could not be told");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Opening a house: data folder, keys, rule packs, store; with the log checked against its last signed checkpoint.
+
+use super::ids::SystemEntropy;
+use super::{clock, keys, packs};
+use crate::config::Config;
+use crate::notify;
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::workflow::{House, Settings, Stats};
+use std::sync::{Arc, RwLock};
+
+/// Why a house could not be opened, with the exit code of the contract.
+#[derive(Debug)]
+pub struct OpenError {
+    pub code: i32,
+    pub text: String,
+}
+
+impl OpenError {
+    fn config(text: impl Into<String>) -> OpenError {
+        OpenError { code: 78, text: text.into() }
+    }
+}
+
+/// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
+pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
+    let book = match &config.rules_dir {
+        Some(dir) => packs::load_dir(dir).map(|(book, _)| book),
+        None => crate::rules::builtin(),
+    };
+    let book = book.map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
+    })?;
+    let faults = crate::config::check_against(config, &book);
+    if !faults.is_empty() {
+        return Err(OpenError::config(faults.join("\n")));
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|error| OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display())))?;
+    let entropy = SystemEntropy;
+    let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
+    let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
+    let store = SqliteStore::open(&config.data_dir, &config.origin)
+        .map_err(|error| OpenError { code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 }, text: error.to_string() })?;
+    let house = House {
+        store: Arc::new(store),
+        book: RwLock::new(Arc::new(book)),
+        settings: Settings {
+            origin: config.origin.clone(),
+            public_url: config.public_url.clone(),
+            entities: config.entities.clone(),
+            directory: config.directory.clone(),
+            policies: config.policies.clone(),
+            webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+        },
+        entropy: Box::new(entropy),
+        log_key,
+        export_key,
+        changed: tokio::sync::watch::channel(0).0,
+        stats: Stats::default(),
+    };
+    house.check_log().await.map_err(|text| OpenError { code: 1, text })?;
+    Ok(house)
+}
+
+/// The settings of `notify`, from the configuration.
+pub fn notify_settings(config: &Config) -> notify::Settings {
+    notify::Settings {
+        smtp: config.mail.as_ref().map(|m| notify::email::Settings {
+            url: m.url.clone(),
+            from: m.from.clone(),
+            username: m.username.clone(),
+            password: m.password.as_ref().map(|p| notify::Secret::new(p.0.clone())),
+            ca_file: m.ca_file.clone(),
+        }),
+        webhooks: config
+            .webhooks
+            .iter()
+            .map(|w| notify::webhook::Settings {
+                id: w.id.clone(),
+                url: w.url.clone(),
+                secret: notify::Secret::new(w.secret.0.clone()),
+                events: w.events.clone(),
+                allow_private: w.allow_private,
+            })
+            .collect(),
+    }
+}
+
+/// Records the start: version, rule packs, zone data. Everything later in the log was decided with these.
+pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
+    let now = clock::now();
+    let book = house.book();
+    let detail = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "rulebook": crate::rules::hex(&book.sha256),
+        "rulebook_version": book.version,
+        "tzdb": crate::time::tzdb_version(),
+    });
+    house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,34 @@
+//! Rule packs from a folder: the built-in ones, with the operator's files added or in place of those of the same name.
+
+use crate::rules::{Fault, FileKind, Rulebook, SourceFile, builtin_files, kind_of, load};
+use crate::time::Calendars;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Loads the built-in packs overlaid with `dir`.
+pub fn load_dir(dir: &Path) -> Result<(Rulebook, Vec<SourceFile>), Vec<Fault>> {
+    let mut own = Vec::new();
+    if let Err(error) = collect(dir, dir, &mut own) {
+        return Err(vec![Fault { file: dir.display().to_string(), line: 0, text: format!("cannot be read: {error}") }]);
+    }
+    let mut files = builtin_files();
+    files.retain(|f| !own.iter().any(|o: &SourceFile| o.path == f.path));
+    files.extend(own);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    load(&files, Arc::new(Calendars::builtin().clone())).map(|book| (book, files))
+}
+
+fn collect(root: &Path, dir: &Path, files: &mut Vec<SourceFile>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, files)?;
+            continue;
+        }
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        if kind_of(&name) != FileKind::Other {
+            files.push(SourceFile { path: name, text: std::fs::read_to_string(&path)? });
+        }
+    }
+    Ok(())
+}

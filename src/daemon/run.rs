@@ -1,0 +1,148 @@
+//! The tasks, by what each waits for:
+//! * `serve`: connections on the listening socket.
+//! * `scheduler`: the earliest wake-up, a change, or 30 seconds. Wakes incidents, proves the store, feeds the watchdog.
+//! * `courier`: a change, the earliest retry, or 30 seconds. Empties the outbox.
+//! * `notary`: growth of the log. Signs checkpoints.
+//!
+//! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
+
+use super::clock;
+use crate::config::Listen;
+use crate::notify::Notifiers;
+use crate::store::Store;
+use crate::time::Timestamp;
+use crate::web;
+use crate::workflow::House;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// No task sleeps longer: whatever was missed is noticed after this at the latest.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// Pause after a failed round, so that a full disk is not hammered.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
+pub async fn run<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, listener: Listener, max_body: usize, stop: watch::Receiver<bool>) {
+    let app = web::router(house.clone(), web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") });
+    let tasks = [
+        tokio::spawn(scheduler(house.clone(), stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers, stop.clone())),
+        tokio::spawn(notary(house.clone(), stop.clone())),
+    ];
+    let mut stopping = stop.clone();
+    let until = async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let served = match listener {
+        Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+        Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+    };
+    if let Err(error) = served {
+        tracing::error!(%error, "the server stopped");
+    }
+    for task in tasks {
+        let _ = task.await;
+    }
+    if let Err(error) = house.attest(clock::now()).await {
+        tracing::warn!(%error, "the last checkpoint could not be signed");
+    }
+}
+
+pub enum Listener {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Listener {
+    pub async fn bind(listen: &Listen) -> std::io::Result<Listener> {
+        match listen {
+            Listen::Tcp(address) => tokio::net::TcpListener::bind(address).await.map(Listener::Tcp),
+            Listen::Unix(path) => {
+                // a socket left by a killed daemon would refuse the next one; the data lock already proved that we are alone
+                let _ = std::fs::remove_file(path);
+                tokio::net::UnixListener::bind(path).map(Listener::Unix)
+            }
+        }
+    }
+}
+
+async fn scheduler<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
+    let mut changed = house.changed.subscribe();
+    let mut watchdog = super::systemd_watchdog();
+    while !*stop.borrow() {
+        changed.mark_unchanged();
+        let now = clock::now();
+        let next = match round(&house, now).await {
+            Ok((next, more)) => {
+                house.stats.last_loop.store(now.timestamp_micros(), Ordering::Relaxed);
+                if let Ok(mut fault) = house.stats.fault.lock() {
+                    *fault = None;
+                }
+                watchdog();
+                if more {
+                    continue;
+                }
+                next
+            }
+            Err(error) => {
+                tracing::error!(%error, "the scheduler could not finish its round");
+                if let Ok(mut fault) = house.stats.fault.lock() {
+                    *fault = Some(error);
+                }
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        wait(next, &mut changed, &mut stop).await;
+    }
+}
+
+/// Wakes what is due and proves that the store takes and gives back a write.
+async fn round<S: Store>(house: &House<S>, now: Timestamp) -> Result<(Option<Timestamp>, bool), String> {
+    let answer = house.wake_due(now).await.map_err(|e| e.to_string())?;
+    house.store.prove(now).await.map_err(|e| e.to_string())?;
+    Ok(answer)
+}
+
+async fn courier<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, mut stop: watch::Receiver<bool>) {
+    let mut changed = house.changed.subscribe();
+    while !*stop.borrow() {
+        changed.mark_unchanged();
+        match house.deliver_due(&notifiers, clock::now).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::error!(%error, "the outbox could not be emptied");
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
+        }
+        let next = house.store.next_outbox().await.ok().flatten();
+        wait(next, &mut changed, &mut stop).await;
+    }
+}
+
+/// Signs a checkpoint when the log grew, at most once a second.
+async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
+    let mut changed = house.changed.subscribe();
+    while !*stop.borrow() {
+        changed.mark_unchanged();
+        if let Err(error) = house.attest(clock::now()).await {
+            tracing::error!(%error, "the checkpoint could not be signed");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        wait(None, &mut changed, &mut stop).await;
+    }
+}
+
+/// Sleeps until `next`, a change, the end, or half a minute.
+async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
+    let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY));
+    tokio::select! {
+        () = tokio::time::sleep(until) => {}
+        _ = changed.changed() => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}

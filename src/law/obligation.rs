@@ -1,0 +1,108 @@
+//! A duty's instance for one incident and one recipient.
+
+use super::{Binding, Confidence, Deadline, DutyId, Place, RecipientKind, Stage, Started};
+use crate::time::{Timestamp, Zone};
+
+/// Where an obligation stands. "overdue" is not here: it is computed from `now`, never stored.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Applies and its clock runs. `None`: an open norm, without a number.
+    Running(Option<Deadline>),
+    /// Applies, but the act or instant that starts its clock has not happened.
+    Awaiting { projected_due: Option<Timestamp>, projected_conservative: Option<Timestamp> },
+    /// A missing fact decides; dated as if it applied.
+    Possible(Option<Deadline>),
+    /// Performed.
+    Discharged { at: Timestamp, deadline: Option<Deadline> },
+    /// Somebody decided, with reasons, that it does not arise.
+    Waived { reason: String, deadline: Option<Deadline> },
+    /// It was shown earlier and a later fact ended it.
+    Withdrawn,
+    NotApplicable,
+}
+
+impl Standing {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Standing::Running(_) => "running",
+            Standing::Awaiting { .. } => "awaiting",
+            Standing::Possible(_) => "possible",
+            Standing::Discharged { .. } => "discharged",
+            Standing::Waived { .. } => "waived",
+            Standing::Withdrawn => "withdrawn",
+            Standing::NotApplicable => "not-applicable",
+        }
+    }
+
+    pub fn deadline(&self) -> Option<&Deadline> {
+        match self {
+            Standing::Running(deadline) | Standing::Possible(deadline) => deadline.as_ref(),
+            Standing::Discharged { deadline, .. } | Standing::Waived { deadline, .. } => deadline.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// A clock a person must still do something about.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Standing::Running(_) | Standing::Possible(_) | Standing::Awaiting { .. })
+    }
+}
+
+/// Where `now` lies against the two limits. Computed when read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    InTime,
+    PastConservative,
+    Late,
+}
+
+impl Phase {
+    pub fn at(due: Timestamp, conservative_due: Timestamp, now: Timestamp) -> Phase {
+        // both limits are exclusive: the instant itself is too late
+        if now >= due {
+            Phase::Late
+        } else if now >= conservative_due {
+            Phase::PastConservative
+        } else {
+            Phase::InTime
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::InTime => "in-time",
+            Phase::PastConservative => "past-conservative",
+            Phase::Late => "late",
+        }
+    }
+}
+
+/// One obligation, as planned from the facts known.
+#[derive(Clone, Debug)]
+pub struct Obligation {
+    /// `<duty-id>@<place>`, unique inside the incident.
+    pub id: String,
+    pub duty: DutyId,
+    pub jurisdiction: Place,
+    pub stage: Stage,
+    pub recipient: RecipientKind,
+    pub recipient_name: String,
+    pub channel_url: Option<String>,
+    pub standing: Standing,
+    pub zone: Zone,
+    pub started_by: Option<Started>,
+    /// Bounds of the legal limit where a trigger or count is uncertain.
+    pub earliest: Option<Timestamp>,
+    pub latest: Option<Timestamp>,
+    pub promptly: Option<String>,
+    pub depends_on: Vec<DutyId>,
+    pub combines: Vec<DutyId>,
+    pub binding: Binding,
+    pub confidence: Confidence,
+    pub unverified: bool,
+    pub held: Option<(Option<Timestamp>, String)>,
+    pub missing: Vec<String>,
+    pub because: Vec<String>,
+    /// Conventions used, for the citation of steps.
+    pub convention: Option<String>,
+}

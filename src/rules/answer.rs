@@ -1,0 +1,377 @@
+//! A plan as people and programs read it: the members of the public contract, in sentences and instants.
+
+use super::book::Rulebook;
+use super::plan::Plan;
+use super::questions::{self, Question};
+use crate::law::{Deadline, Incident, Obligation, Phase, Standing, Trigger};
+use crate::time::{self, Timestamp, Unit, Zone};
+use chrono::Datelike;
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub struct Answer {
+    pub now: String,
+    pub rulebook: RulebookName,
+    pub obligations: Vec<ObligationAnswer>,
+    pub questions: Vec<Question>,
+    pub not_covered: Vec<NotCovered>,
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct RulebookName {
+    pub version: String,
+    pub sha256: String,
+    pub tzdb: String,
+    pub calendars: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct NotCovered {
+    pub jurisdiction: String,
+    pub why: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Warning {
+    pub key: String,
+    pub text: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct StepAnswer {
+    pub kind: &'static str,
+    pub text: String,
+    pub result: Option<String>,
+    pub citation: Option<String>,
+    pub at: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Contested {
+    pub id: String,
+    pub text: String,
+    pub due: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct StartedBy {
+    pub key: String,
+    pub at: String,
+    pub certainty: &'static str,
+    pub by: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Content {
+    pub item: String,
+    pub present: bool,
+    pub from: Vec<String>,
+    pub may_follow: bool,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Held {
+    pub until: Option<String>,
+    pub by: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Channel {
+    pub url: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct ObligationAnswer {
+    pub id: String,
+    pub duty: String,
+    pub title: String,
+    pub jurisdiction: String,
+    pub stage: &'static str,
+    pub recipient: &'static str,
+    pub recipient_name: String,
+    pub channel: Option<Channel>,
+    pub standing: &'static str,
+    pub due: Option<String>,
+    pub due_local: Option<String>,
+    pub zone: Zone,
+    pub conservative_due: Option<String>,
+    pub contested: Vec<Contested>,
+    pub phase: Option<&'static str>,
+    pub late_by: Option<String>,
+    pub due_label: Option<String>,
+    pub promptly: bool,
+    /// The open norm in the pack's words.
+    pub norm: Option<String>,
+    pub internal_target: Option<String>,
+    pub started_by: Option<StartedBy>,
+    pub counting_from: Option<String>,
+    pub earliest: Option<String>,
+    pub latest: Option<String>,
+    pub depends_on: Option<String>,
+    pub combines: Vec<String>,
+    pub projected_due: Option<String>,
+    pub binding: &'static str,
+    pub unverified: bool,
+    pub uncertain: bool,
+    pub held: Option<Held>,
+    pub missing: Vec<String>,
+    pub because: Vec<String>,
+    pub steps: Vec<StepAnswer>,
+    pub grid: Vec<time::GridDay>,
+    pub filed_at: Option<String>,
+    pub citation: String,
+    pub source_url: String,
+    pub law: String,
+    pub pack: String,
+    pub confidence: &'static str,
+    pub notes: String,
+    pub content: Vec<Content>,
+}
+
+/// Instants are written in UTC with `Z`, to the second when they fall on one.
+pub fn utc(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+impl Rulebook {
+    pub fn name(&self) -> RulebookName {
+        RulebookName {
+            version: self.version.clone(),
+            sha256: hex(&self.sha256),
+            tzdb: time::tzdb_version().to_string(),
+            calendars: self.calendars().version().to_string(),
+        }
+    }
+
+    /// The whole answer, with the questions worth asking.
+    pub fn answer(&self, incident: &Incident, plan: &Plan, now: Timestamp) -> Answer {
+        Answer {
+            now: utc(now),
+            rulebook: self.name(),
+            obligations: plan.obligations.iter().map(|o| self.explain(incident, o, now)).collect(),
+            questions: questions::questions(self, incident, plan, now),
+            not_covered: plan
+                .not_covered
+                .iter()
+                .map(|(jurisdiction, why)| NotCovered { jurisdiction: jurisdiction.clone(), why: why.clone() })
+                .collect(),
+            warnings: plan.warnings.iter().map(|(key, text)| Warning { key: key.clone(), text: text.clone() }).collect(),
+        }
+    }
+
+    /// One obligation with its derivation.
+    pub fn explain(&self, incident: &Incident, o: &Obligation, now: Timestamp) -> ObligationAnswer {
+        let duty = &self.duties[self.by_id[&o.duty]];
+        let deadline = o.standing.deadline();
+        let phase_at = match &o.standing {
+            Standing::Discharged { at, .. } => *at,
+            _ => now,
+        };
+        let dated = !matches!(o.standing, Standing::NotApplicable | Standing::Withdrawn | Standing::Waived { .. });
+        let phase = deadline.filter(|_| dated).map(|d| Phase::at(d.due, d.conservative_due, phase_at));
+        let record = o.convention.as_ref().and_then(|id| self.conventions.iter().find(|c| c.id == *id));
+        let steps = deadline.map_or_else(Vec::new, |d| {
+            d.steps
+                .iter()
+                .map(|step| StepAnswer {
+                    kind: step.kind(),
+                    text: step.text(o.zone),
+                    result: step.result(o.zone),
+                    citation: record.map(|r| r.citation.clone()),
+                    at: step.at().map(utc),
+                })
+                .collect()
+        });
+        ObligationAnswer {
+            id: o.id.clone(),
+            duty: o.duty.0.clone(),
+            title: duty.title.clone(),
+            jurisdiction: o.jurisdiction.clone(),
+            stage: o.stage.as_str(),
+            recipient: o.recipient.as_str(),
+            recipient_name: o.recipient_name.clone(),
+            channel: o.channel_url.clone().map(|url| Channel { url }),
+            standing: o.standing.as_str(),
+            due: deadline.map(|d| utc(d.due)),
+            due_local: deadline.map(|d| o.zone.rfc3339(d.due)),
+            zone: o.zone,
+            conservative_due: deadline.map(|d| utc(d.conservative_due)),
+            contested: deadline.map_or_else(Vec::new, |d| {
+                d.contested.iter().map(|c| Contested { id: c.id.clone(), text: c.text.clone(), due: utc(c.due) }).collect()
+            }),
+            phase: phase.map(Phase::as_str),
+            late_by: deadline.filter(|_| phase == Some(Phase::Late)).map(|d| iso_duration((phase_at - d.due).num_seconds())),
+            due_label: deadline.map(|d| due_label(d.due, o.zone)),
+            promptly: o.promptly.is_some(),
+            norm: o.promptly.clone(),
+            internal_target: None,
+            started_by: o.started_by.as_ref().map(|s| StartedBy {
+                key: s.key.clone(),
+                at: utc(s.at),
+                certainty: s.certainty.as_str(),
+                by: s.by.clone(),
+            }),
+            counting_from: deadline.map(|d| utc(d.counting_from)),
+            earliest: o.earliest.map(utc),
+            latest: o.latest.map(utc),
+            depends_on: o.depends_on.first().map(|d| d.0.clone()),
+            combines: o.combines.iter().map(|d| d.0.clone()).collect(),
+            projected_due: match &o.standing {
+                Standing::Awaiting { projected_due, .. } => projected_due.map(utc),
+                _ => None,
+            },
+            binding: o.binding.as_str(),
+            unverified: o.unverified,
+            uncertain: deadline.is_some_and(|d| d.uncertain),
+            held: o.held.as_ref().map(|(until, by)| Held { until: until.map(utc), by: by.clone() }),
+            missing: o.missing.clone(),
+            because: self.because(incident, o, deadline),
+            steps,
+            grid: self.grid(incident, o, deadline),
+            filed_at: match &o.standing {
+                Standing::Discharged { at, .. } => Some(utc(*at)),
+                _ => None,
+            },
+            citation: duty.citation.clone(),
+            source_url: duty.source_url.clone(),
+            law: duty.law.clone(),
+            pack: duty.pack.clone(),
+            confidence: o.confidence.as_str(),
+            notes: duty.notes.clone(),
+            content: duty
+                .content
+                .iter()
+                .map(|c| Content {
+                    item: c.item.clone(),
+                    present: !c.from.is_empty() && c.from.iter().all(|key| incident.facts.get(key).is_some()),
+                    from: c.from.clone(),
+                    may_follow: c.may_follow,
+                })
+                .collect(),
+        }
+    }
+
+    /// Sentences: why it applies or may, what starts the clock, how the date was found.
+    fn because(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<String> {
+        let duty = &self.duties[self.by_id[&o.duty]];
+        let mut because = Vec::new();
+        if let Some(role) = duty.roles.iter().find(|r| incident.entity.roles.contains(r)) {
+            because.push(format!("{} is a {role}", incident.entity.name));
+        }
+        if !duty.when.is_empty() {
+            because.push(format!("arises when {}", duty.when.text()));
+        }
+        if let Some(unless) = &duty.unless {
+            because.push(format!("unless {}", unless.text()));
+        }
+        if !o.missing.is_empty() && o.standing.is_open() {
+            because.push(format!("not known: {}", o.missing.join(", ")));
+        }
+        if o.unverified {
+            because.push("this row is not verified: check it with counsel before relying on it".to_string());
+        }
+        if let Some(started) = &o.started_by {
+            let local = o.zone.rfc3339(started.at);
+            because.push(format!("the clock starts with {} at {local} ({}, by {})", started.key, started.certainty.as_str(), started.by));
+        } else if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts {
+            let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
+            because.push(format!("the clock starts when {} is filed", ids.join(" or ")));
+        }
+        if let Some(period) = self.period_text(o) {
+            because.push(format!("{} ({})", period, duty.citation));
+        }
+        if let Some(norm) = &o.promptly {
+            because.push(match deadline {
+                Some(_) => format!("besides, the law says \"{norm}\": the limit is not a grace period"),
+                None => format!("the law says \"{norm}\" and names no number"),
+            });
+        }
+        if let Some(d) = deadline {
+            because.extend(d.steps.iter().map(|step| step.text(o.zone)));
+            if d.conservative_due < d.due {
+                because.push(format!("the earliest defensible reading ends at {}", o.zone.rfc3339(d.conservative_due)));
+            }
+            if d.uncertain {
+                because.push("a holiday involved is estimated or not yet announced: the date may move".to_string());
+            }
+        }
+        because.extend(o.because.iter().cloned());
+        because
+    }
+
+    /// "72 hours from times.aware", for messages and derivations.
+    pub fn period_text(&self, o: &Obligation) -> Option<String> {
+        let duty = &self.duties[self.by_id[&o.duty]];
+        let head = o.started_by.as_ref();
+        let text = duty.periods.iter().find(|p| p.period.is_some())?;
+        let period = text.period?;
+        let unit = match period.unit {
+            Unit::Minute => "minute",
+            Unit::Hour => "hour",
+            Unit::WorkingHour => "working hour",
+            Unit::Day => "day",
+            Unit::WorkingDay => "working day",
+            Unit::Week => "week",
+            Unit::Month => "month",
+            Unit::Year => "year",
+        };
+        let plural = if period.n == 1 { "" } else { "s" };
+        Some(match head {
+            Some(started) => format!("{} {unit}{plural} from {}", period.n, started.key),
+            None => format!("{} {unit}{plural}", period.n),
+        })
+    }
+
+    /// The count as a picture: one row per local day.
+    fn grid(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<time::GridDay> {
+        let (Some(_), Some(started), Some(convention)) = (deadline, &o.started_by, &o.convention) else { return Vec::new() };
+        let Some(row) = self.conventions.iter().position(|c| c.id == *convention) else { return Vec::new() };
+        let members = if o.combines.is_empty() { std::slice::from_ref(&o.duty) } else { o.combines.as_slice() };
+        let found = members.iter().filter_map(|id| self.by_id.get(id)).map(|&at| &self.duties[at]).find_map(|duty| {
+            duty.periods.iter().find(|p| p.convention == Some(row as u16) && p.period.is_some()).map(|p| (duty, p.period))
+        });
+        let Some((duty, Some(period))) = found else { return Vec::new() };
+        super::clock::grid(self, &self.conventions[row], period, started.at, duty, &o.jurisdiction, &incident.entity).unwrap_or_default()
+    }
+}
+
+/// `PT15H14M`, rounded up to the minute: lateness is never understated.
+pub fn iso_duration(seconds: i64) -> String {
+    let minutes = (seconds.max(0) + 59) / 60;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    let mut text = String::from("P");
+    if days > 0 {
+        text.push_str(&format!("{days}D"));
+    }
+    if hours > 0 || minutes > 0 || days == 0 {
+        text.push('T');
+        if hours > 0 {
+            text.push_str(&format!("{hours}H"));
+        }
+        if minutes > 0 || hours == 0 {
+            text.push_str(&format!("{minutes}M"));
+        }
+    }
+    text
+}
+
+/// `Mon 30 Mar, 18:00 CEST`; a limit at local midnight is written as the day that ends.
+pub fn due_label(due: Timestamp, zone: Zone) -> String {
+    let local = zone.local(due);
+    let midnight = due == zone.day_start(local.date());
+    let (date, time) = match (midnight, local.date().pred_opt()) {
+        (true, Some(previous)) => (previous, "end of day".to_string()),
+        _ => (local.date(), local.format("%H:%M").to_string()),
+    };
+    let abbreviation = zone.abbreviation(if midnight { due - chrono::Duration::seconds(1) } else { due });
+    if midnight {
+        format!("end of {} {} {}, {abbreviation}", date.format("%a"), date.day(), date.format("%b"))
+    } else {
+        format!("{} {} {}, {time} {abbreviation}", date.format("%a"), date.day(), date.format("%b"))
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,146 @@
+//! The rulebook: every duty of every pack, compiled, with what it takes to count.
+
+use super::condition::Condition;
+use super::places::Places;
+use super::roles::Roles;
+use crate::law::{Duty, DutyId, FactCatalogue, Place};
+use crate::time::{Calendars, Convention, Zone};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Whose calendar or zone a convention uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose<T> {
+    Recipient,
+    Notifier,
+    /// The place in which the entity is established (its main establishment).
+    EntityState,
+    Fixed(T),
+}
+
+/// One named row of `conventions.toml`.
+#[derive(Clone, Debug)]
+pub struct ConventionRecord {
+    pub id: String,
+    pub title: String,
+    pub convention: Convention,
+    pub calendar: Whose<String>,
+    /// Calendars that replace a place's own, e.g. a statutory list of days.
+    pub calendar_of: BTreeMap<Place, String>,
+    pub zone: Whose<Zone>,
+    pub citation: String,
+    pub disputes: Vec<DisputeRecord>,
+}
+
+/// Another defensible way to count, with who holds it.
+#[derive(Clone, Debug)]
+pub struct DisputeRecord {
+    pub id: String,
+    pub text: String,
+    pub basis: String,
+    /// The convention under that reading.
+    pub convention: Convention,
+}
+
+#[derive(Clone, Debug)]
+pub struct Authority {
+    pub name: String,
+    pub url: String,
+    pub email: String,
+    pub zone: Option<Zone>,
+    pub languages: Vec<String>,
+}
+
+/// A pack as named in answers: `eu/gdpr@2026-11-23`.
+#[derive(Clone, Debug)]
+pub struct PackRecord {
+    pub id: String,
+    pub title: String,
+    pub jurisdiction: Place,
+    pub reviewed: Option<String>,
+    pub sha256: [u8; 32],
+    pub duties: usize,
+}
+
+/// Duties that are one filing under several limits; `members[0]` names the obligation.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub members: Vec<DutyId>,
+    pub latest: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rulebook {
+    pub(super) duties: Vec<Duty<Condition>>,
+    pub(super) by_id: BTreeMap<DutyId, usize>,
+    pub(super) conventions: Vec<ConventionRecord>,
+    pub(super) places: Places,
+    pub(super) roles: Roles,
+    pub(super) authorities: BTreeMap<(Place, String), Authority>,
+    pub(super) catalogue: FactCatalogue,
+    pub(super) calendars: Arc<Calendars>,
+    pub(super) packs: Vec<PackRecord>,
+    /// By duty: the group it belongs to.
+    pub(super) groups: BTreeMap<DutyId, Arc<Group>>,
+    /// National rows by the baseline row they stand for.
+    pub(super) replaced_by: BTreeMap<DutyId, Vec<usize>>,
+    /// What no pack models, and why.
+    pub(super) not_modelled: BTreeMap<String, String>,
+    /// Newest review date of any pack.
+    pub version: String,
+    /// SHA-256 over every file, in name order.
+    pub sha256: [u8; 32],
+}
+
+impl Rulebook {
+    pub fn duties(&self) -> &[Duty<Condition>] {
+        &self.duties
+    }
+
+    pub fn duty(&self, id: &str) -> Option<&Duty<Condition>> {
+        self.by_id.get(&DutyId(id.to_string())).map(|&at| &self.duties[at])
+    }
+
+    pub fn catalogue(&self) -> &FactCatalogue {
+        &self.catalogue
+    }
+
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    pub fn packs(&self) -> &[PackRecord] {
+        &self.packs
+    }
+
+    pub fn calendars(&self) -> &Calendars {
+        &self.calendars
+    }
+
+    pub fn not_modelled(&self) -> &BTreeMap<String, String> {
+        &self.not_modelled
+    }
+
+    pub fn convention(&self, at: u16) -> &ConventionRecord {
+        &self.conventions[usize::from(at)]
+    }
+
+    pub fn group_of(&self, duty: &DutyId) -> Option<&Group> {
+        self.groups.get(duty).map(Arc::as_ref)
+    }
+
+    /// The authority of `place` under `regime`; a subdivision without one falls back to its country.
+    pub fn authority(&self, place: &str, regime: &str) -> Option<&Authority> {
+        let find = |p: &str| self.authorities.get(&(p.to_string(), regime.to_string()));
+        find(place).or_else(|| place.split_once('-').and_then(|(country, _)| find(country)))
+    }
+
+    /// Ids of known duties nearest to a mistyped one.
+    pub fn nearest_duties(&self, word: &str) -> Vec<&str> {
+        crate::law::nearest_of(word, self.by_id.keys().map(|id| id.0.as_str()))
+    }
+}

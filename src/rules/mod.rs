@@ -1,0 +1,32 @@
+//! Rule packs as text in, plans and explanations out. Pure functions over `law`.
+//!
+//! Absent here: any jurisdiction's name, clocks, files. The law is data under `jurisdictions/`.
+
+mod answer;
+mod book;
+mod builtin;
+mod clock;
+mod condition;
+mod counts;
+mod lint;
+mod listing;
+mod load;
+mod pack;
+mod places;
+mod plan;
+mod questions;
+mod reach;
+mod roles;
+mod trigger;
+
+pub use answer::{Answer, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc};
+pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
+pub use builtin::{builtin, builtin_files};
+pub use condition::{Condition, Truth};
+pub use lint::{entity_faults, lint};
+pub use listing::{CoverageRow, DutyListing, Listing};
+pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
+pub use places::Places;
+pub use plan::{Options, Plan};
+pub use questions::Question;
+pub use trigger::filed;

@@ -1,0 +1,120 @@
+//! Which unknown fact is worth asking for: the one whose answer would move the earliest conservative date comes first.
+
+use super::answer::utc;
+use super::book::Rulebook;
+use super::plan::{Options, Plan};
+use crate::law::{Certainty, Count, Fact, FactType, Incident, Standing, Value};
+use crate::time::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Answers are simulated for this many questions; the rest is listed without.
+const SIMULATED: usize = 8;
+
+#[derive(Clone, Serialize)]
+pub struct Question {
+    pub key: String,
+    pub rank: usize,
+    pub text: String,
+    pub would_add: Vec<String>,
+    pub would_move: Vec<String>,
+    pub answers: Vec<QuestionAnswer>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct QuestionAnswer {
+    pub label: String,
+    pub assert: serde_json::Value,
+    pub earliest: Option<String>,
+}
+
+pub fn questions(book: &Rulebook, incident: &Incident, plan: &Plan, now: Timestamp) -> Vec<Question> {
+    let mut asked: BTreeMap<&str, (Option<Timestamp>, Vec<&str>, Vec<&str>)> = BTreeMap::new();
+    for o in plan.obligations.iter().filter(|o| o.standing.is_open()) {
+        for key in &o.missing {
+            let entry = asked.entry(key).or_default();
+            let due = o.standing.deadline().map(|d| d.conservative_due);
+            entry.0 = match (entry.0, due) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            match o.standing {
+                Standing::Possible(_) => entry.1.push(&o.id),
+                _ => entry.2.push(&o.id),
+            }
+        }
+    }
+    let mut ranked: Vec<_> = asked.into_iter().collect();
+    // nearest date first; undated last; then what would add most
+    ranked.sort_by_key(|(key, (due, adds, moves))| (due.is_none(), *due, std::cmp::Reverse(adds.len() + moves.len()), *key));
+    ranked
+        .into_iter()
+        .enumerate()
+        .map(|(at, (key, (_, adds, moves)))| Question {
+            key: key.to_string(),
+            rank: at + 1,
+            text: question_text(book, key),
+            would_add: adds.into_iter().map(str::to_string).collect(),
+            would_move: moves.into_iter().map(str::to_string).collect(),
+            answers: if at < SIMULATED { simulate(book, incident, key, now) } else { Vec::new() },
+        })
+        .collect()
+}
+
+fn question_text(book: &Rulebook, key: &str) -> String {
+    match key {
+        "entity.roles" => {
+            "Which roles does the entity have, in particular the finer ones the rule packs ask for?".to_string()
+        }
+        _ => book.catalogue().question(key),
+    }
+}
+
+/// What the earliest conservative date would be under each answer a person is likely to give.
+fn simulate(book: &Rulebook, incident: &Incident, key: &str, now: Timestamp) -> Vec<QuestionAnswer> {
+    let Some(kind) = book.catalogue().kind(key) else { return Vec::new() };
+    let options: Vec<(String, Value, serde_json::Value)> = match kind {
+        FactType::YesNo => [(true, "yes"), (false, "no")]
+            .into_iter()
+            .map(|(yes, label)| (label.to_string(), Value::YesNo(yes), serde_json::Value::Bool(yes)))
+            .collect(),
+        FactType::Choice => book
+            .catalogue()
+            .get(key)
+            .map(|d| d.values.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|word| (word.clone(), Value::Choice(word.clone()), serde_json::Value::String(word)))
+            .collect(),
+        FactType::Count => [(0, "none"), (1, "at least one")]
+            .into_iter()
+            .map(|(n, label)| {
+                let count = if n == 0 { Count::exactly(0) } else { Count { at_least: 1, at_most: None } };
+                let json = if n == 0 { serde_json::json!(0) } else { serde_json::json!({ "at_least": 1 }) };
+                (label.to_string(), Value::Count(count), json)
+            })
+            .collect(),
+        FactType::Instant => {
+            vec![("just now".to_string(), Value::Instant(now), serde_json::Value::String(utc(now)))]
+        }
+        _ => Vec::new(),
+    };
+    options
+        .into_iter()
+        .map(|(label, value, json)| {
+            let mut supposed = incident.clone();
+            supposed.facts.assert(Fact {
+                key: key.to_string(),
+                value: Some(value),
+                certainty: Certainty::Suspected,
+                asserted_by: "what-if".to_string(),
+                asserted_at: now,
+                note: None,
+            });
+            let earliest = book.plan(&supposed, now, Options::default()).earliest();
+            let mut assert = serde_json::Map::new();
+            assert.insert(key.to_string(), json);
+            QuestionAnswer { label, assert: serde_json::Value::Object(assert), earliest: earliest.map(utc) }
+        })
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! Why a duty concerns this entity, and towards whom: one obligation per recipient the facts call for.
+
+use super::book::Rulebook;
+use super::condition::{Comparison, Condition, Truth};
+use super::counts;
+use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
+
+/// One recipient a duty yields.
+pub struct Recipient {
+    pub place: Place,
+    pub truth: Truth,
+    pub missing: Vec<String>,
+}
+
+impl Recipient {
+    fn sure(place: &str) -> Recipient {
+        Recipient { place: place.to_string(), truth: Truth::Yes, missing: Vec::new() }
+    }
+
+    fn asks(place: &str, key: impl Into<String>) -> Recipient {
+        Recipient { place: place.to_string(), truth: Truth::Unknown, missing: vec![key.into()] }
+    }
+}
+
+/// Has the entity one of the duty's roles? Second: the key to ask for when unknown.
+pub fn role(book: &Rulebook, duty: &Duty<Condition>, entity: &Entity) -> (Truth, &'static str) {
+    let mut answer = if duty.roles.is_empty() { Truth::Yes } else { Truth::No };
+    for role in &duty.roles {
+        match book.roles.has(entity, role) {
+            Truth::Yes => return (Truth::Yes, ""),
+            Truth::Unknown => answer = Truth::Unknown,
+            Truth::No => {}
+        }
+    }
+    (answer, "entity.roles")
+}
+
+/// The recipients of a duty, each with whether the duty reaches the entity for it.
+pub fn recipients(book: &Rulebook, duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> {
+    let entity = &incident.entity;
+    let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
+    let mut found = match duty.recipients {
+        Recipients::One => vec![Recipient::sure(&duty.jurisdiction)],
+        Recipients::Main => vec![Recipient::sure(lead(book, scope, entity).unwrap_or(&duty.jurisdiction))],
+        Recipients::LeadAuthority => lead_authority(book, duty, scope, incident),
+        Recipients::EachEstablished => each_established(book, duty, scope, entity),
+        Recipients::EachAffected => each_affected(book, scope, incident),
+        Recipients::EachContract => each_contract(duty, incident),
+    };
+    // reach is asked of the whole scope for routed duties, of the place itself for a single recipient
+    let (reached, key) = match duty.recipients {
+        Recipients::EachContract => (Truth::Yes, None),
+        _ => reach(book, duty.reach, scope, incident),
+    };
+    for recipient in &mut found {
+        recipient.truth = recipient.truth.and(reached);
+        if let (Truth::Unknown, Some(key)) = (reached, &key)
+            && !recipient.missing.contains(key)
+        {
+            recipient.missing.push(key.clone());
+        }
+    }
+    found
+}
+
+fn reach(book: &Rulebook, reach: Reach, scope: &str, incident: &Incident) -> (Truth, Option<String>) {
+    let entity = &incident.entity;
+    match reach {
+        Reach::Role => (Truth::Yes, None),
+        Reach::Established => (book.places.established_in(entity, scope), Some("entity.established_in".into())),
+        Reach::Operates => (book.places.operates_in(entity, scope), Some("entity.operates_in".into())),
+        Reach::Residents => residents(book, scope, incident),
+        Reach::Market => match (book.places.operates_in(entity, scope), residents(book, scope, incident)) {
+            (Truth::Yes, _) | (_, (Truth::Yes, _)) => (Truth::Yes, None),
+            (Truth::Unknown, _) if entity.establishments().next().is_some() || !entity.operates_in.is_empty() => {
+                (Truth::Unknown, Some("entity.operates_in".into()))
+            }
+            (Truth::Unknown, (Truth::No, _)) if known_elsewhere(book, scope, incident) => (Truth::No, None),
+            (Truth::Unknown, _) => (Truth::Unknown, Some("entity.established_in".into())),
+            (Truth::No, (residents, key)) => (residents, key),
+        },
+    }
+}
+
+/// Some place is known, and none of it has to do with `scope`.
+fn known_elsewhere(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
+    let mut places = incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]).filter(|p| *p != "total").peekable();
+    places.peek().is_some() && places.all(|p| !book.places.contains(scope, p) && !book.places.contains(p, scope))
+}
+
+/// Are residents of `scope` affected? A place nobody mentioned is not reached; one that is mentioned without a number is unknown.
+fn residents(book: &Rulebook, scope: &str, incident: &Incident) -> (Truth, Option<String>) {
+    let count = counts::count_in(&incident.facts, &book.places, scope);
+    match counts::compare(count, Comparison::AtLeast, 1) {
+        Truth::Unknown if is_linked(book, scope, incident) => (Truth::Unknown, Some(counts::key_of(&book.places, scope))),
+        Truth::Unknown => (Truth::No, None),
+        decided => (decided, None),
+    }
+}
+
+/// Does anything said about the entity or the affected persons point to `scope`?
+fn is_linked(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
+    let places = &book.places;
+    let entity = &incident.entity;
+    let touches = |p: &str| places.contains(scope, p) || (places.contains(p, scope) && !places.is_region(p));
+    entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).any(touches)
+        || incident
+            .facts
+            .with_prefix("affected.")
+            .map(|f| &f.key["affected.".len()..])
+            .any(|p| p != "total" && touches(p))
+}
+
+/// Country of a place: establishments are stated as countries or subdivisions, authorities sit in countries of the region.
+fn member<'a>(book: &'a Rulebook, scope: &'a str, place: &str) -> Option<&'a str> {
+    book.places.members(scope).into_iter().find(|m| book.places.contains(m, place))
+}
+
+fn established_members<'a>(book: &'a Rulebook, scope: &'a str, entity: &Entity) -> Vec<&'a str> {
+    let mut members: Vec<&str> = entity.establishments().filter_map(|p| member(book, scope, p)).collect();
+    members.sort_unstable();
+    members.dedup();
+    members
+}
+
+/// The place whose authority leads, when it can be told.
+fn lead<'a>(book: &'a Rulebook, scope: &'a str, entity: &Entity) -> Option<&'a str> {
+    let main = entity.main_establishment.as_deref().and_then(|p| member(book, scope, p));
+    main.or_else(|| match established_members(book, scope, entity).as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    })
+}
+
+fn lead_authority(book: &Rulebook, duty: &Duty<Condition>, scope: &str, incident: &Incident) -> Vec<Recipient> {
+    let entity = &incident.entity;
+    if let Some(place) = lead(book, scope, entity) {
+        return vec![Recipient::sure(place)];
+    }
+    let established = established_members(book, scope, entity);
+    if !established.is_empty() {
+        return established.into_iter().map(|p| Recipient::asks(p, "entity.main_establishment")).collect();
+    }
+    let unknown_establishment = entity.establishments().next().is_none();
+    let mut found = each_affected(book, scope, incident);
+    if unknown_establishment {
+        for recipient in &mut found {
+            recipient.truth = recipient.truth.and(Truth::Unknown);
+            recipient.missing.push("entity.established_in".into());
+        }
+        if found.is_empty() {
+            found.push(Recipient::asks(&duty.jurisdiction, "entity.established_in"));
+        }
+    }
+    found
+}
+
+fn each_established(book: &Rulebook, duty: &Duty<Condition>, scope: &str, entity: &Entity) -> Vec<Recipient> {
+    let established = established_members(book, scope, entity);
+    if established.is_empty() && entity.establishments().next().is_none() {
+        let mut operating: Vec<&str> = entity.operates_in.iter().filter_map(|p| member(book, scope, p)).collect();
+        operating.sort_unstable();
+        operating.dedup();
+        if operating.is_empty() {
+            return vec![Recipient::asks(&duty.jurisdiction, "entity.established_in")];
+        }
+        return operating.into_iter().map(|p| Recipient::asks(p, "entity.established_in")).collect();
+    }
+    established.into_iter().map(Recipient::sure).collect()
+}
+
+fn each_affected(book: &Rulebook, scope: &str, incident: &Incident) -> Vec<Recipient> {
+    let members = match book.places.members(scope).as_slice() {
+        // a country stands for its subdivisions on record
+        [only] if *only == scope => book.places.ids().filter(|p| *p != scope && book.places.contains(scope, p)).collect(),
+        members => members.to_vec(),
+    };
+    members
+        .into_iter()
+        .filter_map(|place| match residents(book, place, incident) {
+            (Truth::Yes, _) => Some(Recipient::sure(place)),
+            (Truth::Unknown, key) => Some(Recipient::asks(place, key.unwrap_or_default())),
+            (Truth::No, _) => None,
+        })
+        .collect()
+}
+
+fn each_contract(duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> {
+    let entity = &incident.entity;
+    let affected = incident.facts.set("clients");
+    let mut found = Vec::new();
+    for contract in entity.contracts.iter().filter(|c| c.duty.as_deref().is_none_or(|d| d == duty.id.0)) {
+        match affected {
+            Some(set) if set.contains(&contract.id) => found.push(Recipient::sure(&contract.id)),
+            Some(_) => {}
+            None => found.push(Recipient::asks(&contract.id, "clients")),
+        }
+    }
+    found
+}

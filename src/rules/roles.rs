@@ -1,0 +1,60 @@
+//! Roles of an entity. A finer role refines a core role: an entity that only states the core leaves the finer unknown.
+
+use super::condition::Truth;
+use crate::law::Entity;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+pub struct RoleRecord {
+    pub text: String,
+    pub refines: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    pub(super) roles: BTreeMap<String, RoleRecord>,
+}
+
+impl Roles {
+    pub fn is_known(&self, role: &str) -> bool {
+        self.roles.contains_key(role)
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.roles.keys().map(String::as_str)
+    }
+
+    pub fn text(&self, role: &str) -> Option<&str> {
+        self.roles.get(role).map(|r| r.text.as_str())
+    }
+
+    /// The finer roles of a core role.
+    pub fn finer<'a>(&'a self, core: &'a str) -> impl Iterator<Item = &'a str> {
+        self.roles.iter().filter(move |(_, r)| r.refines.as_deref() == Some(core)).map(|(id, _)| id.as_str())
+    }
+
+    /// Does the entity have `role`? A finer role implies its core; a core alone leaves its finer ones unknown.
+    pub fn has(&self, entity: &Entity, role: &str) -> Truth {
+        if entity.roles.is_empty() {
+            return Truth::Unknown;
+        }
+        if entity.roles.iter().any(|stated| self.implies(stated, role)) {
+            return Truth::Yes;
+        }
+        let Some(core) = self.roles.get(role).and_then(|r| r.refines.as_deref()) else { return Truth::No };
+        let states_core = entity.roles.iter().any(|stated| stated == core);
+        let states_sibling = self.finer(core).any(|finer| entity.roles.iter().any(|stated| stated == finer));
+        if states_core && !states_sibling { Truth::Unknown } else { Truth::No }
+    }
+
+    fn implies(&self, stated: &str, role: &str) -> bool {
+        let mut at = Some(stated);
+        while let Some(id) = at {
+            if id == role {
+                return true;
+            }
+            at = self.roles.get(id).and_then(|r| r.refines.as_deref());
+        }
+        false
+    }
+}

@@ -1,0 +1,89 @@
+//! Which instant starts a duty's clock, from the facts.
+
+use crate::law::{Certainty, DutyId, Fact, FactBook, Place, Started, Trigger, Value};
+use crate::time::Timestamp;
+
+/// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
+const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
+
+/// What the facts say about a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Onset {
+    Started(Started),
+    /// The key is unknown, but an earlier kind of knowledge is known: counted from there, and the key is missing.
+    From { earlier: Started, missing: String },
+    /// The act or instant has not happened, or nobody said so; `missing` is the key to ask for, if asking helps.
+    NotYet { missing: Option<String> },
+}
+
+pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook) -> Onset {
+    match trigger {
+        Trigger::Fact(key) => instant(key, facts),
+        Trigger::CalendarYearEnd { year_of } => instant(year_of, facts),
+        Trigger::Filed(duties) => {
+            match duties.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
+                Some(started) => Onset::Started(started),
+                None => Onset::NotYet { missing: None },
+            }
+        }
+        Trigger::FiledLast(duties) => {
+            match duties.iter().filter_map(|d| filed_last(facts, &d.0, place)).max_by_key(|s| s.at) {
+                Some(started) => Onset::Started(started),
+                None => Onset::NotYet { missing: None },
+            }
+        }
+        Trigger::Requested => {
+            match find(facts, "times.requested.", &duty.0, place).and_then(|fact| started(fact, latest(fact)?)) {
+                Some(started) => Onset::Started(started),
+                None => Onset::NotYet { missing: None },
+            }
+        }
+        Trigger::Contract => instant("times.aware", facts),
+    }
+}
+
+/// First performance of `duty` towards `place`, or towards everybody.
+pub fn filed(facts: &FactBook, duty: &str, place: &str) -> Option<Started> {
+    let fact = find(facts, "times.filed.", duty, place)?;
+    started(fact, facts.first_instant(&fact.key)?)
+}
+
+/// Latest performance of `duty`.
+pub fn filed_last(facts: &FactBook, duty: &str, place: &str) -> Option<Started> {
+    let fact = find(facts, "times.filed.", duty, place)?;
+    started(fact, latest(fact)?)
+}
+
+/// The limit an authority set with its request.
+pub fn limit_set(facts: &FactBook, duty: &str, place: &str) -> Option<Timestamp> {
+    latest(find(facts, "times.due.", duty, place)?)
+}
+
+fn find<'a>(facts: &'a FactBook, prefix: &str, duty: &str, place: &str) -> Option<&'a Fact> {
+    let general = format!("{prefix}{duty}");
+    let specific = format!("{general}@{place}");
+    [specific, general].iter().find_map(|key| facts.assertion(key).filter(|fact| fact.value.is_some()))
+}
+
+fn latest(fact: &Fact) -> Option<Timestamp> {
+    match fact.value {
+        Some(Value::Instant(at)) => Some(at),
+        _ => None,
+    }
+}
+
+fn started(fact: &Fact, at: Timestamp) -> Option<Started> {
+    Some(Started { key: fact.key.clone(), at, certainty: fact.certainty, by: fact.asserted_by.clone() })
+}
+
+fn instant(key: &str, facts: &FactBook) -> Onset {
+    let read = |key: &str| facts.assertion(key).and_then(|fact| started(fact, latest(fact)?));
+    if let Some(started) = read(key) {
+        return Onset::Started(started);
+    }
+    let rank = KNOWLEDGE.iter().position(|k| *k == key).unwrap_or(0);
+    match KNOWLEDGE[..rank].iter().rev().find_map(|k| read(k)) {
+        Some(earlier) => Onset::From { earlier: Started { certainty: Certainty::Estimated, ..earlier }, missing: key.to_string() },
+        None => Onset::NotYet { missing: Some(key.to_string()) },
+    }
+}

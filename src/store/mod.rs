@@ -1,0 +1,236 @@
+//! The door to durable state. It speaks of decisions, not of tables: a [`Changeset`] is one decision, written whole
+//! together with its evidence, or not at all.
+//!
+//! # The contract
+//! * `commit` is atomic, and durable when it returns. Evidence indices are dense and assigned in commit order; the
+//!   entries of one changeset are adjacent.
+//! * `commit` compares `expected` with the stored version of the incident: on a difference it answers
+//!   [`StoreError::Conflict`] and changes nothing. `expected: None` creates.
+//! * A changeset that carries an idempotency key or a `source`+`reference` already used answers
+//!   [`StoreError::Duplicate`] with the incident of the first one, and changes nothing.
+//! * A claim is held by one holder until its lease ends; afterwards another may claim. `settle` with a lost lease is
+//!   [`StoreError::LeaseLost`] and changes nothing.
+//! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
+//! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
+//!
+//! No SQL, pool, transaction or row type appears here, and this file does not know rusqlite.
+
+use crate::escalation::{Message, Outcome, Sent};
+use crate::evidence::{Draft, Head, StreamHead};
+use crate::law::{Act, Incident, IncidentId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+
+pub mod memory;
+pub mod sqlite;
+
+/// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// `<duty>@<place>`.
+    pub id: String,
+    /// The word of its standing.
+    pub standing: String,
+    pub due: Option<Timestamp>,
+    pub conservative_due: Option<Timestamp>,
+    /// When this obligation was first seen: reminders due before could not have been sent.
+    pub known_at: Timestamp,
+}
+
+/// Everything stored about one incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub incident: Incident,
+    pub tracked: Vec<Tracked>,
+    /// What people did, by obligation id.
+    pub acts: BTreeMap<String, Act>,
+    /// Rulebook that planned `tracked`.
+    pub rulebook: [u8; 32],
+}
+
+/// One incident as read: the record, its version, and the messages sent about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dossier {
+    pub version: u64,
+    pub record: Record,
+    pub wake_at: Option<Timestamp>,
+    pub sent: Vec<Sent>,
+}
+
+/// Makes a repeated request answer with the first result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    pub principal: String,
+    pub key: String,
+    /// SHA-256 of the request; the same key with another request is an error of the caller.
+    pub request: [u8; 32],
+}
+
+/// An API token as kept: only its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    pub id: String,
+    pub sha256: [u8; 32],
+    pub role: String,
+    pub label: String,
+    /// Entities it is limited to; empty means all.
+    pub entities: Vec<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What a decision changes besides the evidence.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one per commit, never in a collection that matters")]
+pub enum Change {
+    /// The incident's new record, its next wake-up and the messages to send.
+    Incident {
+        /// Version the decision was made on; `None` creates the incident.
+        expected: Option<u64>,
+        record: Record,
+        wake_at: Option<Timestamp>,
+        messages: Vec<Message>,
+        idempotency: Option<Idempotency>,
+    },
+    /// A token was created or revoked (same id).
+    Token(TokenRecord),
+    /// Evidence only.
+    Nothing,
+}
+
+/// One decision. `first` is a field and not a convention: no state changes without evidence.
+#[derive(Clone, Debug)]
+pub struct Changeset {
+    pub change: Change,
+    pub first: Draft,
+    pub more: Vec<Draft>,
+}
+
+/// Where the evidence of a commit landed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub version: u64,
+    /// Index and leaf hash of each entry, in order.
+    pub entries: Vec<(u64, [u8; 32])>,
+}
+
+/// Incidents whose wake-up has come, earliest first, and the next instant after them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub incidents: Vec<IncidentId>,
+    pub next_wake: Option<Timestamp>,
+}
+
+/// The right to act on a message until the lease ends. Taken by value by `settle`: no double settling.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub message: Message,
+    pub attempt: u32,
+    pub lease: u64,
+    pub leased_until: Timestamp,
+}
+
+/// What to do with a claimed message after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub outcome: Outcome,
+    pub at: Timestamp,
+    /// When to try again, for `Outcome::Retry`; `None` gives up and marks it failed.
+    pub retry_at: Option<Timestamp>,
+}
+
+/// One stored evidence entry, exact bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    pub idx: u64,
+    pub stream: String,
+    pub n: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// A signed checkpoint as stored: the note text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCheckpoint {
+    pub size: u64,
+    pub root: [u8; 32],
+    pub note: String,
+}
+
+/// Which incidents to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only incidents that are not closed.
+    pub open_only: bool,
+    pub entity: Option<String>,
+    /// Continue after this id.
+    pub after: Option<IncidentId>,
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Somebody else changed the incident: reload and decide again.
+    Conflict { stored: Option<u64> },
+    /// Already accepted: the incident of the first request, and whether the request was the same.
+    Duplicate { incident: IncidentId, same_request: bool },
+    LeaseLost,
+    /// Another checkpoint of this size exists, or the old one is not the current one.
+    Fork { size: u64 },
+    NotFound,
+    /// Another daemon holds the data folder.
+    Locked(String),
+    /// The backend failed: disk full, file damaged. Nothing was changed.
+    Backend(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Conflict { .. } => f.write_str("the incident was changed meanwhile; read it again and repeat"),
+            StoreError::Duplicate { incident, .. } => write!(f, "already accepted as `{incident}`"),
+            StoreError::LeaseLost => f.write_str("the lease on the message ended and somebody else has it"),
+            StoreError::Fork { size } => write!(f, "a different checkpoint of size {size} exists; the log may be forked"),
+            StoreError::NotFound => f.write_str("not found"),
+            StoreError::Locked(path) => {
+                write!(f, "another breachclock holds `{path}`; stop it first or choose another [data].dir")
+            }
+            StoreError::Backend(error) => write!(f, "the store failed: {error}; free space or check the disk"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// See the module's contract. Every method may be called from several tasks at once.
+pub trait Store: Send + Sync + 'static {
+    fn commit(&self, change: Changeset) -> impl Future<Output = Result<Receipt>> + Send;
+    fn dossier(&self, id: &IncidentId) -> impl Future<Output = Result<Dossier>> + Send;
+    fn list(&self, query: Query) -> impl Future<Output = Result<Vec<Dossier>>> + Send;
+    /// The incident first accepted under this idempotency key.
+    fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
+    fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
+    /// Most urgent first; each claim is leased until `now + lease_seconds`.
+    fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> impl Future<Output = Result<Vec<Claim>>> + Send;
+    /// Earliest instant at which an unsettled message may be claimed.
+    fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> impl Future<Output = Result<Vec<Result<()>>>> + Send;
+    fn entries(&self, range: std::ops::Range<u64>) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send;
+    fn stream(&self, stream: &str) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send;
+    /// Disclosure bytes by commitment; erased ones are absent.
+    fn disclosures(&self, stream: &str) -> impl Future<Output = Result<BTreeMap<[u8; 32], Vec<u8>>>> + Send;
+    fn head(&self) -> impl Future<Output = Result<Head>> + Send;
+    /// Hashes of complete subtrees (level, index), for proofs.
+    fn nodes(&self, wanted: Vec<(u8, u64)>) -> impl Future<Output = Result<Vec<Option<[u8; 32]>>>> + Send;
+    fn stream_head(&self, stream: &str) -> impl Future<Output = Result<StreamHead>> + Send;
+    fn checkpoint(&self) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send;
+    fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> impl Future<Output = Result<()>> + Send;
+    fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send;
+    /// A write and a read that prove the store answers; used by the loop that feeds the watchdog.
+    fn prove(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;
+}

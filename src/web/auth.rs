@@ -1,0 +1,165 @@
+//! Who asks: a bearer token, or for pages a session cookie that holds one. A form posted with a cookie must come from
+//! one of our own pages.
+
+use super::Shared;
+use super::error::{Answer, Problem};
+use crate::store::Store;
+use crate::workflow::Caller;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+/// A browser drops a `__Host-` cookie that is not `Secure`, so the name follows the option.
+const COOKIE: &str = "breachclock";
+const SECURE_COOKIE: &str = "__Host-breachclock";
+/// One working day and the night after it.
+const SESSION_SECONDS: u32 = 16 * 3600;
+const HOW: &str = "send `Authorization: Bearer <token>`; `breachclock token create` makes one";
+
+/// The caller of an API request.
+pub struct Api(pub Caller);
+
+/// The caller of a page; somebody unknown is sent to the login.
+pub struct Visitor(pub Caller);
+
+impl<S: Store> FromRequestParts<Shared<S>> for Api {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Shared<S>) -> Result<Api, Problem> {
+        let (token, from_cookie) = match bearer(&parts.headers)? {
+            Some(token) => (token, false),
+            None => match session(&parts.headers, web.options.secure_cookies) {
+                Some(token) => (token, true),
+                None => return Err(Problem::unauthorized(format!("no token; {HOW}"))),
+            },
+        };
+        if from_cookie && changes(&parts.method) {
+            same_origin(&parts.headers)?;
+        }
+        let caller = web.house.authenticate(token, web.now()).await?;
+        caller.map(Api).ok_or_else(|| Problem::unauthorized(format!("the token is unknown, expired or revoked; {HOW}")))
+    }
+}
+
+impl<S: Store> FromRequestParts<Shared<S>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Shared<S>) -> Result<Visitor, Response> {
+        match Api::from_request_parts(parts, web).await {
+            Ok(Api(caller)) => Ok(Visitor(caller)),
+            Err(problem) if problem.status == 401 => {
+                // a form cannot be sent again by a redirect: it comes back to the page it was on
+                let wanted = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+                let next = if changes(&parts.method) { "/" } else { wanted };
+                Err(Redirect::to(&format!("/login?next={}", super::query::encode(next))).into_response())
+            }
+            Err(problem) => Err(super::dashboard::error_page(&problem, web.now())),
+        }
+    }
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn bearer(headers: &HeaderMap) -> Answer<Option<&str>> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let unreadable = || Problem::unauthorized(format!("the `Authorization` header cannot be read; {HOW}"));
+    let (scheme, token) = value.to_str().map_err(|_| unreadable())?.trim().split_once(' ').ok_or_else(unreadable)?;
+    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+        return Err(unreadable());
+    }
+    Ok(Some(token.trim()))
+}
+
+fn session(headers: &HeaderMap, secure: bool) -> Option<&str> {
+    let wanted = if secure { SECURE_COOKIE } else { COOKIE };
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, value)| *name == wanted && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// The `Set-Cookie` value that opens a session, or with an empty token ends it.
+pub fn cookie(token: &str, secure: bool) -> String {
+    let (name, flag) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    let age = if token.is_empty() { 0 } else { SESSION_SECONDS };
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{flag}")
+}
+
+/// Does the request come from one of our own pages? Browsers say so in `Sec-Fetch-Site`, older ones in `Origin`.
+///
+/// # Errors
+/// 403 when the request comes from elsewhere, or does not say where it comes from.
+pub fn same_origin(headers: &HeaderMap) -> Answer<()> {
+    if came_from_elsewhere(headers) {
+        return Err(Problem::forbidden("this form was sent from another site; open the page here and send it again"));
+    }
+    if headers.get("sec-fetch-site").is_none() && origin(headers).is_none() {
+        let detail = "the browser did not say which page this form came from; use https or localhost, or a bearer token";
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
+}
+
+/// Only what is certainly foreign; for the forms that work without a session.
+pub fn came_from_elsewhere(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    origin(headers).is_some_and(|origin| !origin.eq_ignore_ascii_case(host))
+}
+
+/// Host and port of `Origin`; `None` also for the opaque origin `null`, which names nobody.
+fn origin(headers: &HeaderMap) -> Option<&str> {
+    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
+    Some(origin.split_once("://")?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse().expect("name"), v.parse().expect("value"))).collect()
+    }
+
+    #[test]
+    fn forms_from_elsewhere_are_refused() {
+        let cases: [(&[(&str, &str)], bool); 8] = [
+            (&[("host", "a:1"), ("sec-fetch-site", "same-origin")], true),
+            (&[("host", "a:1"), ("sec-fetch-site", "none")], true),
+            (&[("host", "a:1"), ("sec-fetch-site", "cross-site")], false),
+            (&[("host", "a:1"), ("sec-fetch-site", "same-site"), ("origin", "http://a:1")], false),
+            (&[("host", "a:1"), ("origin", "http://a:1")], true),
+            (&[("host", "a:1"), ("origin", "http://a:2")], false),
+            (&[("host", "a:1"), ("origin", "null")], false),
+            (&[("host", "a:1")], false),
+        ];
+        for (pairs, allowed) in cases {
+            assert_eq!(same_origin(&headers(pairs)).is_ok(), allowed, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let jar = headers(&[("cookie", "a=b; breachclock=bck_x_y; c=d")]);
+        assert_eq!(session(&jar, false), Some("bck_x_y"));
+        assert_eq!(session(&jar, true), None);
+        assert!(cookie("t", true).starts_with("__Host-breachclock=t; Path=/; HttpOnly; SameSite=Lax"));
+        assert!(cookie("", false).ends_with("Max-Age=0"));
+    }
+
+    #[test]
+    fn bearer_is_read_or_refused() {
+        assert_eq!(bearer(&headers(&[("authorization", "bearer  abc ")])).expect("read"), Some("abc"));
+        assert_eq!(bearer(&HeaderMap::new()).expect("read"), None);
+        assert_eq!(bearer(&headers(&[("authorization", "Basic abc")])).expect_err("refused").status, 401);
+    }
+}

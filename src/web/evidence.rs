@@ -1,0 +1,107 @@
+//! Evidence of one incident, bundles for export, and the transparency of the whole log.
+
+use super::Shared;
+use super::auth::Api;
+use super::body::{Id, Members, Text};
+use super::error::{Answer, Problem};
+use super::query::Params;
+use crate::store::Store;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+/// Entries one answer holds at most.
+const MAX_ENTRIES: u64 = 1000;
+const PROFILES: [&str; 3] = ["authority", "client", "internal"];
+
+pub async fn entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+    let items = web.house.evidence_entries(&caller, &id, web.now()).await?;
+    Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+}
+
+/// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND`.
+pub async fn bundle<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id, params: Params) -> Answer<Response> {
+    params.only(&["profile", "withhold"])?;
+    let profile = profile(params.get("profile"))?;
+    let withhold: Vec<String> = params.all("withhold").map(str::to_string).collect();
+    let (name, bytes) = web.house.bundle(&caller, &id, profile, &withhold, web.now()).await?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    let named = format!("attachment; filename=\"{}\"", file_name(&name));
+    if let Ok(value) = HeaderValue::from_str(&named) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok((headers, bytes).into_response())
+}
+
+/// What an export would disclose and withhold: `{ "profile": … }` or `?profile=`.
+pub async fn preview<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    params: Params,
+    Text(text): Text,
+) -> Answer<Response> {
+    params.only(&["profile"])?;
+    let mut members = Members::read(&text, &["profile"])?;
+    let asked = members.text("profile");
+    members.finish()?;
+    let profile = profile(asked.as_deref().or(params.get("profile")))?;
+    Ok(Json(web.house.bundle_preview(&caller, &id, profile, web.now()).await?).into_response())
+}
+
+/// The signed note, as text. Open to everybody: it names a size and a hash, and witnesses have no account.
+pub async fn checkpoint<S: Store>(State(web): State<Shared<S>>) -> Answer<Response> {
+    let note = web.house.checkpoint(web.now()).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response())
+}
+
+/// Entries `from` (inclusive) to `to` (exclusive), a thousand at most; `next` is where to go on.
+pub async fn log_entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, params: Params) -> Answer<Response> {
+    params.only(&["from", "to"])?;
+    let from = params.whole("from")?.unwrap_or(0);
+    let most = from.saturating_add(MAX_ENTRIES);
+    let wanted = params.whole("to")?;
+    if let Some(to) = wanted.filter(|to| *to < from) {
+        return Err(Problem::bad_request(format!("`to` is `{to}`, before `from` (`{from}`)")));
+    }
+    let to = wanted.unwrap_or(most).min(most);
+    let items = web.house.log_entries(&caller, from, to).await?;
+    // a full answer may not be the end
+    let next = (items.len() as u64 == MAX_ENTRIES && wanted.is_none_or(|w| w > to)).then_some(to);
+    Ok(Json(serde_json::json!({ "items": items, "next": next })).into_response())
+}
+
+/// Inclusion of entry `index`, or consistency since the tree of size `from`; in the tree of `size`, else the newest.
+pub async fn log_proof<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, params: Params) -> Answer<Response> {
+    params.only(&["index", "from", "size"])?;
+    let (index, from, size) = (params.whole("index")?, params.whole("from")?, params.whole("size")?);
+    if index.is_some() == from.is_some() {
+        return Err(Problem::bad_request("give `index` for an inclusion proof, or `from` for a consistency proof"));
+    }
+    Ok(Json(web.house.log_proof(&caller, index, from, size).await?).into_response())
+}
+
+fn profile(asked: Option<&str>) -> Answer<&str> {
+    match asked {
+        None => Ok(PROFILES[0]),
+        Some(word) if PROFILES.contains(&word) => Ok(word),
+        Some(word) => Err(Problem::bad_request(format!("`profile` is `{word}`; it may be {}", PROFILES.join(", ")))),
+    }
+}
+
+/// A name that no shell, file system or header takes for something else.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    name.chars().map(safe).collect::<String>().trim_start_matches(['.', '-']).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn file_names_are_plain() {
+        assert_eq!(super::file_name("evidence-inc-01.zip"), "evidence-inc-01.zip");
+        assert_eq!(super::file_name("../a\"b\r\nc.zip"), "a-b--c.zip");
+    }
+}

@@ -1,0 +1,81 @@
+//! `/api/v1/incidents`: report, read, assert facts, follow the timeline, close.
+
+use super::Shared;
+use super::auth::Api;
+use super::body::{Id, Text, idempotency, if_match};
+use super::error::Answer;
+use super::query::{Params, page};
+use crate::store::Store;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+/// 201 with `Location` the first time, 200 with the first result afterwards.
+pub async fn report<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Answer<Response> {
+    let reported = web.house.report(&caller, &text, idempotency(&headers)?, web.now()).await?;
+    let (id, version, created) = (reported.incident.id.clone(), reported.incident.version, reported.created);
+    let mut response = Json(reported).into_response();
+    tag(&mut response, version);
+    if created {
+        *response.status_mut() = StatusCode::CREATED;
+        if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/incidents/{id}")) {
+            response.headers_mut().insert(header::LOCATION, place);
+        }
+    }
+    Ok(response)
+}
+
+pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, uri: Uri, params: Params) -> Answer<Response> {
+    let incidents = web.house.incidents(&caller, params.filter()?, web.now()).await?;
+    Ok(page(incidents, &uri, &params))
+}
+
+pub async fn show<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+    let incident = web.house.incident(&caller, &id, web.now()).await?;
+    let version = incident.version;
+    let mut response = Json(incident).into_response();
+    tag(&mut response, version);
+    Ok(response)
+}
+
+/// Asserts facts and answers what they changed.
+pub async fn assert_facts<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Answer<Response> {
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
+    let changed = web.house.assert_facts(&caller, &id, &text, version, key, web.now()).await?;
+    let version = changed.version;
+    let mut response = Json(changed).into_response();
+    tag(&mut response, version);
+    Ok(response)
+}
+
+pub async fn timeline<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+    let items = web.house.timeline(&caller, &id, web.now()).await?;
+    Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+}
+
+pub async fn close<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+    let incident = web.house.close(&caller, &id, web.now()).await?;
+    let version = incident.version;
+    let mut response = Json(incident).into_response();
+    tag(&mut response, version);
+    Ok(response)
+}
+
+/// The version as a strong entity tag, to be sent back in `If-Match`.
+fn tag(response: &mut Response, version: u64) {
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+}

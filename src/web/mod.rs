@@ -1,0 +1,57 @@
+//! The HTTP face of [`workflow`](crate::workflow): a JSON interface under `/api/v1`, and pages rendered on the server.
+//!
+//! Absent here: clocks (`Options::now` is injected), decisions, SQL. A handler reads the request, calls one verb of
+//! [`House`], and writes the answer. Looking never acts: every change is a POST.
+
+mod assess;
+mod assets;
+mod auth;
+mod body;
+mod dashboard;
+mod error;
+mod evidence;
+mod health;
+mod incidents;
+mod multipart;
+mod obligations;
+mod openapi;
+mod query;
+mod router;
+mod stream;
+
+use crate::store::Store;
+use crate::time::Timestamp;
+use crate::workflow::House;
+use std::sync::Arc;
+
+pub use router::ROUTES;
+
+/// What the web layer needs besides the house.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The clock, injected: nothing here reads one.
+    pub now: fn() -> Timestamp,
+    /// Bytes a request body may have; more is answered with 413.
+    pub max_body: usize,
+    /// Cookies only over TLS. Set when the server has TLS or stands behind a proxy that has.
+    pub secure_cookies: bool,
+}
+
+/// What every handler can reach.
+pub(crate) struct Web<S> {
+    pub house: Arc<House<S>>,
+    pub options: Options,
+}
+
+impl<S> Web<S> {
+    fn now(&self) -> Timestamp {
+        (self.options.now)()
+    }
+}
+
+pub(crate) type Shared<S> = Arc<Web<S>>;
+
+/// Every route with its guards: security headers outermost, then the net that turns a panic into a 500.
+pub fn router<S: Store>(house: Arc<House<S>>, options: Options) -> axum::Router {
+    router::build(Arc::new(Web { house, options }))
+}

@@ -1,0 +1,71 @@
+//! Checkpoints: the signed head of the log, one per size, ever.
+
+use super::{Answered, House, Trouble};
+use crate::evidence::{Checkpoint, merkle, verify};
+use crate::store::{Change, Changeset, Store, StoredCheckpoint};
+use crate::time::Timestamp;
+use std::sync::atomic::Ordering;
+
+impl<S: Store> House<S> {
+    /// Signs the present head when the log grew since the last checkpoint. Answers the current one.
+    pub async fn attest(&self, now: Timestamp) -> Answered<Option<StoredCheckpoint>> {
+        let head = self.store.head().await?;
+        let last = self.store.checkpoint().await?;
+        if head.size == 0 || last.as_ref().is_some_and(|c| c.size >= head.size) {
+            return Ok(last);
+        }
+        let root = head.root();
+        let note = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key).note().to_string();
+        let new = StoredCheckpoint { size: head.size, root, note };
+        self.store.replace_checkpoint(last.map(|c| c.size), new.clone()).await?;
+        self.stats.last_checkpoint.store(now.timestamp_micros(), Ordering::Relaxed);
+        Ok(Some(new))
+    }
+
+    /// The current checkpoint as a signed note.
+    pub async fn checkpoint(&self, now: Timestamp) -> Answered<String> {
+        let checkpoint = self.attest(now).await?;
+        checkpoint.map(|c| c.note).ok_or_else(|| Trouble::NotNow("the log is empty".into()))
+    }
+
+    pub async fn record_system(&self, kind: &'static str, detail: serde_json::Value, now: Timestamp) -> Answered<()> {
+        let first = self.draft_system(kind, "breachclock", detail, now);
+        self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+        Ok(())
+    }
+
+    /// Rebuilds the root from the stored entries and compares it with the last signed checkpoint.
+    pub async fn check_log(&self) -> Result<(), String> {
+        let Some(last) = self.store.checkpoint().await.map_err(|e| e.to_string())? else { return Ok(()) };
+        let wrong = |what: String| {
+            format!(
+                "the evidence log does not match its last signed checkpoint: {what}. do not write to it; keep the data folder as it is, \
+                 run `breachclock evidence fsck`, and restore from a backup"
+            )
+        };
+        let signed = Checkpoint::parse(&last.note)
+            .and_then(|c| c.verify(&self.log_key.public()))
+            .map_err(|error| wrong(error.to_string()))?;
+        if signed.size != last.size || signed.root != last.root {
+            return Err(wrong("the stored checkpoint is not the one that was signed".into()));
+        }
+        let head = self.store.head().await.map_err(|e| e.to_string())?;
+        if head.size < last.size {
+            return Err(wrong(format!("{} entries are stored, {} were signed", head.size, last.size)));
+        }
+        const BATCH: u64 = 10_000;
+        let mut leaves = Vec::with_capacity(last.size as usize);
+        while (leaves.len() as u64) < last.size {
+            let from = leaves.len() as u64;
+            let entries = self.store.entries(from..(from + BATCH).min(last.size)).await.map_err(|e| e.to_string())?;
+            if entries.is_empty() {
+                return Err(wrong(format!("entry {from} is missing")));
+            }
+            leaves.extend(entries.iter().map(|e| verify::leaf_of(&e.bytes)));
+        }
+        if merkle::root(&leaves) != last.root {
+            return Err(wrong("an entry was changed".into()));
+        }
+        Ok(())
+    }
+}

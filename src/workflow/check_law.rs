@@ -1,0 +1,201 @@
+//! Worked cases of the rule packs: facts in, standings and dates out, compared with what the case says.
+
+use crate::ingest::{self, Format, Kind, Node, Pointer, Reading, Rejection};
+use crate::law::{FactBook, Incident, IncidentId, Obligation};
+use crate::rules::{FileKind, Options, Plan, Rulebook, SourceFile, kind_of, utc};
+use crate::time::Timestamp;
+
+/// One case and what did not hold.
+#[derive(Clone, Debug)]
+pub struct CaseOutcome {
+    pub file: String,
+    pub line: usize,
+    pub name: String,
+    /// Duties the case states something about.
+    pub duties: Vec<String>,
+    pub faults: Vec<String>,
+}
+
+/// Runs every `*.cases.toml` among `files`.
+pub fn run_cases(book: &Rulebook, files: &[SourceFile]) -> Vec<CaseOutcome> {
+    files.iter().filter(|f| kind_of(&f.path) == FileKind::Cases).flat_map(|file| run_file(book, file)).collect()
+}
+
+fn run_file(book: &Rulebook, file: &SourceFile) -> Vec<CaseOutcome> {
+    let broken = |line: usize, text: String| CaseOutcome {
+        file: file.path.clone(),
+        line,
+        name: String::new(),
+        duties: Vec::new(),
+        faults: vec![text],
+    };
+    let document = match ingest::toml(&file.text) {
+        Ok(document) => document,
+        Err(error) => return vec![broken(error.line, error.text)],
+    };
+    let mut outcomes = Vec::new();
+    for (name, node) in document.members() {
+        match (&node.kind, name.as_str()) {
+            (Kind::List(cases), "case") => outcomes.extend(cases.iter().map(|case| run_case(book, file, case))),
+            _ => outcomes.push(broken(node.line.unwrap_or(0), format!("`{name}` is not understood; a cases file holds [[case]] tables"))),
+        }
+    }
+    outcomes
+}
+
+fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
+    let name = case.member("name").and_then(Node::text).unwrap_or("unnamed").to_string();
+    let mut outcome = CaseOutcome { file: file.path.clone(), line: case.line.unwrap_or(0), name, duties: Vec::new(), faults: Vec::new() };
+    if let Err(faults) = judge(book, case, &mut outcome) {
+        outcome.faults.extend(faults);
+    }
+    outcome
+}
+
+fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), Vec<String>> {
+    let sentences = |rejections: Vec<Rejection>| rejections.iter().map(Rejection::to_string).collect::<Vec<_>>();
+    let text = |key: &str| case.member(key).and_then(Node::text);
+    let now = instant(text("now").ok_or_else(|| vec!["the case has no `now`".to_string()])?)?;
+    let mut rejections = Vec::new();
+    let reading = Reading { catalogue: book.catalogue(), now, by: "case" };
+    let entity = case.member("entity").map(|e| ingest::entity(e, &Pointer::root(), &mut rejections)).unwrap_or_default();
+    let mut facts = FactBook::default();
+    if let Some(table) = case.member("facts") {
+        for fact in ingest::read(table, &Pointer::root().child("facts"), Format::Toml, &reading, &mut rejections) {
+            facts.assert(fact);
+        }
+    }
+    // a later assertion of the same keys, for corrections and repeated filings
+    if let Some(Node { kind: Kind::List(later), .. }) = case.member("then") {
+        for table in later {
+            for fact in ingest::read(table, &Pointer::root().child("then"), Format::Toml, &reading, &mut rejections) {
+                facts.assert(fact);
+            }
+        }
+    }
+    if !rejections.is_empty() {
+        return Err(sentences(rejections));
+    }
+    let mut faults: Vec<String> = Vec::new();
+    for problem in crate::rules::entity_faults(book, &entity) {
+        faults.push(problem);
+    }
+    let incident = Incident {
+        id: IncidentId("case".into()),
+        title: outcome.name.clone(),
+        entity,
+        source: None,
+        reference: None,
+        opened_at: now,
+        opened_by: "case".into(),
+        closed_at: None,
+        facts,
+    };
+    let include_proposed = matches!(case.member("include_proposed").map(|n| &n.kind), Some(Kind::Bool(true)));
+    let plan = book.plan(&incident, now, Options { all: false, include_proposed });
+    for (key, node) in case.members() {
+        match key.as_str() {
+            "name" | "why" | "now" | "entity" | "facts" | "then" | "include_proposed" => {}
+            "want" => {
+                let Kind::List(wants) = &node.kind else { return Err(vec!["`want` is a list of tables".into()]) };
+                for want in wants {
+                    compare(book, &plan, want, outcome, &mut faults)?;
+                }
+            }
+            other => faults.push(format!("`{other}` is not a member of a case; it has name, why, now, entity, facts, then, want")),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn compare(book: &Rulebook, plan: &Plan, want: &Node, outcome: &mut CaseOutcome, faults: &mut Vec<String>) -> Result<(), Vec<String>> {
+    let text = |key: &str| want.member(key).and_then(Node::text);
+    let duty = text("duty").ok_or_else(|| vec!["a `want` has no `duty`".to_string()])?;
+    let place = text("place");
+    outcome.duties.push(duty.to_string());
+    if book.duty(duty).is_none() {
+        return Err(vec![format!("no pack has the duty `{duty}`{}", crate::rules::did_you_mean(&book.nearest_duties(duty)))]);
+    }
+    let found: Vec<&Obligation> =
+        plan.obligations.iter().filter(|o| o.duty.0 == duty && place.is_none_or(|p| p == o.jurisdiction)).collect();
+    let label = place.map_or_else(|| duty.to_string(), |p| format!("{duty}@{p}"));
+    let standing = text("standing").unwrap_or("running");
+    let obligation = match found.as_slice() {
+        [] if standing == "not-applicable" => return Ok(()),
+        [] => {
+            faults.push(format!("{label}: wanted {standing}, but it does not apply"));
+            return Ok(());
+        }
+        [one] => *one,
+        many => {
+            let places: Vec<&str> = many.iter().map(|o| o.jurisdiction.as_str()).collect();
+            faults.push(format!("{label}: {} obligations ({}); name the `place`", many.len(), places.join(", ")));
+            return Ok(());
+        }
+    };
+    if obligation.standing.as_str() != standing {
+        faults.push(format!("{label}: wanted {standing}, is {} (missing: {})", obligation.standing.as_str(), obligation.missing.join(", ")));
+    }
+    let deadline = obligation.standing.deadline();
+    for (key, node) in want.members() {
+        let expected = |at: Option<Timestamp>| -> Result<Option<String>, Vec<String>> {
+            let wanted = node.text().map(instant).transpose()?;
+            Ok((wanted != at).then(|| format!("{label}: `{key}` should be {}, is {}", show(wanted), show(at))))
+        };
+        match key.as_str() {
+            "duty" | "place" | "standing" | "why" => {}
+            "due" => faults.extend(expected(deadline.map(|d| d.due))?),
+            "conservative_due" => faults.extend(expected(deadline.map(|d| d.conservative_due))?),
+            "projected_due" => {
+                let projected = match &obligation.standing {
+                    crate::law::Standing::Awaiting { projected_due, .. } => *projected_due,
+                    _ => None,
+                };
+                faults.extend(expected(projected)?);
+            }
+            "missing" => {
+                let wanted: Vec<&str> = match &node.kind {
+                    Kind::List(items) => items.iter().filter_map(Node::text).collect(),
+                    _ => Vec::new(),
+                };
+                let (mut wanted_sorted, mut is): (Vec<&str>, Vec<&str>) = (wanted, obligation.missing.iter().map(String::as_str).collect());
+                wanted_sorted.sort_unstable();
+                is.sort_unstable();
+                if wanted_sorted != is {
+                    faults.push(format!("{label}: `missing` should be [{}], is [{}]", wanted_sorted.join(", "), is.join(", ")));
+                }
+            }
+            "unverified" | "promptly" | "no_due" | "held" => {
+                let is = match key.as_str() {
+                    "unverified" => obligation.unverified,
+                    "promptly" => obligation.promptly.is_some(),
+                    "held" => obligation.held.is_some(),
+                    _ => deadline.is_none(),
+                };
+                if node.kind != Kind::Bool(is) {
+                    faults.push(format!("{label}: `{key}` is {is}"));
+                }
+            }
+            "binding" => {
+                if node.text() != Some(obligation.binding.as_str()) {
+                    faults.push(format!("{label}: `binding` is {}", obligation.binding.as_str()));
+                }
+            }
+            "recipient_name" => {
+                if node.text() != Some(&obligation.recipient_name) {
+                    faults.push(format!("{label}: `recipient_name` is {}", obligation.recipient_name));
+                }
+            }
+            other => faults.push(format!("{label}: `{other}` is not a member of `want`")),
+        }
+    }
+    Ok(())
+}
+
+fn instant(text: &str) -> Result<Timestamp, Vec<String>> {
+    ingest::instant(text, None).map_err(|e| vec![e])
+}
+
+fn show(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "none".to_string(), utc)
+}

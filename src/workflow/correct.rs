@@ -1,0 +1,232 @@
+//! Facts are added or corrected: replan, diff, supersede, and tell.
+
+use super::intake::{idempotency_of, receipt_view};
+use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Trouble};
+use crate::escalation::Event;
+use crate::evidence::Draft;
+use crate::ingest::{self, Reading};
+use crate::law::{Certainty, Fact, FactBook, Value};
+use crate::rules::{Options, Plan, Rulebook, utc};
+use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
+use crate::time::Timestamp;
+
+/// How often a decision is repeated when somebody else changed the incident meanwhile.
+const ATTEMPTS: usize = 5;
+
+impl<S: Store> House<S> {
+    /// Asserts facts on an incident and answers what that changed.
+    pub async fn assert_facts(
+        &self,
+        caller: &Caller,
+        id: &str,
+        text: &str,
+        if_match: Option<u64>,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<Changed> {
+        self.permit(caller, Right::Report)?;
+        let facts = {
+            let book = self.book();
+            let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
+            ingest::facts_only(text, &reading).map_err(Trouble::Rejected)?
+        };
+        if facts.is_empty() {
+            return Err(Trouble::NotNow("no facts were given; name at least one key".into()));
+        }
+        self.change(caller, id, if_match, idempotency.map(|key| (key, text)), now, |house, dossier| {
+            let mut record = dossier.record.clone();
+            for fact in &facts {
+                record.incident.facts.assert(fact.clone());
+            }
+            let draft = house.draft_facts(&record.incident, &facts, caller, now);
+            Ok((record, draft))
+        })
+        .await
+    }
+
+    /// The common path of every change to an incident: read, decide, commit once with evidence; again on a conflict.
+    pub(super) async fn change(
+        &self,
+        caller: &Caller,
+        id: &str,
+        if_match: Option<u64>,
+        idempotency: Option<(&str, &str)>,
+        now: Timestamp,
+        mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Draft)> + Send,
+    ) -> Answered<Changed> {
+        let key = idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")));
+        if let Some(key) = &key
+            && let Some((incident, same)) = self.store.accepted(key).await?
+        {
+            return self.repeated(caller, &incident.0, same).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let dossier = self.dossier(caller, id).await?;
+            if let Some(wanted) = if_match
+                && wanted != dossier.version
+            {
+                return Err(Trouble::Stale { current: dossier.version });
+            }
+            let book = self.book();
+            let before = book.plan(&dossier.record.incident, now, Options::default());
+            let (mut record, first) = decide(self, &dossier)?;
+            let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
+            let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);
+            let mut messages = outlook.decision.messages;
+            messages.extend(self.announcements(&diff, &record, &outlook.plan, &book, now));
+            self.dress(&mut messages, &record);
+            let mut more = vec![self.draft_computed(&record.incident, &book, &outlook.plan, now)];
+            if !messages.is_empty() {
+                more.push(self.draft_messages(&record.incident, &messages, now));
+            }
+            let change = Change::Incident {
+                expected: Some(dossier.version),
+                record,
+                wake_at: outlook.decision.wake_at,
+                messages,
+                idempotency: key.clone(),
+            };
+            match self.store.commit(Changeset { change, first, more }).await {
+                Ok(receipt) => {
+                    self.announce();
+                    return Ok(Changed { incident: id.to_string(), version: receipt.version, diff, evidence: receipt_view(&receipt) });
+                }
+                Err(StoreError::Conflict { .. }) => {
+                    self.stats.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                Err(StoreError::Duplicate { incident, same_request }) => return self.repeated(caller, &incident.0, same_request).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Trouble::NotNow("the incident keeps changing; try again".into()))
+    }
+
+    async fn repeated(&self, caller: &Caller, id: &str, same_request: bool) -> Answered<Changed> {
+        if !same_request {
+            return Err(Trouble::KeyReused);
+        }
+        let dossier = self.dossier(caller, id).await?;
+        Ok(Changed { incident: id.to_string(), version: dossier.version, diff: Diff::default(), evidence: None })
+    }
+
+    fn announcements(&self, diff: &Diff, record: &Record, plan: &Plan, book: &Rulebook, now: Timestamp) -> Vec<crate::escalation::Message> {
+        let mut messages = self.broadcast(Event::IncidentUpdated, record, plan, book, now);
+        for (event, any) in [
+            (Event::ObligationAdded, !diff.added.is_empty()),
+            (Event::ObligationMoved, !diff.moved.is_empty()),
+            (Event::ObligationDischarged, diff.dropped.iter().any(|d| d.to.as_deref() == Some("discharged"))),
+        ] {
+            if any {
+                messages.extend(self.broadcast(event, record, plan, book, now));
+            }
+        }
+        messages
+    }
+
+    /// What if: nothing is saved. A report answers as `assess` does; a supposition answers with the diff.
+    pub async fn assess(&self, caller: &Caller, text: &str, now: Timestamp) -> Answered<serde_json::Value> {
+        self.permit(caller, Right::Read)?;
+        let book = self.book();
+        let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
+        if let Some(suppose) = ingest::suppose(text, &reading).map_err(Trouble::Rejected)? {
+            let dossier = self.dossier(caller, &suppose.incident).await?;
+            let mut incident = dossier.record.incident.clone();
+            let before = book.plan(&incident, now, Options::default());
+            for fact in suppose.facts {
+                incident.facts.assert(fact);
+            }
+            let after = book.plan(&incident, now, Options::default());
+            let diff = diff(&book, &dossier.record.incident.facts, &before, &incident.facts, &after);
+            let mut answer = serde_json::to_value(book.answer(&incident, &after, now)).unwrap_or_default();
+            if let (Some(answer), Ok(serde_json::Value::Object(diff))) = (answer.as_object_mut(), serde_json::to_value(&diff)) {
+                answer.extend(diff);
+            }
+            return Ok(answer);
+        }
+        let report = ingest::report(text, &reading, false).map_err(Trouble::Rejected)?;
+        let entity = match report.entity {
+            ingest::EntityRef::Inline(entity) => *entity,
+            ingest::EntityRef::Id(id) => match self.settings.entities.iter().find(|e| e.id.as_ref() == Some(&id)) {
+                Some(entity) => entity.clone(),
+                None => return Err(Trouble::NotFound(format!("entity `{id}`"))),
+            },
+            ingest::EntityRef::Unstated => match self.settings.entities.as_slice() {
+                [only] => only.clone(),
+                _ => crate::law::Entity { name: "the entity".into(), ..Default::default() },
+            },
+        };
+        if let Some(text) = crate::rules::entity_faults(&book, &entity).into_iter().next() {
+            return Err(Trouble::Rejected(vec![crate::ingest::Rejection { pointer: "/entity".into(), line: None, text }]));
+        }
+        let mut facts = FactBook::default();
+        for fact in report.facts {
+            facts.assert(fact);
+        }
+        let incident = crate::law::Incident {
+            id: crate::law::IncidentId("assess".into()),
+            title: report.title,
+            entity,
+            source: report.source,
+            reference: report.reference,
+            opened_at: now,
+            opened_by: caller.name.clone(),
+            closed_at: None,
+            facts,
+        };
+        let plan = book.plan(&incident, now, Options::default());
+        Ok(serde_json::to_value(book.answer(&incident, &plan, now)).unwrap_or_default())
+    }
+}
+
+/// A fact asserted by a verb of ours, e.g. a filing.
+pub(super) fn assertion(key: String, value: Value, by: &str, now: Timestamp) -> Fact {
+    Fact { key, value: Some(value), certainty: Certainty::Confirmed, asserted_by: by.to_string(), asserted_at: now, note: None }
+}
+
+/// What a change of facts did to the obligations, each with its reason.
+pub(super) fn diff(book: &Rulebook, facts_before: &FactBook, before: &Plan, facts_after: &FactBook, after: &Plan) -> Diff {
+    let mut diff = Diff::default();
+    let mut changed: Vec<String> = Vec::new();
+    for fact in facts_after.history().iter().skip(facts_before.history().len()) {
+        changed.push(fact.key.clone());
+        if facts_before.get(&fact.key).is_none() {
+            diff.filled.push(DiffEntry {
+                id: fact.key.clone(),
+                title: None,
+                from: None,
+                to: fact.value.as_ref().map(|v| super::read::value_json(v).to_string()),
+                because: format!("`{}` was unknown and is {}", fact.key, fact.certainty.as_str()),
+            });
+        }
+    }
+    let cause = match changed.as_slice() {
+        [] => "the rule packs or the present changed".to_string(),
+        keys => format!("because of {}", keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
+    };
+    let title = |id: &crate::law::DutyId| book.duty(&id.0).map(|d| d.title.clone());
+    for o in &after.obligations {
+        let old = before.obligations.iter().find(|b| b.id == o.id);
+        let due = o.standing.deadline().map(|d| d.conservative_due);
+        let entry = |from: Option<String>, to: Option<String>, because: String| DiffEntry { id: o.id.clone(), title: title(&o.duty), from, to, because };
+        match old {
+            None => diff.added.push(entry(None, due.map(utc).or_else(|| Some(o.standing.as_str().into())), cause.clone())),
+            Some(old) => {
+                let was = old.standing.deadline().map(|d| d.conservative_due);
+                if old.standing.is_open() && !o.standing.is_open() {
+                    diff.dropped.push(entry(Some(old.standing.as_str().into()), Some(o.standing.as_str().into()), cause.clone()));
+                } else if was != due {
+                    diff.moved.push(entry(was.map(utc), due.map(utc), cause.clone()));
+                } else if old.standing.as_str() != o.standing.as_str() {
+                    diff.moved.push(entry(Some(old.standing.as_str().into()), Some(o.standing.as_str().into()), cause.clone()));
+                } else {
+                    diff.unchanged.push(entry(was.map(utc), due.map(utc), "none of its facts changed the date".into()));
+                }
+            }
+        }
+    }
+    for old in before.obligations.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
+        let was = old.standing.deadline().map(|d| utc(d.conservative_due));
+        diff.dropped.push(DiffEntry { id: old.id.clone(), title: title(&old.duty), from: was, to: Some("not-applicable".into()), because: cause.clone() });
+    }
+    diff
+}

@@ -1,0 +1,275 @@
+//! What people do about an obligation: take it, decline it, record the notice, decide against it, give reasons for delay.
+
+use super::correct::assertion;
+use super::read::{find_obligation, split_obligation};
+use super::tokens::AckClaims;
+use super::{AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role, Trouble, WaiverRequest};
+use crate::law::{Acknowledgement, Delay, Filing, Value, Waiver};
+use crate::rules::utc;
+use crate::store::Store;
+use crate::time::Timestamp;
+use chrono::Duration;
+
+/// A lease ends this much ahead of the conservative limit at the latest: somebody else must still have time.
+const MARGIN_SHARE_PERCENT: i64 = 10;
+const MARGIN_AT_LEAST: Duration = Duration::minutes(10);
+/// Leases past the limit are short: the reminders go on.
+const LEASE_PAST_LIMIT: Duration = Duration::minutes(30);
+const LEASE_AT_LEAST: Duration = Duration::minutes(5);
+/// A filing may be dated this far ahead of our clock.
+const FUTURE_TOLERANCE: Duration = Duration::minutes(5);
+const REASON_LIMIT: usize = 10_000;
+
+impl<S: Store> House<S> {
+    /// Takes the obligation for a while, or declines it so that the next person is told at once.
+    pub async fn acknowledge(&self, caller: &Caller, id: &str, ask: AckRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+        self.permit(caller, Right::Respond)?;
+        let (incident, local) = split_obligation(id)?;
+        self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
+        self.obligation(caller, id, now).await
+    }
+
+    async fn take(
+        &self,
+        caller: &Caller,
+        incident: &str,
+        obligations: &[String],
+        ask: &AckRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<()> {
+        let request = format!("ack {obligations:?} {:?} {:?} {}", ask.by, ask.lease_seconds, ask.decline);
+        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            let mut record = dossier.record.clone();
+            let mut draft = None;
+            for local in obligations {
+                let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
+                if !o.standing.is_open() {
+                    if obligations.len() > 1 {
+                        continue;
+                    }
+                    return Err(Trouble::NotNow(format!("obligation `{local}` is {}; there is nothing to take", o.standing.as_str())));
+                }
+                let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+                let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
+                let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
+                let name = person.map_or(by, |p| p.name.clone());
+                let policy_lease = house.policy_of(&record.incident.entity).steps.iter().map(|s| s.lease_seconds).min().unwrap_or(4 * 3600);
+                let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
+                let limit = o.standing.deadline().map(|d| d.conservative_due);
+                let started = o.started_by.as_ref().map_or(now, |s| s.at);
+                let ack = Acknowledgement { by: name, role, at: now, until: lease_end(lease, started, limit, now) };
+                draft.get_or_insert(house.draft_acknowledged(&record.incident, local, &ack, caller, ask.decline, now));
+                let act = record.acts.entry(local.clone()).or_default();
+                if ask.decline {
+                    act.declined.push((ack.by.clone(), now));
+                    // declining ends a lease of one's own
+                    for own in act.acknowledgements.iter_mut().filter(|a| a.by == ack.by && a.until > now) {
+                        own.until = now;
+                    }
+                } else {
+                    act.acknowledgements.push(ack);
+                }
+            }
+            let draft = draft.ok_or_else(|| Trouble::NotNow("none of these obligations is open any more".into()))?;
+            Ok((record, draft))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Records that the notice was given: discharges the obligation and starts the clocks that depend on it.
+    pub async fn file(&self, caller: &Caller, id: &str, ask: FilingRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<Changed> {
+        self.permit(caller, Right::Respond)?;
+        let (incident, local) = split_obligation(id)?;
+        let at = ask.at.unwrap_or(now);
+        if at > now + FUTURE_TOLERANCE {
+            return Err(rejected("/at", format!("`{}` is later than now; record the filing when it is made", utc(at))));
+        }
+        let request = format!("file {local} {at} {:?} {:?}", ask.reference, ask.proof);
+        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
+            let mut record = dossier.record.clone();
+            let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+            let filing = Filing {
+                at,
+                by: by.clone(),
+                recorded_at: now,
+                reference: ask.reference.clone(),
+                proof: ask.proof,
+                complete: ask.complete.unwrap_or(true),
+                note: ask.note.clone(),
+            };
+            let key = format!("times.filed.{}@{}", o.duty, o.jurisdiction);
+            record.incident.facts.assert(assertion(key, Value::Instant(at), &by, now));
+            let draft = house.draft_filed(&record.incident, local, &filing, caller, now);
+            record.acts.entry(local.to_string()).or_default().filings.push(filing);
+            Ok((record, draft))
+        })
+        .await
+    }
+
+    /// Decides that the duty does not arise. With a second approver named, it waits for that person; clock and reminders go on.
+    pub async fn waive(&self, caller: &Caller, id: &str, ask: WaiverRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+        self.permit(caller, Right::Approve)?;
+        let (incident, local) = split_obligation(id)?;
+        let request = format!("waive {local} {}", ask.reason);
+        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
+            let mut record = dossier.record.clone();
+            let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+            let act = record.acts.entry(local.to_string()).or_default();
+            let waiver = match act.waiver.take() {
+                Some(pending) if pending.approved_at.is_none() => {
+                    if pending.by == by {
+                        return Err(Trouble::NotPermitted("the second approver must be another person".into()));
+                    }
+                    if pending.second_approver.as_ref().is_some_and(|second| *second != by && !caller_is(caller, second)) {
+                        let second = pending.second_approver.unwrap_or_default();
+                        return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
+                    }
+                    Waiver { approved_at: Some(now), ..pending }
+                }
+                Some(_) => return Err(Trouble::NotNow(format!("obligation `{local}` is waived already"))),
+                None => {
+                    if !o.standing.is_open() {
+                        return Err(Trouble::NotNow(format!("obligation `{local}` is {}; there is nothing to decide", o.standing.as_str())));
+                    }
+                    let reason = reason_of(&ask.reason)?;
+                    Waiver {
+                        reason,
+                        by: by.clone(),
+                        at: now,
+                        approved_at: ask.second_approver.is_none().then_some(now),
+                        second_approver: ask.second_approver.clone(),
+                        review_on: ask.review_on.clone(),
+                        reopen_when: ask.reopen_when.clone(),
+                    }
+                }
+            };
+            act.waiver = Some(waiver.clone());
+            if waiver.approved_at.is_some() {
+                let key = format!("waived.{}@{}", o.duty, o.jurisdiction);
+                record.incident.facts.assert(assertion(key, Value::Text(waiver.reason.clone()), &by, now));
+            }
+            let draft = house.draft_waived(&record.incident, local, &waiver, caller, now);
+            Ok((record, draft))
+        })
+        .await?;
+        self.obligation(caller, id, now).await
+    }
+
+    /// Records why a notice is late, as the law asks.
+    pub async fn delay(&self, caller: &Caller, id: &str, reason: &str, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+        self.permit(caller, Right::Respond)?;
+        let (incident, local) = split_obligation(id)?;
+        let reason = reason_of(reason)?;
+        let request = format!("delay {local} {reason}");
+        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
+            let mut record = dossier.record.clone();
+            let delay = Delay { reason: reason.clone(), by: caller.name.clone(), at: now };
+            let draft = house.draft_delay(&record.incident, local, &delay, caller, now);
+            record.acts.entry(local.to_string()).or_default().delays.push(delay);
+            Ok((record, draft))
+        })
+        .await?;
+        self.obligation(caller, id, now).await
+    }
+
+    /// Closes an incident in which nothing runs any more.
+    pub async fn close(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<IncidentView> {
+        self.permit(caller, Right::Approve)?;
+        self.change(caller, id, None, None, now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            let running: Vec<&str> =
+                plan.obligations.iter().filter(|o| o.standing.as_str() == "running" && o.standing.deadline().is_some()).map(|o| o.id.as_str()).collect();
+            if !running.is_empty() {
+                let some = running.iter().take(3).map(|o| format!("`{o}`")).collect::<Vec<_>>().join(", ");
+                return Err(Trouble::NotNow(format!("{} clocks still run ({some}); record the filings or decisions first", running.len())));
+            }
+            let mut record = dossier.record.clone();
+            record.incident.closed_at = Some(now);
+            let draft = house.draft_closed(&record.incident, caller, now);
+            Ok((record, draft))
+        })
+        .await?;
+        self.incident(caller, id, now).await
+    }
+
+    /// What the page behind a link shows. Looking changes nothing.
+    pub async fn ack_offer(&self, token: &str, now: Timestamp) -> Answered<AckOffer> {
+        let claims = self.read_ack_token(token, now)?;
+        self.offer(&claims, now).await
+    }
+
+    /// The person behind the link takes it, or declines.
+    pub async fn ack_by_link(&self, token: &str, ask: AckRequest, now: Timestamp) -> Answered<AckOffer> {
+        let claims = self.read_ack_token(token, now)?;
+        let person = self.settings.directory.person(&claims.person);
+        let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
+        let role = person.and_then(|p| p.roles.first().cloned());
+        let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await?;
+        self.offer(&claims, now).await
+    }
+
+    async fn offer(&self, claims: &AckClaims, now: Timestamp) -> Answered<AckOffer> {
+        let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
+        let mut obligations = Vec::new();
+        for local in &claims.obligations {
+            match self.obligation(&caller, &format!("{}~{local}", claims.incident), now).await {
+                Ok(view) => obligations.push(view),
+                Err(Trouble::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let dossier = self.dossier(&caller, &claims.incident).await?;
+        let (_, plan) = self.plan_of(&dossier, now);
+        let head = claims.obligations.first().and_then(|local| find_obligation(&plan, local));
+        let limit = head.and_then(|o| o.standing.deadline()).map(|d| d.conservative_due);
+        let started = head.and_then(|o| o.started_by.as_ref()).map_or(now, |s| s.at);
+        let latest = limit.map(|_| lease_end(Duration::days(7), started, limit, now));
+        let lease_options = [1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 24 * 3600]
+            .into_iter()
+            .filter(|s| latest.is_none_or(|latest| now + Duration::seconds(*s) <= latest))
+            .collect();
+        let person = self.settings.directory.person(&claims.person).map_or_else(|| claims.person.clone(), |p| p.name.clone());
+        Ok(AckOffer { person, obligations, lease_options, latest_lease: latest.map(utc), expires: utc(claims.expires) })
+    }
+}
+
+fn caller_is(caller: &Caller, who: &str) -> bool {
+    caller.name == who
+}
+
+fn reason_of(text: &str) -> Answered<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(rejected("/reason", "`reason` is empty; write down why, for whoever reads it in two years".into()));
+    }
+    if text.chars().count() > REASON_LIMIT {
+        return Err(rejected("/reason", format!("`reason` is longer than {REASON_LIMIT} characters; attach a document instead")));
+    }
+    Ok(text.to_string())
+}
+
+fn rejected(pointer: &str, text: String) -> Trouble {
+    Trouble::Rejected(vec![crate::ingest::Rejection { pointer: pointer.into(), line: None, text }])
+}
+
+/// When a lease ends: never so late that nobody else could still act before the conservative limit.
+fn lease_end(lease: Duration, started: Timestamp, limit: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let Some(limit) = limit else { return now + lease };
+    if now >= limit {
+        return now + lease.min(LEASE_PAST_LIMIT);
+    }
+    let window = limit - started;
+    let margin = (window * MARGIN_SHARE_PERCENT as i32 / 100).max(MARGIN_AT_LEAST).min(limit - now);
+    let latest = (limit - margin).max(now + LEASE_AT_LEAST).min(limit);
+    (now + lease).min(latest)
+}

@@ -1,0 +1,390 @@
+//! Evidence drafts for each decision: typed bodies, with personal data only as commitments.
+//!
+//! Free text and names are personal, always; instants, counts, ids of duties, roles and tokens are not.
+
+use super::{Caller, House};
+use crate::evidence::{Draft, Personal, Sealer};
+use crate::law::{Fact, Incident, Obligation, Standing, Value};
+use crate::rules::{Plan, Rulebook, hex, utc};
+use crate::store::Store;
+use crate::time::{self, Timestamp};
+use serde::Serialize;
+
+/// Stream of everything that is not about one incident.
+pub const SYSTEM: &str = "_system";
+
+#[derive(Serialize)]
+struct Reported {
+    title: Personal<String>,
+    entity_id: Option<String>,
+    entity: Personal<String>,
+    source: Option<String>,
+    reference: Option<Personal<String>>,
+    by: String,
+    facts: Vec<FactBody>,
+}
+
+#[derive(Serialize)]
+struct FactsAsserted {
+    by: String,
+    facts: Vec<FactBody>,
+}
+
+#[derive(Serialize)]
+struct FactBody {
+    key: String,
+    value: Option<FactValue>,
+    certainty: &'static str,
+    by: Personal<String>,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<Personal<String>>,
+}
+
+/// Text is personal; everything else is typed and says nothing about a person.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FactValue {
+    Plain(serde_json::Value),
+    Text(Personal<String>),
+}
+
+#[derive(Serialize)]
+struct Computed<'a> {
+    now: String,
+    rulebook: String,
+    rulebook_version: &'a str,
+    tzdb: &'static str,
+    calendars: &'a str,
+    obligations: Vec<ComputedObligation<'a>>,
+}
+
+#[derive(Serialize)]
+struct ComputedObligation<'a> {
+    id: &'a str,
+    standing: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<StartedBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counting_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conservative_due: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    convention: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    missing: &'a [String],
+}
+
+#[derive(Serialize)]
+struct StartedBody<'a> {
+    key: &'a str,
+    at: String,
+}
+
+#[derive(Serialize)]
+struct Acknowledged<'a> {
+    obligation: &'a str,
+    by: Personal<String>,
+    role: Option<&'a str>,
+    actor: &'a str,
+    until: String,
+}
+
+#[derive(Serialize)]
+struct Filed<'a> {
+    obligation: &'a str,
+    at: String,
+    by: Personal<String>,
+    actor: &'a str,
+    reference: Option<Personal<String>>,
+    proof: Option<Personal<String>>,
+    complete: bool,
+    note: Option<Personal<String>>,
+}
+
+#[derive(Serialize)]
+struct Decided<'a> {
+    obligation: &'a str,
+    reason: Personal<String>,
+    by: Personal<String>,
+    actor: &'a str,
+    second_approver: Option<Personal<String>>,
+    review_on: Option<&'a str>,
+    reopen_when: &'a [String],
+    state: &'a str,
+}
+
+#[derive(Serialize)]
+struct Messages<'a> {
+    messages: Vec<MessageBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct MessageBody<'a> {
+    key: &'a str,
+    event: &'static str,
+    obligation: Option<&'a str>,
+    to: String,
+    policy: &'a str,
+    step: &'a str,
+    repeat: u32,
+    due_at: String,
+    coalesced: u32,
+}
+
+#[derive(Serialize)]
+struct Attempt<'a> {
+    key: &'a str,
+    to: String,
+    attempt: u32,
+    outcome: &'static str,
+    /// The peer's answer or the error; may carry an address.
+    answer: Personal<String>,
+    next_attempt: Option<String>,
+}
+
+#[derive(Serialize)]
+struct System<'a, T> {
+    actor: &'a str,
+    #[serde(flatten)]
+    detail: T,
+}
+
+impl<S: Store> House<S> {
+    fn sealer(&self) -> Sealer<'_> {
+        Sealer::new(Box::new(|| {
+            let mut salt = [0u8; 32];
+            self.entropy.fill(&mut salt);
+            salt
+        }))
+    }
+
+    fn draft(&self, stream: &str, kind: &'static str, at: Timestamp, body: &impl Serialize, sealer: Sealer<'_>) -> Draft {
+        Draft::new(stream, kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+    }
+
+    pub(super) fn draft_reported(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
+        let mut sealer = self.sealer();
+        let body = Reported {
+            title: sealer.seal("/title", incident.title.clone()),
+            entity_id: incident.entity.id.clone(),
+            entity: sealer.seal("/entity", incident.entity.name.clone()),
+            source: incident.source.clone(),
+            reference: incident.reference.clone().map(|r| sealer.seal("/reference", r)),
+            by: caller.name.clone(),
+            facts: fact_bodies(incident.facts.history(), &mut sealer),
+        };
+        self.draft(&incident.id.0, "incident.reported", now, &body, sealer)
+    }
+
+    pub(super) fn draft_facts(&self, incident: &Incident, facts: &[Fact], caller: &Caller, now: Timestamp) -> Draft {
+        let mut sealer = self.sealer();
+        let body = FactsAsserted { by: caller.name.clone(), facts: fact_bodies(facts, &mut sealer) };
+        let kind = if facts.iter().any(|f| f.key == "times.aware") { "awareness.set" } else { "facts.asserted" };
+        self.draft(&incident.id.0, kind, now, &body, sealer)
+    }
+
+    pub(super) fn draft_computed(&self, incident: &Incident, book: &Rulebook, plan: &Plan, now: Timestamp) -> Draft {
+        let name = book.name();
+        let body = Computed {
+            now: utc(now),
+            rulebook: hex(&book.sha256),
+            rulebook_version: &book.version,
+            tzdb: time::tzdb_version(),
+            calendars: &name.calendars,
+            obligations: plan.obligations.iter().map(computed).collect(),
+        };
+        self.draft(&incident.id.0, "deadline.computed", now, &body, self.sealer())
+    }
+
+    pub(super) fn draft_acknowledged(
+        &self,
+        incident: &Incident,
+        obligation: &str,
+        ack: &crate::law::Acknowledgement,
+        caller: &Caller,
+        declined: bool,
+        now: Timestamp,
+    ) -> Draft {
+        let mut sealer = self.sealer();
+        let body = Acknowledged {
+            obligation,
+            by: sealer.seal("/by", ack.by.clone()),
+            role: ack.role.as_deref(),
+            actor: &caller.name,
+            until: utc(ack.until),
+        };
+        let kind = if declined { "acknowledgement.declined" } else { "acknowledgement.recorded" };
+        self.draft(&incident.id.0, kind, now, &body, sealer)
+    }
+
+    pub(super) fn draft_filed(&self, incident: &Incident, obligation: &str, filing: &crate::law::Filing, caller: &Caller, now: Timestamp) -> Draft {
+        let mut sealer = self.sealer();
+        let body = Filed {
+            obligation,
+            at: utc(filing.at),
+            by: sealer.seal("/by", filing.by.clone()),
+            actor: &caller.name,
+            reference: filing.reference.clone().map(|r| sealer.seal("/reference", r)),
+            // a hash of a known document can be looked up for ever: it stands inside a disclosure
+            proof: filing.proof.map(|p| sealer.seal("/proof", hex(&p))),
+            complete: filing.complete,
+            note: filing.note.clone().map(|n| sealer.seal("/note", n)),
+        };
+        self.draft(&incident.id.0, "notification.filed", now, &body, sealer)
+    }
+
+    pub(super) fn draft_waived(
+        &self,
+        incident: &Incident,
+        obligation: &str,
+        waiver: &crate::law::Waiver,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
+        let mut sealer = self.sealer();
+        let body = Decided {
+            obligation,
+            reason: sealer.seal("/reason", waiver.reason.clone()),
+            by: sealer.seal("/by", waiver.by.clone()),
+            actor: &caller.name,
+            second_approver: waiver.second_approver.clone().map(|s| sealer.seal("/second_approver", s)),
+            review_on: waiver.review_on.as_deref(),
+            reopen_when: &waiver.reopen_when,
+            state: if waiver.approved_at.is_some() { "approved" } else { "pending" },
+        };
+        self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
+    }
+
+    pub(super) fn draft_delay(&self, incident: &Incident, obligation: &str, delay: &crate::law::Delay, caller: &Caller, now: Timestamp) -> Draft {
+        #[derive(Serialize)]
+        struct Delayed<'a> {
+            obligation: &'a str,
+            reason: Personal<String>,
+            by: Personal<String>,
+            actor: &'a str,
+        }
+        let mut sealer = self.sealer();
+        let body = Delayed {
+            obligation,
+            reason: sealer.seal("/reason", delay.reason.clone()),
+            by: sealer.seal("/by", delay.by.clone()),
+            actor: &caller.name,
+        };
+        self.draft(&incident.id.0, "delay.justified", now, &body, sealer)
+    }
+
+    pub(super) fn draft_messages(&self, incident: &Incident, messages: &[crate::escalation::Message], now: Timestamp) -> Draft {
+        let body = Messages {
+            messages: messages
+                .iter()
+                .map(|m| MessageBody {
+                    key: &m.key,
+                    event: m.event.as_str(),
+                    obligation: m.obligation.as_deref(),
+                    to: m.target.label(),
+                    policy: &m.reason.policy,
+                    step: &m.reason.step,
+                    repeat: m.reason.repeat,
+                    due_at: utc(m.reason.due_at),
+                    coalesced: m.reason.coalesced,
+                })
+                .collect(),
+        };
+        self.draft(&incident.id.0, "messages.queued", now, &body, self.sealer())
+    }
+
+    pub(super) fn draft_attempt(
+        &self,
+        message: &crate::escalation::Message,
+        attempt: u32,
+        settlement: &crate::store::Settlement,
+        now: Timestamp,
+    ) -> Draft {
+        use crate::escalation::Outcome;
+        let (outcome, answer) = match &settlement.outcome {
+            Outcome::HandedOver { answer } => ("handed-over", answer),
+            Outcome::Retry { error, .. } if settlement.retry_at.is_some() => ("retry", error),
+            Outcome::Retry { error, .. } => ("gave-up", error),
+            Outcome::Refused { error } => ("refused", error),
+        };
+        let mut sealer = self.sealer();
+        let body = Attempt {
+            key: &message.key,
+            to: message.target.label(),
+            attempt,
+            outcome,
+            answer: sealer.seal("/answer", answer.clone()),
+            next_attempt: settlement.retry_at.map(utc),
+        };
+        self.draft(&message.incident.0, "message.attempted", now, &body, sealer)
+    }
+
+    pub(super) fn draft_closed(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
+        let body = System { actor: &caller.name, detail: serde_json::json!({}) };
+        self.draft(&incident.id.0, "incident.closed", now, &body, self.sealer())
+    }
+
+    pub(super) fn draft_export(&self, incident: &Incident, caller: &Caller, profile: &str, entries: u64, withheld: &[String], now: Timestamp) -> Draft {
+        #[derive(Serialize)]
+        struct Exported<'a> {
+            actor: &'a str,
+            profile: &'a str,
+            /// Entries of the stream, this one included: nothing may follow or be missing.
+            entries: u64,
+            withheld: &'a [String],
+        }
+        let body = Exported { actor: &caller.name, profile, entries, withheld };
+        self.draft(&incident.id.0, "export.created", now, &body, self.sealer())
+    }
+
+    /// An entry of the system's own stream. `detail` must hold nothing personal.
+    pub fn draft_system(&self, kind: &'static str, actor: &str, detail: serde_json::Value, now: Timestamp) -> Draft {
+        self.draft(SYSTEM, kind, now, &System { actor, detail }, self.sealer())
+    }
+}
+
+fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
+    facts
+        .iter()
+        .enumerate()
+        .map(|(at, fact)| FactBody {
+            key: fact.key.clone(),
+            value: fact.value.as_ref().map(|value| match value {
+                Value::Text(text) => FactValue::Text(sealer.seal(&format!("/facts/{at}/value"), text.clone())),
+                Value::Hold(hold) => FactValue::Plain(serde_json::json!({
+                    "from": hold.from.map(utc), "until": hold.until.map(utc), "written": hold.written,
+                })),
+                other => FactValue::Plain(super::read::value_json(other)),
+            }),
+            certainty: fact.certainty.as_str(),
+            by: sealer.seal(&format!("/facts/{at}/by"), fact.asserted_by.clone()),
+            at: utc(fact.asserted_at),
+            note: fact.note.clone().map(|note| sealer.seal(&format!("/facts/{at}/note"), note)),
+        })
+        .collect()
+}
+
+fn computed(o: &Obligation) -> ComputedObligation<'_> {
+    let deadline = o.standing.deadline();
+    ComputedObligation {
+        id: &o.id,
+        standing: o.standing.as_str(),
+        started: o.started_by.as_ref().map(|s| StartedBody { key: &s.key, at: utc(s.at) }),
+        counting_from: deadline.map(|d| utc(d.counting_from)),
+        due: deadline.map(|d| utc(d.due)),
+        conservative_due: deadline.map(|d| utc(d.conservative_due)),
+        convention: o.convention.as_deref(),
+        missing: if matches!(o.standing, Standing::Discharged { .. }) { &[] } else { &o.missing },
+    }
+}
+
+impl<S: Store> House<S> {
+    /// A wake-up that found nothing to send: the alarm and the next one.
+    pub(super) fn draft_evaluated(&self, incident: &Incident, wake_at: Timestamp, next: Option<String>, now: Timestamp) -> Draft {
+        let body = System { actor: "breachclock", detail: serde_json::json!({ "wake_at": utc(wake_at), "next": next }) };
+        self.draft(&incident.id.0, "timer.evaluated", now, &body, self.sealer())
+    }
+}

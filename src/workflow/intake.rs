@@ -1,0 +1,252 @@
+//! A report comes in: facts, obligations, reminders and evidence in one commit.
+
+use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
+use crate::escalation::{self, Brief, Decision, Event, Message, Reason, Subject, Target};
+use crate::ingest::{self, EntityRef, Reading, Rejection};
+use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
+use crate::rules::{Options, Plan, Rulebook, hex};
+use crate::store::{Change, Changeset, Idempotency, Receipt, Record, Store, StoreError, Tracked};
+use crate::time::{Timestamp, Zone};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What the pure functions make of a record.
+pub(super) struct Outlook {
+    pub plan: Plan,
+    pub decision: Decision,
+}
+
+impl<S: Store> House<S> {
+    /// Opens an incident. The same idempotency key, or the same `source` and `reference`, answers with the first result.
+    pub async fn report(&self, caller: &Caller, text: &str, idempotency: Option<&str>, now: Timestamp) -> Answered<Reported> {
+        self.permit(caller, Right::Report)?;
+        let idempotency = idempotency.map(|key| idempotency_of(caller, key, text));
+        if let Some(key) = &idempotency
+            && let Some((incident, same)) = self.store.accepted(key).await?
+        {
+            return self.first_result(caller, &incident.0, same, now).await;
+        }
+        let book = self.book();
+        let report = {
+            let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
+            ingest::report(text, &reading, true).map_err(Trouble::Rejected)?
+        };
+        let entity = self.entity_of(caller, report.entity, &book)?;
+        let mut facts = FactBook::default();
+        for fact in report.facts {
+            facts.assert(fact);
+        }
+        let incident = Incident {
+            id: self.new_incident_id(now),
+            title: report.title,
+            entity,
+            source: report.source,
+            reference: report.reference,
+            opened_at: now,
+            opened_by: caller.name.clone(),
+            closed_at: None,
+            facts,
+        };
+        let mut record = Record { incident, tracked: Vec::new(), acts: BTreeMap::new(), rulebook: book.sha256 };
+        let outlook = self.outlook(&book, &mut record, &[], now);
+        let first = self.draft_reported(&record.incident, caller, now);
+        let mut more = vec![self.draft_computed(&record.incident, &book, &outlook.plan, now)];
+        let mut messages = outlook.decision.messages;
+        messages.extend(self.broadcast(Event::IncidentOpened, &record, &outlook.plan, &book, now));
+        self.dress(&mut messages, &record);
+        if !messages.is_empty() {
+            more.push(self.draft_messages(&record.incident, &messages, now));
+        }
+        let id = record.incident.id.clone();
+        let change = Change::Incident { expected: None, record, wake_at: outlook.decision.wake_at, messages, idempotency };
+        match self.store.commit(Changeset { change, first, more }).await {
+            Ok(receipt) => {
+                self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.announce();
+                let incident = self.incident(caller, &id.0, now).await?;
+                Ok(Reported { incident, evidence: receipt_view(&receipt), created: true })
+            }
+            Err(StoreError::Duplicate { incident, same_request }) => self.first_result(caller, &incident.0, same_request, now).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn first_result(&self, caller: &Caller, id: &str, same_request: bool, now: Timestamp) -> Answered<Reported> {
+        if !same_request {
+            return Err(Trouble::KeyReused);
+        }
+        let incident = self.incident(caller, id, now).await?;
+        let first = self.store.stream(id).await?.into_iter().next();
+        let evidence = first.map(|entry| EvidenceReceipt {
+            log_index: entry.idx,
+            leaf_hash: hex(&crate::evidence::leaf_hash(&entry.bytes)),
+            entries: 1,
+        });
+        Ok(Reported { incident, evidence, created: false })
+    }
+
+    fn entity_of(&self, caller: &Caller, reference: EntityRef, book: &Rulebook) -> Answered<Entity> {
+        let reject = |text: String| Trouble::Rejected(vec![Rejection { pointer: "/entity".into(), line: None, text }]);
+        let entity = match reference {
+            EntityRef::Id(id) => match self.settings.entities.iter().find(|e| e.id.as_ref() == Some(&id)) {
+                Some(entity) => entity.clone(),
+                None => {
+                    let known = self.settings.entities.iter().filter_map(|e| e.id.as_deref());
+                    let near = crate::law::nearest_of(&id, known);
+                    return Err(reject(format!("no entity has the id `{id}`{}", crate::rules::did_you_mean(&near))));
+                }
+            },
+            EntityRef::Inline(entity) => *entity,
+            // an installation for one entity need not name it
+            EntityRef::Unstated => match self.settings.entities.as_slice() {
+                [only] => only.clone(),
+                _ => Entity { name: "the entity".into(), ..Entity::default() },
+            },
+        };
+        if let Some(fault) = crate::rules::entity_faults(book, &entity).into_iter().next() {
+            return Err(reject(fault));
+        }
+        if !caller.may_see(&entity) {
+            return Err(Trouble::NotPermitted("this token is limited to other entities".into()));
+        }
+        Ok(entity)
+    }
+
+    /// Plans and decides, and brings `record.tracked` up to the plan.
+    pub(super) fn outlook(&self, book: &Rulebook, record: &mut Record, sent: &[escalation::Sent], now: Timestamp) -> Outlook {
+        let plan = book.plan(&record.incident, now, Options::default());
+        let known: BTreeMap<String, Timestamp> = record.tracked.drain(..).map(|t| (t.id, t.known_at)).collect();
+        record.tracked = plan
+            .obligations
+            .iter()
+            .map(|o| Tracked {
+                id: o.id.clone(),
+                standing: o.standing.as_str().to_string(),
+                due: o.standing.deadline().map(|d| d.due),
+                conservative_due: o.standing.deadline().map(|d| d.conservative_due),
+                known_at: known.get(&o.id).copied().unwrap_or(now),
+            })
+            .collect();
+        record.rulebook = book.sha256;
+        let decision = if record.incident.closed_at.is_some() {
+            Decision::default()
+        } else {
+            let subjects = self.subjects(book, record, &plan);
+            let policy = self.policy_of(&record.incident.entity);
+            escalation::decide(&record.incident.id, &subjects, &record.acts, policy, &self.settings.directory, sent, now)
+        };
+        Outlook { plan, decision }
+    }
+
+    fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject> {
+        plan.obligations
+            .iter()
+            .zip(&record.tracked)
+            .filter(|(o, _)| matches!(o.standing, Standing::Running(_) | Standing::Possible(_)))
+            .filter_map(|(o, tracked)| {
+                let started_at = o.started_by.as_ref()?.at;
+                // a register to keep or a text without any period reminds nobody
+                if o.standing.deadline().is_none() && o.promptly.is_none() {
+                    return None;
+                }
+                Some(Subject {
+                    id: o.id.clone(),
+                    brief: brief(book, &record.incident, Some(o)),
+                    started_at,
+                    known_at: tracked.known_at,
+                    unverified: o.unverified,
+                })
+            })
+            .collect()
+    }
+
+    /// One message per webhook that wants `event`, about the incident as a whole.
+    pub(super) fn broadcast(&self, event: Event, record: &Record, plan: &Plan, book: &Rulebook, now: Timestamp) -> Vec<Message> {
+        let head = plan.obligations.iter().find(|o| o.standing.is_open() && o.standing.deadline().is_some());
+        self.subscribers(event)
+            .map(|id| Message {
+                key: format!("{}/{}/{}/webhook:{id}", record.incident.id, event.as_str(), now.timestamp_micros()),
+                event,
+                incident: record.incident.id.clone(),
+                obligation: None,
+                target: Target::Webhook { id: id.to_string() },
+                reason: Reason { policy: "events".into(), step: event.as_str().into(), repeat: 0, due_at: now, coalesced: 0 },
+                created_at: now,
+                urgent_at: now + chrono::Duration::days(1),
+                brief: brief(book, &record.incident, head),
+                ack_token: None,
+            })
+            .collect()
+    }
+
+    fn subscribers(&self, event: Event) -> impl Iterator<Item = &str> {
+        self.settings.webhooks.iter().filter(move |(_, events)| wants(events, event)).map(|(id, _)| id.as_str())
+    }
+
+    /// Completes decided messages: acknowledgement links for people, and a copy of each reminder for webhooks that want it.
+    pub(super) fn dress(&self, messages: &mut Vec<Message>, record: &Record) {
+        let mut copies: Vec<Message> = Vec::new();
+        for message in messages.iter().filter(|m| matches!(m.target, Target::Email { .. })) {
+            for id in self.subscribers(message.event) {
+                let target = Target::Webhook { id: id.to_string() };
+                let same = |m: &Message| m.target == target && m.obligation == message.obligation && m.reason.step == message.reason.step;
+                if messages.iter().any(same) || copies.iter().any(same) {
+                    continue;
+                }
+                let key = format!("{}/event/webhook:{id}", message.key);
+                copies.push(Message { key, target, ..message.clone() });
+            }
+        }
+        messages.extend(copies);
+        for message in messages.iter_mut() {
+            if let (Target::Email { person, .. }, Some(obligation)) = (&message.target, &message.obligation) {
+                let also = message.brief.also.iter().map(|a| a.obligation.clone());
+                let obligations = std::iter::once(obligation.clone()).chain(also).collect();
+                message.ack_token = Some(self.ack_token(&record.incident.id, obligations, person, message));
+            }
+        }
+    }
+}
+
+fn wants(events: &[String], event: Event) -> bool {
+    let word = event.as_str();
+    events.iter().any(|e| e == "*" || e == word || e.strip_suffix('*').is_some_and(|prefix| word.starts_with(prefix)))
+}
+
+/// What a message says about an obligation, or about the incident when there is none.
+pub(super) fn brief(book: &Rulebook, incident: &Incident, o: Option<&Obligation>) -> Brief {
+    let zone = incident.entity.zone.unwrap_or(Zone::UTC);
+    let duty = o.and_then(|o| book.duty(&o.duty.0));
+    Brief {
+        incident_title: incident.title.clone(),
+        entity: incident.entity.name.clone(),
+        duty_title: duty.map(|d| d.title.clone()).unwrap_or_default(),
+        duty: o.map(|o| o.duty.clone()),
+        jurisdiction: o.map(|o| o.jurisdiction.clone()).unwrap_or_default(),
+        recipient_name: o.map(|o| o.recipient_name.clone()).unwrap_or_default(),
+        law: duty.map(|d| d.law.clone()).unwrap_or_default(),
+        citation: duty.map(|d| d.citation.clone()).unwrap_or_default(),
+        standing: o.map(|o| o.standing.as_str().to_string()).unwrap_or_default(),
+        missing: o.map(|o| o.missing.clone()).unwrap_or_default(),
+        promptly: o.and_then(|o| o.promptly.clone()),
+        due: o.and_then(|o| o.standing.deadline()).map(|d| d.due),
+        conservative_due: o.and_then(|o| o.standing.deadline()).map(|d| d.conservative_due),
+        zone: o.map_or(zone, |o| o.zone),
+        started_key: o.and_then(|o| o.started_by.as_ref()).map(|s| s.key.clone()),
+        started_at: o.and_then(|o| o.started_by.as_ref()).map(|s| s.at),
+        holder: None,
+        told: Vec::new(),
+        next: None,
+        because: o.and_then(|o| book.period_text(o)),
+        also: Vec::new(),
+    }
+}
+
+/// The key is the caller's own: another caller's equal key is another key.
+pub(super) fn idempotency_of(caller: &Caller, key: &str, request: &str) -> Idempotency {
+    Idempotency { principal: caller.name.clone(), key: key.to_string(), request: Sha256::digest(request.as_bytes()).into() }
+}
+
+pub(super) fn receipt_view(receipt: &Receipt) -> Option<EvidenceReceipt> {
+    receipt.entries.first().map(|(idx, leaf)| EvidenceReceipt { log_index: *idx, leaf_hash: hex(leaf), entries: receipt.entries.len() })
+}

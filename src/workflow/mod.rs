@@ -1,0 +1,250 @@
+//! One file per verb. Each reads a dossier, asks pure functions, and commits one changeset: the only place where the pure
+//! and the impure meet.
+//!
+//! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
+
+pub mod attest;
+pub mod check_law;
+pub mod correct;
+pub mod deliver;
+pub mod discharge;
+pub mod evidence_of;
+pub mod export;
+pub mod intake;
+pub mod read;
+pub mod tokens;
+pub mod view;
+pub mod wake;
+
+use crate::escalation::{Directory, EscalationPolicy};
+use crate::evidence::SigningKey;
+use crate::ingest::Rejection;
+use crate::law::Entity;
+use crate::rules::Rulebook;
+use crate::store::{Store, StoreError};
+use crate::time::Timestamp;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+pub use view::*;
+
+/// Randomness, injected: ids, nonces, salts, tokens. `daemon::ids` gives the system's, tests a seeded one.
+pub trait Entropy: Send + Sync + 'static {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Everything a verb needs. `S` is chosen once, at the top.
+pub struct House<S> {
+    pub store: Arc<S>,
+    pub book: RwLock<Arc<Rulebook>>,
+    pub settings: Settings,
+    pub entropy: Box<dyn Entropy>,
+    pub log_key: SigningKey,
+    pub export_key: SigningKey,
+    /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
+    pub changed: tokio::sync::watch::Sender<u64>,
+    pub stats: Stats,
+}
+
+/// What the verbs need of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the evidence log.
+    pub origin: String,
+    pub public_url: String,
+    pub entities: Vec<Entity>,
+    pub directory: Directory,
+    pub policies: Vec<EscalationPolicy>,
+    /// Ids of webhooks and the events they want.
+    pub webhooks: Vec<(String, Vec<String>)>,
+}
+
+/// Counters for `/metrics` and `/status`.
+#[derive(Default)]
+pub struct Stats {
+    pub reports: std::sync::atomic::AtomicU64,
+    pub messages_handed_over: std::sync::atomic::AtomicU64,
+    pub messages_failed: std::sync::atomic::AtomicU64,
+    pub wakes: std::sync::atomic::AtomicU64,
+    pub conflicts: std::sync::atomic::AtomicU64,
+    /// Unix microseconds of the last proven loop; 0 before the first.
+    pub last_loop: std::sync::atomic::AtomicI64,
+    /// Unix microseconds of the last signed checkpoint; 0 before the first.
+    pub last_checkpoint: std::sync::atomic::AtomicI64,
+    /// How late the last wake-up was handled, microseconds.
+    pub last_lag: std::sync::atomic::AtomicI64,
+    /// The last error of the scheduler loop; `None` when the last loop was proven.
+    pub fault: std::sync::Mutex<Option<String>>,
+}
+
+/// Who asks. Made by authentication, never by the caller's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Id of the token or person; goes into evidence as the actor.
+    pub name: String,
+    pub role: Role,
+    /// Entities it is limited to; empty means all.
+    pub entities: Vec<String>,
+}
+
+impl Caller {
+    pub fn system() -> Caller {
+        Caller { name: "breachclock".into(), role: Role::Admin, entities: Vec::new() }
+    }
+
+    pub fn may_see(&self, entity: &Entity) -> bool {
+        self.entities.is_empty() || entity.id.as_ref().is_some_and(|id| self.entities.contains(id))
+    }
+}
+
+/// The five roles of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Reporter,
+    Responder,
+    Approver,
+    Auditor,
+    Admin,
+}
+
+/// What a caller wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Open incidents, add facts.
+    Report,
+    /// Read incidents, obligations, the board.
+    Read,
+    /// Acknowledge, file, justify a delay.
+    Respond,
+    /// Decide not to notify, sign off.
+    Approve,
+    /// Export bundles.
+    Export,
+    Administer,
+}
+
+impl Role {
+    pub const ALL: [Role; 5] = [Role::Reporter, Role::Responder, Role::Approver, Role::Auditor, Role::Admin];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Reporter => "reporter",
+            Role::Responder => "responder",
+            Role::Approver => "approver",
+            Role::Auditor => "auditor",
+            Role::Admin => "admin",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|r| r.as_str() == word)
+    }
+
+    pub fn may(self, right: Right) -> bool {
+        match right {
+            Right::Read => true,
+            Right::Report => !matches!(self, Role::Auditor),
+            Right::Respond => matches!(self, Role::Responder | Role::Approver | Role::Admin),
+            Right::Approve => matches!(self, Role::Approver | Role::Admin),
+            Right::Export => matches!(self, Role::Auditor | Role::Approver | Role::Admin),
+            Right::Administer => matches!(self, Role::Admin),
+        }
+    }
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The input is wrong: every fault, with its pointer.
+    Rejected(Vec<Rejection>),
+    NotFound(String),
+    /// The caller's role or entities do not allow it.
+    NotPermitted(String),
+    /// `If-Match` named another version.
+    Stale { current: u64 },
+    /// The idempotency key was used with another request.
+    KeyReused,
+    /// The state of things does not allow it, with what to do instead.
+    NotNow(String),
+    Store(StoreError),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Rejected(rejections) => {
+                for (at, rejection) in rejections.iter().enumerate() {
+                    if at > 0 {
+                        f.write_str("; ")?;
+                    }
+                    write!(f, "{rejection}")?;
+                }
+                Ok(())
+            }
+            Trouble::NotFound(what) => write!(f, "there is no {what}"),
+            Trouble::NotPermitted(why) | Trouble::NotNow(why) => f.write_str(why),
+            Trouble::Stale { current } => {
+                write!(f, "the incident is at version {current} by now; read it again and repeat with `If-Match: \"{current}\"`")
+            }
+            Trouble::KeyReused => f.write_str("this idempotency key was used with another request; choose a new key"),
+            Trouble::Store(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        match error {
+            StoreError::NotFound => Trouble::NotFound("such incident".into()),
+            other => Trouble::Store(other),
+        }
+    }
+}
+
+pub type Answered<T> = Result<T, Trouble>;
+
+impl<S: Store> House<S> {
+    pub fn book(&self) -> Arc<Rulebook> {
+        self.book.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn permit(&self, caller: &Caller, right: Right) -> Answered<()> {
+        if caller.role.may(right) {
+            return Ok(());
+        }
+        Err(Trouble::NotPermitted(format!("the role `{}` may not do this", caller.role.as_str())))
+    }
+
+    /// Wakes the scheduler and whoever watches the event stream.
+    fn announce(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn nonce(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// `inc-` and a ULID: 48 bits of milliseconds, 80 random bits, Crockford base32 in lower case.
+    fn new_incident_id(&self, now: Timestamp) -> crate::law::IncidentId {
+        crate::law::IncidentId(format!("inc-{}", self.ulid(now)))
+    }
+
+    fn ulid(&self, now: Timestamp) -> String {
+        let mut random = [0u8; 10];
+        self.entropy.fill(&mut random);
+        let mut value = u128::from(now.timestamp_millis().max(0) as u64) << 80;
+        for (at, byte) in random.iter().enumerate() {
+            value |= u128::from(*byte) << (8 * (9 - at));
+        }
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
+    }
+
+    /// The policy that serves an entity: its own, else the first.
+    fn policy_of(&self, entity: &Entity) -> &EscalationPolicy {
+        let own = entity.policy.as_ref().and_then(|id| self.settings.policies.iter().find(|p| p.id == *id));
+        own.unwrap_or(&self.settings.policies[0])
+    }
+}

@@ -1,0 +1,425 @@
+//! Reading: incidents, obligations, timeline, status. Everything that depends on the present is computed here, never stored.
+
+use super::{
+    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary, IncidentView,
+    NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble, WaiverView,
+};
+use crate::escalation::{Sent, Target};
+use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
+use crate::rules::{Options, Plan, Rulebook, hex, utc};
+use crate::store::{Dossier, Query, Store};
+use crate::time::Timestamp;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// Incidents read per round when a filter has to be applied.
+const BATCH: u32 = 200;
+const MAX_PAGE: u32 = 500;
+
+impl<S: Store> House<S> {
+    /// A dossier the caller may see.
+    pub(super) async fn dossier(&self, caller: &Caller, id: &str) -> Answered<Dossier> {
+        self.permit(caller, Right::Read)?;
+        let missing = || Trouble::NotFound(format!("incident `{id}`"));
+        let dossier = match self.store.dossier(&IncidentId(id.to_string())).await {
+            Ok(dossier) => dossier,
+            Err(crate::store::StoreError::NotFound) => return Err(missing()),
+            Err(error) => return Err(error.into()),
+        };
+        // what a caller may not see does not exist for it
+        if caller.may_see(&dossier.record.incident.entity) { Ok(dossier) } else { Err(missing()) }
+    }
+
+    pub async fn incident(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<IncidentView> {
+        let dossier = self.dossier(caller, id).await?;
+        Ok(self.incident_view(&dossier, now))
+    }
+
+    pub(super) fn incident_view(&self, dossier: &Dossier, now: Timestamp) -> IncidentView {
+        let book = self.book();
+        let incident = &dossier.record.incident;
+        let plan = book.plan(incident, now, Options::default());
+        let answer = book.answer(incident, &plan, now);
+        IncidentView {
+            id: incident.id.0.clone(),
+            version: dossier.version,
+            title: incident.title.clone(),
+            entity: entity_view(dossier),
+            source: incident.source.clone(),
+            reference: incident.reference.clone(),
+            opened_at: utc(incident.opened_at),
+            opened_by: incident.opened_by.clone(),
+            closed_at: incident.closed_at.map(utc),
+            now: utc(now),
+            rulebook: answer.rulebook,
+            facts: facts_view(dossier),
+            obligations: answer.obligations.into_iter().map(|law| self.dress_obligation(dossier, law, now)).collect(),
+            questions: answer.questions,
+            not_covered: answer.not_covered,
+            warnings: answer.warnings,
+        }
+    }
+
+    fn dress_obligation(&self, dossier: &Dossier, mut law: crate::rules::ObligationAnswer, now: Timestamp) -> ObligationView {
+        let incident = &dossier.record.incident;
+        let act = dossier.record.acts.get(&law.id);
+        let local = std::mem::take(&mut law.id);
+        law.id = format!("{}~{local}", incident.id);
+        let holder = act.and_then(|a| a.holder(now)).map(|ack| Holder {
+            name: ack.by.clone(),
+            role: ack.role.clone(),
+            since: utc(ack.at),
+            until: utc(ack.until),
+        });
+        let open = matches!(law.standing, "running" | "possible");
+        ObligationView {
+            incident: incident.id.0.clone(),
+            incident_title: incident.title.clone(),
+            entity: incident.entity.name.clone(),
+            holder,
+            reminders: dossier.sent.iter().filter(|s| concerns(s, &local)).map(reminder_view).collect(),
+            next_reminder: dossier.wake_at.filter(|_| open).map(|at| NextReminder { at: utc(at), to: None }),
+            filings: act.map(filing_views).unwrap_or_default(),
+            waiver: act.and_then(waiver_view),
+            delays: act.map(delay_views).unwrap_or_default(),
+            law,
+        }
+    }
+
+    /// Newest first, filtered.
+    pub async fn incidents(&self, caller: &Caller, filter: Filter, now: Timestamp) -> Answered<Page<IncidentSummary>> {
+        self.permit(caller, Right::Read)?;
+        let limit = filter.limit.clamp(1, MAX_PAGE) as usize;
+        let mut page = Page { items: Vec::new(), next: None };
+        let mut after = filter.after.clone().map(IncidentId);
+        loop {
+            let batch = self.store.list(Query { open_only: false, entity: filter.entity.clone(), after: after.clone(), limit: BATCH }).await?;
+            let last_batch = batch.len() < BATCH as usize;
+            for dossier in batch {
+                let id = dossier.record.incident.id.clone();
+                if page.items.len() == limit {
+                    page.next = after.map(|id| id.0);
+                    return Ok(page);
+                }
+                if caller.may_see(&dossier.record.incident.entity)
+                    && let Some(summary) = summarise(&dossier, &filter, now)
+                {
+                    page.items.push(summary);
+                }
+                after = Some(id);
+            }
+            if last_batch {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// The board: obligations of open incidents, nearest conservative limit first within the page.
+    pub async fn obligations(&self, caller: &Caller, filter: Filter, now: Timestamp) -> Answered<Page<ObligationView>> {
+        self.permit(caller, Right::Read)?;
+        let limit = filter.limit.clamp(1, MAX_PAGE) as usize;
+        let book = self.book();
+        let mut items: Vec<(Option<Timestamp>, ObligationView)> = Vec::new();
+        let mut after = filter.after.clone().map(IncidentId);
+        let mut next = None;
+        'pages: loop {
+            let batch = self.store.list(Query { open_only: true, entity: filter.entity.clone(), after: after.clone(), limit: BATCH }).await?;
+            let last_batch = batch.len() < BATCH as usize;
+            for dossier in batch {
+                if items.len() >= limit {
+                    next = after.map(|id| id.0);
+                    break 'pages;
+                }
+                let incident = &dossier.record.incident;
+                after = Some(incident.id.clone());
+                if !caller.may_see(&incident.entity) {
+                    continue;
+                }
+                let plan = book.plan(incident, now, Options::default());
+                for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
+                    let due = o.standing.deadline().map(|d| d.conservative_due);
+                    items.push((due, self.dress_obligation(&dossier, book.explain(incident, o, now), now)));
+                }
+            }
+            if last_batch {
+                break;
+            }
+        }
+        items.sort_by(|(a, x), (b, y)| (a.is_none(), a, &x.law.id).cmp(&(b.is_none(), b, &y.law.id)));
+        Ok(Page { items: items.into_iter().map(|(_, view)| view).collect(), next })
+    }
+
+    pub async fn obligation(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<ObligationView> {
+        let (incident, local) = split_obligation(id)?;
+        let dossier = self.dossier(caller, incident).await?;
+        let (book, plan) = self.plan_of(&dossier, now);
+        let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
+        Ok(self.dress_obligation(&dossier, book.explain(&dossier.record.incident, o, now), now))
+    }
+
+    pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {
+        let book = self.book();
+        let plan = book.plan(&dossier.record.incident, now, Options::default());
+        (book, plan)
+    }
+
+    /// Facts, clocks, filings, messages and acknowledgements in the order of time.
+    pub async fn timeline(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<Vec<TimelineItem>> {
+        let dossier = self.dossier(caller, id).await?;
+        let (book, plan) = self.plan_of(&dossier, now);
+        let mut items: Vec<(Timestamp, TimelineItem)> = Vec::new();
+        let mut push = |at: Timestamp, kind, text: String, obligation: Option<&str>, by: Option<&str>, until: Option<Timestamp>| {
+            items.push((
+                at,
+                TimelineItem {
+                    at: utc(at),
+                    kind,
+                    text,
+                    obligation: obligation.map(|o| format!("{id}~{o}")),
+                    by: by.map(str::to_string),
+                    until: until.map(utc),
+                },
+            ));
+        };
+        for fact in dossier.record.incident.facts.history() {
+            let value = fact.value.as_ref().map_or_else(|| "unknown again".to_string(), |v| value_text(v));
+            push(fact.asserted_at, "fact", format!("{} = {value} ({})", fact.key, fact.certainty.as_str()), None, Some(&fact.asserted_by), None);
+        }
+        for o in &plan.obligations {
+            let title = book.duty(&o.duty.0).map_or("", |d| d.title.as_str());
+            if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
+                push(started.at, "clock", format!("{title}: {} ({})", o.recipient_name, o.standing.as_str()), Some(&o.id), None, Some(deadline.conservative_due));
+            }
+        }
+        for (obligation, act) in &dossier.record.acts {
+            for ack in &act.acknowledgements {
+                push(ack.at, "acknowledgement", format!("{} has it", ack.by), Some(obligation), Some(&ack.by), Some(ack.until));
+            }
+            for (by, at) in &act.declined {
+                push(*at, "acknowledgement", format!("{by} cannot take it"), Some(obligation), Some(by), None);
+            }
+            for filing in &act.filings {
+                push(filing.at, "filing", "notice given".to_string(), Some(obligation), Some(&filing.by), None);
+            }
+            if let Some(waiver) = &act.waiver {
+                push(waiver.at, "decision", format!("not to notify: {}", waiver.reason), Some(obligation), Some(&waiver.by), None);
+            }
+            for delay in &act.delays {
+                push(delay.at, "decision", format!("reasons for the delay: {}", delay.reason), Some(obligation), Some(&delay.by), None);
+            }
+        }
+        for sent in &dossier.sent {
+            let text = format!("{} to {} ({})", sent.message.event.as_str(), target_name(&sent.message.target), sent.state.as_str());
+            push(sent.message.created_at, "message", text, sent.message.obligation.as_deref(), None, None);
+        }
+        items.sort_by_key(|(at, _)| *at);
+        Ok(items.into_iter().map(|(_, item)| item).collect())
+    }
+
+    /// The truth about store, clock, scheduler and log.
+    pub async fn status(&self, now: Timestamp) -> StatusView {
+        let book = self.book();
+        let micros = |at: i64| (at > 0).then(|| chrono::DateTime::from_timestamp_micros(at)).flatten();
+        let last_loop = micros(self.stats.last_loop.load(Ordering::Relaxed));
+        let mut faults: Vec<String> = self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
+        if let Some(at) = last_loop
+            && (now - at).num_seconds() > 90
+        {
+            faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
+        }
+        let (store, log_size) = match self.store.head().await {
+            Ok(head) => ("ok".to_string(), head.size),
+            Err(error) => {
+                faults.push(error.to_string());
+                (error.to_string(), 0)
+            }
+        };
+        let due = self.store.due(now, 1).await.ok();
+        let outbox = self.store.next_outbox().await.ok().flatten();
+        if let Some(at) = outbox
+            && (now - at).num_seconds() > 300
+        {
+            faults.push(format!("messages have been waiting since {}", utc(at)));
+        }
+        StatusView {
+            now: utc(now),
+            ready: faults.is_empty(),
+            store,
+            last_loop: last_loop.map(utc),
+            scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
+            next_wake: due.and_then(|d| d.next_wake).map(utc),
+            outbox_next: outbox.map(utc),
+            log_size,
+            last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
+            last_anchor: None,
+            last_verification: None,
+            rulebook: book.name(),
+            duties: book.duties().len(),
+            version: env!("CARGO_PKG_VERSION"),
+            faults,
+        }
+    }
+
+    /// Prometheus text exposition.
+    pub async fn metrics(&self, now: Timestamp) -> String {
+        let status = self.status(now).await;
+        let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
+        let seconds = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed) as f64 / 1e6;
+        let rows: [(&str, &str, &str, f64); 10] = [
+            ("breachclock_ready", "gauge", "1 when store, scheduler and outbox are well", f64::from(u8::from(status.ready))),
+            ("breachclock_reports_total", "counter", "accepted reports since start", count(&self.stats.reports) as f64),
+            ("breachclock_messages_handed_over_total", "counter", "messages taken by the next hop since start", count(&self.stats.messages_handed_over) as f64),
+            ("breachclock_messages_failed_total", "counter", "messages given up or refused since start", count(&self.stats.messages_failed) as f64),
+            ("breachclock_wakes_total", "counter", "incident wake-ups handled since start", count(&self.stats.wakes) as f64),
+            ("breachclock_conflicts_total", "counter", "decisions repeated because the incident changed", count(&self.stats.conflicts) as f64),
+            ("breachclock_escalation_lag_seconds", "gauge", "how late the last wake-up was handled", status.scheduler_lag_seconds),
+            ("breachclock_timer_loop_last_success_timestamp_seconds", "gauge", "last proven loop", seconds(&self.stats.last_loop)),
+            ("breachclock_checkpoint_size", "gauge", "entries in the evidence log", status.log_size as f64),
+            ("breachclock_checkpoint_last_timestamp_seconds", "gauge", "last signed checkpoint", seconds(&self.stats.last_checkpoint)),
+        ];
+        let mut text = String::new();
+        for (name, kind, help, value) in rows {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
+        }
+        text
+    }
+}
+
+pub(super) fn split_obligation(id: &str) -> Answered<(&str, &str)> {
+    id.split_once('~').ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`; an id looks like `inc-…~<duty>@<place>`")))
+}
+
+pub(super) fn find_obligation<'p>(plan: &'p Plan, local: &str) -> Option<&'p Obligation> {
+    plan.obligations.iter().find(|o| o.id == local)
+}
+
+fn concerns(sent: &Sent, local: &str) -> bool {
+    sent.message.obligation.as_deref() == Some(local) || sent.message.brief.also.iter().any(|a| a.obligation == local)
+}
+
+fn entity_view(dossier: &Dossier) -> EntityView {
+    let entity = &dossier.record.incident.entity;
+    EntityView { id: entity.id.clone(), name: entity.name.clone(), roles: entity.roles.clone() }
+}
+
+fn facts_view(dossier: &Dossier) -> Vec<FactView> {
+    let facts = &dossier.record.incident.facts;
+    facts
+        .history()
+        .iter()
+        .map(|fact| FactView {
+            key: fact.key.clone(),
+            value: fact.value.as_ref().map_or(serde_json::Value::Null, value_json),
+            certainty: fact.certainty.as_str(),
+            by: fact.asserted_by.clone(),
+            at: utc(fact.asserted_at),
+            note: fact.note.clone(),
+            superseded: !facts.assertion(&fact.key).is_some_and(|current| std::ptr::eq(current, fact)),
+        })
+        .collect()
+}
+
+/// The plain value as a report would state it.
+pub fn value_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::YesNo(yes) => json!(yes),
+        Value::Choice(word) | Value::Text(word) => json!(word),
+        Value::Set(words) => json!(words),
+        Value::Count(count) if count.at_most == Some(count.at_least) => json!(count.at_least),
+        Value::Count(count) => match count.at_most {
+            Some(most) => json!({ "at_least": count.at_least, "at_most": most }),
+            None => json!({ "at_least": count.at_least }),
+        },
+        Value::Instant(at) => json!(utc(*at)),
+        Value::Hold(hold) => json!({ "from": hold.from.map(utc), "until": hold.until.map(utc), "by": hold.by, "written": hold.written }),
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value_json(value) {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn target_name(target: &Target) -> String {
+    match target {
+        Target::Email { name, .. } => name.clone(),
+        Target::Webhook { id } => format!("webhook {id}"),
+    }
+}
+
+fn reminder_view(sent: &Sent) -> Reminder {
+    Reminder {
+        at: utc(sent.message.created_at),
+        to: target_name(&sent.message.target),
+        channel: sent.message.target.channel(),
+        state: sent.state.as_str(),
+        step: sent.message.reason.step.clone(),
+        attempts: sent.attempts,
+        detail: sent.detail.clone(),
+    }
+}
+
+fn filing_views(act: &Act) -> Vec<FilingView> {
+    act.filings
+        .iter()
+        .map(|f| FilingView {
+            at: utc(f.at),
+            by: f.by.clone(),
+            reference: f.reference.clone(),
+            proof_sha256: f.proof.map(|p| hex(&p)),
+            complete: f.complete,
+            note: f.note.clone(),
+        })
+        .collect()
+}
+
+fn waiver_view(act: &Act) -> Option<WaiverView> {
+    act.waiver.as_ref().map(|w| WaiverView {
+        state: if w.approved_at.is_some() { "approved" } else { "pending" },
+        reason: w.reason.clone(),
+        by: w.by.clone(),
+        at: utc(w.at),
+        second_approver: w.second_approver.clone(),
+        review_on: w.review_on.clone(),
+        reopen_when: w.reopen_when.clone(),
+    })
+}
+
+fn delay_views(act: &Act) -> Vec<DelayView> {
+    act.delays.iter().map(|d| DelayView { reason: d.reason.clone(), by: d.by.clone(), at: utc(d.at) }).collect()
+}
+
+fn summarise(dossier: &Dossier, filter: &Filter, now: Timestamp) -> Option<IncidentSummary> {
+    let incident = &dossier.record.incident;
+    let open: Vec<_> = dossier.record.tracked.iter().filter(|t| matches!(t.standing.as_str(), "running" | "possible" | "awaiting")).collect();
+    let overdue = open.iter().filter(|t| t.due.is_some_and(|due| due <= now)).count();
+    let next_due = open.iter().filter_map(|t| t.conservative_due).min();
+    let place = |id: &str| id.rsplit_once('@').map(|(_, p)| p.to_string());
+    let keep = filter.standing.as_ref().is_none_or(|s| dossier.record.tracked.iter().any(|t| t.standing == *s))
+        && filter.jurisdiction.as_ref().is_none_or(|j| open.iter().any(|t| place(&t.id).as_ref() == Some(j)))
+        && (!filter.overdue || overdue > 0)
+        && filter.due_before.is_none_or(|before| next_due.is_some_and(|due| due < before));
+    keep.then(|| IncidentSummary {
+        id: incident.id.0.clone(),
+        version: dossier.version,
+        title: incident.title.clone(),
+        entity: entity_view(dossier),
+        opened_at: utc(incident.opened_at),
+        closed_at: incident.closed_at.map(utc),
+        open_obligations: open.len(),
+        overdue,
+        next_due: next_due.map(utc),
+    })
+}
+
+fn matches(o: &Obligation, filter: &Filter, now: Timestamp) -> bool {
+    let deadline = o.standing.deadline();
+    let late = deadline.is_some_and(|d| Phase::at(d.due, d.conservative_due, now) == Phase::Late)
+        && matches!(o.standing, Standing::Running(_) | Standing::Possible(_));
+    filter.standing.as_ref().is_none_or(|s| o.standing.as_str() == s)
+        && filter.jurisdiction.as_ref().is_none_or(|j| *j == o.jurisdiction)
+        && (!filter.overdue || late)
+        && filter.due_before.is_none_or(|before| deadline.is_some_and(|d| d.conservative_due < before))
+}

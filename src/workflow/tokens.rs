@@ -1,0 +1,131 @@
+//! Bearer tokens of the API, and the signed links in messages.
+
+use super::{Answered, Caller, House, Right, Role, Trouble};
+use crate::escalation::Message;
+use crate::law::IncidentId;
+use crate::store::{Change, Changeset, Store, TokenRecord};
+use crate::time::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Duration;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Tokens begin so, that scanners of leaked secrets can find them.
+const PREFIX: &str = "bck_";
+/// A link in a message works this long after the limit it is about, or after the message.
+const LINK_LIFE: Duration = Duration::days(14);
+/// Truncated HMAC-SHA-256: 128 bits.
+const MAC_BYTES: usize = 16;
+
+/// What a link in a message entitles to: one person, these obligations, until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckClaims {
+    #[serde(rename = "i")]
+    pub incident: String,
+    #[serde(rename = "o")]
+    pub obligations: Vec<String>,
+    #[serde(rename = "p")]
+    pub person: String,
+    #[serde(rename = "x", with = "chrono::serde::ts_seconds")]
+    pub expires: Timestamp,
+}
+
+impl<S: Store> House<S> {
+    /// Makes a token and answers its text, which is kept nowhere.
+    pub async fn create_token(
+        &self,
+        caller: &Caller,
+        role: Role,
+        label: &str,
+        entities: Vec<String>,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answered<(TokenRecord, String)> {
+        self.permit(caller, Right::Administer)?;
+        let mut secret = [0u8; 32];
+        self.entropy.fill(&mut secret);
+        let id = self.ulid(now);
+        let text = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
+        let record = TokenRecord {
+            id: id.clone(),
+            sha256: Sha256::digest(text.as_bytes()).into(),
+            role: role.as_str().to_string(),
+            label: label.to_string(),
+            entities: entities.clone(),
+            created_at: now,
+            expires_at,
+            revoked_at: None,
+        };
+        let detail = serde_json::json!({ "token": id, "role": role.as_str(), "entities": entities });
+        let first = self.draft_system("token.created", &caller.name, detail, now);
+        self.store.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
+        Ok((record, text))
+    }
+
+    pub async fn revoke_token(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<()> {
+        self.permit(caller, Right::Administer)?;
+        let mut record = self
+            .store
+            .tokens()
+            .await?
+            .into_iter()
+            .find(|t| t.id == id)
+            .ok_or_else(|| Trouble::NotFound(format!("token `{id}`")))?;
+        record.revoked_at = Some(now);
+        let first = self.draft_system("token.revoked", &caller.name, serde_json::json!({ "token": id }), now);
+        self.store.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
+        Ok(())
+    }
+
+    pub async fn tokens(&self, caller: &Caller) -> Answered<Vec<TokenRecord>> {
+        self.permit(caller, Right::Administer)?;
+        Ok(self.store.tokens().await?)
+    }
+
+    /// Who a token speaks for; `None` when it is unknown, expired or revoked.
+    pub async fn authenticate(&self, token: &str, now: Timestamp) -> Answered<Option<Caller>> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        for record in self.store.tokens().await? {
+            let valid = record.revoked_at.is_none() && record.expires_at.is_none_or(|at| at > now);
+            if bool::from(record.sha256.ct_eq(&digest)) && valid {
+                let Some(role) = Role::parse(&record.role) else { continue };
+                return Ok(Some(Caller { name: format!("token:{}", record.label), role, entities: record.entities }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The token of the link in a message.
+    pub(super) fn ack_token(&self, incident: &IncidentId, obligations: Vec<String>, person: &str, message: &Message) -> String {
+        let until = message.brief.conservative_due.map_or(message.created_at, |due| due.max(message.created_at));
+        let claims = AckClaims { incident: incident.0.clone(), obligations, person: person.to_string(), expires: until + LINK_LIFE };
+        let payload = serde_json::to_vec(&claims).unwrap_or_default();
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.link_mac(&payload)))
+    }
+
+    pub(super) fn read_ack_token(&self, token: &str, now: Timestamp) -> Answered<AckClaims> {
+        let invalid = || Trouble::NotFound("such link: it is incomplete or not ours; open the newest message about this obligation".into());
+        let (payload, mac) = token.split_once('.').ok_or_else(invalid)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid())?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| invalid())?;
+        if !bool::from(self.link_mac(&payload).ct_eq(mac.as_slice())) {
+            return Err(invalid());
+        }
+        let claims: AckClaims = serde_json::from_slice(&payload).map_err(|_| invalid())?;
+        if claims.expires <= now {
+            return Err(Trouble::NotNow("this link has expired; open the obligation on the board".into()));
+        }
+        Ok(claims)
+    }
+
+    fn link_mac(&self, payload: &[u8]) -> Vec<u8> {
+        // a key of its own, derived from the log key so that there is nothing more to keep secret
+        let key = Sha256::new().chain_update(b"breachclock acknowledgement links v1").chain_update(self.log_key.seed()).finalize();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+        mac.update(payload);
+        mac.finalize().into_bytes()[..MAC_BYTES].to_vec()
+    }
+}

@@ -1,0 +1,269 @@
+//! What the verbs answer: the shapes the HTTP interface and the pages show.
+
+use crate::rules::{NotCovered, ObligationAnswer, Question, RulebookName, Warning};
+use serde::Serialize;
+
+/// Where the evidence of a commit landed.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvidenceReceipt {
+    pub log_index: u64,
+    pub leaf_hash: String,
+    pub entries: usize,
+}
+
+#[derive(Clone, Serialize)]
+pub struct FactView {
+    pub key: String,
+    /// The plain value as in a report; null after a withdrawal.
+    pub value: serde_json::Value,
+    pub certainty: &'static str,
+    pub by: String,
+    pub at: String,
+    pub note: Option<String>,
+    pub superseded: bool,
+}
+
+#[derive(Clone, Serialize)]
+pub struct EntityView {
+    pub id: Option<String>,
+    pub name: String,
+    pub roles: Vec<String>,
+}
+
+/// One incident, whole.
+#[derive(Clone, Serialize)]
+pub struct IncidentView {
+    pub id: String,
+    pub version: u64,
+    pub title: String,
+    pub entity: EntityView,
+    pub source: Option<String>,
+    pub reference: Option<String>,
+    pub opened_at: String,
+    pub opened_by: String,
+    pub closed_at: Option<String>,
+    pub now: String,
+    pub rulebook: RulebookName,
+    pub facts: Vec<FactView>,
+    pub obligations: Vec<ObligationView>,
+    pub questions: Vec<Question>,
+    pub not_covered: Vec<NotCovered>,
+    pub warnings: Vec<Warning>,
+}
+
+/// An obligation with what people did about it. The id is unique in the installation: `<incident>~<duty>@<place>`.
+#[derive(Clone, Serialize)]
+pub struct ObligationView {
+    #[serde(flatten)]
+    pub law: ObligationAnswer,
+    pub incident: String,
+    pub incident_title: String,
+    pub entity: String,
+    pub holder: Option<Holder>,
+    pub reminders: Vec<Reminder>,
+    pub next_reminder: Option<NextReminder>,
+    pub filings: Vec<FilingView>,
+    pub waiver: Option<WaiverView>,
+    pub delays: Vec<DelayView>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Holder {
+    pub name: String,
+    pub role: Option<String>,
+    pub since: String,
+    pub until: String,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Reminder {
+    pub at: String,
+    pub to: String,
+    pub channel: &'static str,
+    pub state: &'static str,
+    pub step: String,
+    pub attempts: u32,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct NextReminder {
+    pub at: String,
+    pub to: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct FilingView {
+    pub at: String,
+    pub by: String,
+    pub reference: Option<String>,
+    pub proof_sha256: Option<String>,
+    pub complete: bool,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct WaiverView {
+    /// `pending` until the second approver agrees, then `approved`.
+    pub state: &'static str,
+    pub reason: String,
+    pub by: String,
+    pub at: String,
+    pub second_approver: Option<String>,
+    pub review_on: Option<String>,
+    pub reopen_when: Vec<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct DelayView {
+    pub reason: String,
+    pub by: String,
+    pub at: String,
+}
+
+/// The answer to a report: 201 the first time, 200 with the first result afterwards.
+#[derive(Serialize)]
+pub struct Reported {
+    pub incident: IncidentView,
+    pub evidence: Option<EvidenceReceipt>,
+    #[serde(skip)]
+    pub created: bool,
+}
+
+#[derive(Clone, Default, Serialize)]
+pub struct Diff {
+    pub added: Vec<DiffEntry>,
+    pub moved: Vec<DiffEntry>,
+    /// Facts that were unknown and are known.
+    pub filled: Vec<DiffEntry>,
+    pub dropped: Vec<DiffEntry>,
+    pub unchanged: Vec<DiffEntry>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct DiffEntry {
+    pub id: String,
+    pub title: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub because: String,
+}
+
+/// The answer to asserted facts.
+#[derive(Serialize)]
+pub struct Changed {
+    pub incident: String,
+    pub version: u64,
+    #[serde(flatten)]
+    pub diff: Diff,
+    pub evidence: Option<EvidenceReceipt>,
+}
+
+/// One thing that happened, for the drawn timeline.
+#[derive(Clone, Serialize)]
+pub struct TimelineItem {
+    pub at: String,
+    /// fact | clock | filing | message | acknowledgement | decision
+    pub kind: &'static str,
+    pub text: String,
+    pub obligation: Option<String>,
+    pub by: Option<String>,
+    pub until: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Opaque; pass it as `after` for the next page.
+    pub next: Option<String>,
+}
+
+/// Filters of the two lists.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub standing: Option<String>,
+    pub jurisdiction: Option<String>,
+    pub entity: Option<String>,
+    pub overdue: bool,
+    pub due_before: Option<crate::time::Timestamp>,
+    pub after: Option<String>,
+    pub limit: u32,
+}
+
+/// An incident in a list.
+#[derive(Clone, Serialize)]
+pub struct IncidentSummary {
+    pub id: String,
+    pub version: u64,
+    pub title: String,
+    pub entity: EntityView,
+    pub opened_at: String,
+    pub closed_at: Option<String>,
+    pub open_obligations: usize,
+    pub overdue: usize,
+    pub next_due: Option<String>,
+}
+
+/// Where things stand, for the foot of each page and `/readyz`.
+#[derive(Clone, Serialize)]
+pub struct StatusView {
+    pub now: String,
+    pub ready: bool,
+    pub store: String,
+    pub last_loop: Option<String>,
+    pub scheduler_lag_seconds: f64,
+    pub next_wake: Option<String>,
+    pub outbox_next: Option<String>,
+    pub log_size: u64,
+    pub last_checkpoint: Option<String>,
+    pub last_anchor: Option<String>,
+    pub last_verification: Option<String>,
+    pub rulebook: RulebookName,
+    pub duties: usize,
+    pub version: &'static str,
+    pub faults: Vec<String>,
+}
+
+/// What acknowledging asks for.
+#[derive(Clone, Debug, Default)]
+pub struct AckRequest {
+    /// Seconds the person wants to have it; the policy's lease when absent.
+    pub lease_seconds: Option<i64>,
+    /// Person id or name, when the token speaks for several people.
+    pub by: Option<String>,
+    pub role: Option<String>,
+    /// Tell the next person now.
+    pub decline: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct FilingRequest {
+    /// When the notice was given; `now` when absent. Not in the future.
+    pub at: Option<crate::time::Timestamp>,
+    pub by: Option<String>,
+    pub reference: Option<String>,
+    /// SHA-256 of the proof, when one was handed in.
+    pub proof: Option<[u8; 32]>,
+    pub complete: Option<bool>,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct WaiverRequest {
+    pub reason: String,
+    pub by: Option<String>,
+    pub second_approver: Option<String>,
+    pub review_on: Option<String>,
+    pub reopen_when: Vec<String>,
+}
+
+/// What the page behind a link in a message shows before it acts.
+#[derive(Clone, Serialize)]
+pub struct AckOffer {
+    pub person: String,
+    pub obligations: Vec<ObligationView>,
+    /// Seconds; those that leave time for another person.
+    pub lease_options: Vec<i64>,
+    pub latest_lease: Option<String>,
+    pub expires: String,
+}

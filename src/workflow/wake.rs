@@ -1,0 +1,71 @@
+//! An incident's alarm clock rang: decide again, queue what is due, set the next alarm.
+
+use super::{Answered, House};
+use crate::law::IncidentId;
+use crate::rules::utc;
+use crate::store::{Change, Changeset, Store, StoreError};
+use crate::time::Timestamp;
+use std::sync::atomic::Ordering;
+
+/// Incidents handled per call, so that the loop proves itself between batches.
+const BATCH: u32 = 256;
+
+impl<S: Store> House<S> {
+    /// Handles every incident whose wake-up has come. Answers the next instant to look, and whether more are waiting.
+    pub async fn wake_due(&self, now: Timestamp) -> Answered<(Option<Timestamp>, bool)> {
+        let due = self.store.due(now, BATCH).await?;
+        let more = due.incidents.len() == BATCH as usize;
+        for id in &due.incidents {
+            self.wake(id, now).await?;
+        }
+        Ok((due.next_wake, more))
+    }
+
+    /// Decides for one incident at `now`. Another node may have done it: then the conflict is the proof.
+    pub async fn wake(&self, id: &IncidentId, now: Timestamp) -> Answered<()> {
+        loop {
+            let dossier = match self.store.dossier(id).await {
+                Ok(dossier) => dossier,
+                Err(StoreError::NotFound) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            let Some(wake_at) = dossier.wake_at.filter(|at| *at <= now) else { return Ok(()) };
+            let book = self.book();
+            let mut record = dossier.record.clone();
+            let moved = record.rulebook != book.sha256;
+            let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
+            let mut messages = outlook.decision.messages;
+            self.dress(&mut messages, &record);
+            let mut drafts = Vec::new();
+            if moved {
+                drafts.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
+            }
+            if messages.is_empty() {
+                let next = outlook.decision.wake_at.map(utc);
+                drafts.push(self.draft_evaluated(&record.incident, wake_at, next, now));
+            } else {
+                drafts.push(self.draft_messages(&record.incident, &messages, now));
+            }
+            let first = drafts.remove(0);
+            let change = Change::Incident {
+                expected: Some(dossier.version),
+                record,
+                wake_at: outlook.decision.wake_at,
+                messages,
+                idempotency: None,
+            };
+            match self.store.commit(Changeset { change, first, more: drafts }).await {
+                Ok(_) => {
+                    self.stats.wakes.fetch_add(1, Ordering::Relaxed);
+                    self.stats.last_lag.store((now - wake_at).num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
+                    self.announce();
+                    return Ok(());
+                }
+                Err(StoreError::Conflict { .. }) => {
+                    self.stats.conflicts.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

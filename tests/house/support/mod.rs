@@ -1,0 +1,131 @@
+//! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
+
+use breachclock::config::default_policy;
+use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
+use breachclock::evidence::SigningKey;
+use breachclock::law::Entity;
+use breachclock::rules::builtin;
+use breachclock::store::{Settlement, Store};
+use breachclock::time::Timestamp;
+use breachclock::workflow::{Caller, Entropy, House, Role, Settings, Stats};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
+
+/// xorshift with a fixed start: the same run gives the same ids, nonces and salts.
+pub struct SeededEntropy(AtomicU64);
+
+impl SeededEntropy {
+    pub fn new(seed: u64) -> SeededEntropy {
+        SeededEntropy(AtomicU64::new(seed | 1))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut x = self.0.load(Ordering::Relaxed);
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            self.0.store(x, Ordering::Relaxed);
+            chunk.copy_from_slice(&x.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+pub fn at(text: &str) -> Timestamp {
+    breachclock::ingest::instant(text, None).unwrap_or_else(|e| panic!("{e}"))
+}
+
+pub fn person(id: &str, name: &str, role: &str) -> Person {
+    Person {
+        id: id.into(),
+        name: name.into(),
+        roles: vec![role.into()],
+        email: Some(format!("{id}@acme.example")),
+        zone: None,
+        channels: Vec::new(),
+        deputy: None,
+    }
+}
+
+pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
+    Settings {
+        origin: "test.example/log".into(),
+        public_url: "https://breach.example".into(),
+        entities: vec![Entity {
+            id: Some("acme-fr".into()),
+            name: "Acme SAS".into(),
+            roles: vec!["controller".into()],
+            established_in: vec!["FR".into()],
+            main_establishment: Some("FR".into()),
+            operates_in: vec!["FR".into()],
+            zone: Some(breachclock::time::Zone::named("Europe/Paris").expect("a zone")),
+            ..Entity::default()
+        }],
+        directory: Directory {
+            people: vec![person("lea", "Lea Fontaine", "security-lead"), person("ines", "Ines Moreau", "dpo")],
+            rotas: Vec::new(),
+            webhooks: Vec::new(),
+        },
+        policies: if policies.is_empty() { vec![default_policy(false)] } else { policies },
+        webhooks: Vec::new(),
+    }
+}
+
+pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
+    static BOOK: OnceLock<Arc<breachclock::rules::Rulebook>> = OnceLock::new();
+    let book = BOOK.get_or_init(|| Arc::new(builtin().expect("the built-in packs load"))).clone();
+    House {
+        store: Arc::new(store),
+        book: RwLock::new(book),
+        settings,
+        entropy: Box::new(SeededEntropy::new(42)),
+        log_key: SigningKey::from_seed(&[7; 32]),
+        export_key: SigningKey::from_seed(&[9; 32]),
+        changed: tokio::sync::watch::channel(0).0,
+        stats: Stats::default(),
+    }
+}
+
+pub fn caller(role: Role) -> Caller {
+    Caller { name: format!("test-{}", role.as_str()), role, entities: Vec::new() }
+}
+
+/// Takes everything out of the outbox as if it had been delivered at `now`.
+pub async fn take_messages<S: Store>(house: &House<S>, now: Timestamp) -> Vec<Message> {
+    let mut taken = Vec::new();
+    loop {
+        let claims = house.store.claim_outbox(now, 60, 100).await.expect("claims");
+        if claims.is_empty() {
+            return taken;
+        }
+        let mut settlements = Vec::new();
+        for claim in claims {
+            taken.push(claim.message.clone());
+            let settlement = Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
+            let draft = house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+            settlements.push((claim, settlement, draft));
+        }
+        for settled in house.store.settle(settlements).await.expect("settles") {
+            settled.expect("the lease is ours");
+        }
+    }
+}
+
+/// Runs the scheduler from alarm to alarm until `until`, the way the daemon does. Answers what was sent, with its instant.
+pub async fn run_until<S: Store>(house: &House<S>, from: Timestamp, until: Timestamp) -> Vec<(Timestamp, Message)> {
+    let mut sent: Vec<(Timestamp, Message)> = take_messages(house, from).await.into_iter().map(|m| (from, m)).collect();
+    let mut now = from;
+    for _ in 0..10_000 {
+        let next = house.store.due(now, 1).await.expect("due");
+        let alarm = if next.incidents.is_empty() { next.next_wake } else { Some(now) };
+        match alarm {
+            Some(at) if at <= until => now = at.max(now),
+            _ => return sent,
+        }
+        house.wake_due(now).await.expect("wakes");
+        sent.extend(take_messages(house, now).await.into_iter().map(|m| (now, m)));
+    }
+    panic!("the alarm clock does not advance past {now}");
+}
