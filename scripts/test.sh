@@ -25,5 +25,5 @@ fi
 "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "aiosmtpd==1.4.6"
 export BREACHCLOCK_TEST_PYTHON="$PWD/$venv/bin/python"
 
-cargo test --locked --all-targets
+cargo test --locked --lib --bins --tests
 cargo test --locked --doc

@@ -498,9 +498,7 @@ impl Checker<'_> {
             if let Some(channel) = step.channels.iter().find(|c| *c != "email") {
                 self.fault(channel, format!("channel `{channel}` is not available; this version has `email` (and webhooks by `webhook:ID`)"));
             }
-            let mut seconds = |text: &Option<String>| {
-                text.as_deref().and_then(|t| duration(t).map_err(|error| self.fault(t, error)).ok())
-            };
+            let mut seconds = |text: &Option<String>| text.as_deref().and_then(|t| duration(t).map_err(|error| self.fault(t, error)).ok());
             let repeat_seconds = seconds(&step.repeat);
             let lease_seconds = seconds(&step.lease).unwrap_or(DEFAULT_LEASE_SECONDS);
             if repeat_seconds.is_some_and(|s| s < 60) {

@@ -132,10 +132,20 @@ fn fsck(path: &Path, json: bool) -> i32 {
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     match runtime.block_on(crate::daemon::open::fsck(&config)) {
         Ok(report) => {
+            let faults: Vec<serde_json::Value> =
+                report.faults.iter().map(|f| serde_json::json!({ "idx": f.idx, "what": f.what })).collect();
             if json {
-                super::print_json(&report);
+                super::print_json(&serde_json::json!({
+                    "ok": report.ok, "entries": report.entries, "streams": report.streams, "checkpoints": report.checkpoints,
+                    "root": crate::evidence::hex(&report.root), "fault_count": report.fault_count, "faults": faults,
+                }));
             } else {
-                super::print(&report.to_string());
+                for fault in &report.faults {
+                    let place = fault.idx.map_or("the log".to_string(), |idx| format!("entry {idx}"));
+                    eprintln!("{place}: {}", fault.what);
+                }
+                let verdict = if report.ok { "the log is whole" } else { "the log is NOT whole" };
+                super::print(&format!("{verdict}: {} entries in {} streams, {} checkpoint(s) compared\n", report.entries, report.streams, report.checkpoints));
             }
             if report.ok { exit::DONE } else { exit::NEGATIVE }
         }

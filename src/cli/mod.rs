@@ -72,6 +72,8 @@ enum Command {
 
 /// Parses the arguments, does what they say, and answers the exit code.
 pub fn run() -> i32 {
+    // TLS needs a provider of cryptography; a second installation answers with the first one
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
         Command::Serve { config } => serve::run(&config),

@@ -3,6 +3,7 @@
 use super::ids::SystemEntropy;
 use super::{clock, keys, packs};
 use crate::config::Config;
+use crate::evidence::{Checkpoint, LogReport, verify_log};
 use crate::notify;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
@@ -24,11 +25,11 @@ impl OpenError {
 
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
-    let book = match &config.rules_dir {
-        Some(dir) => packs::load_dir(dir).map(|(book, _)| book),
-        None => crate::rules::builtin(),
+    let loaded = match &config.rules_dir {
+        Some(dir) => packs::load_dir(dir),
+        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
     };
-    let book = book.map_err(|faults| {
+    let (book, files) = loaded.map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
     })?;
@@ -38,6 +39,8 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     }
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display())))?;
+    let archive = packs::archive(&config.data_dir, &files)
+        .map_err(|error| OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display())))?;
     let entropy = SystemEntropy;
     let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
@@ -57,6 +60,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         entropy: Box::new(entropy),
         log_key,
         export_key,
+        archive,
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
     };
@@ -73,6 +77,8 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
             username: m.username.clone(),
             password: m.password.as_ref().map(|p| notify::Secret::new(p.0.clone())),
             ca_file: m.ca_file.clone(),
+            hello: None,
+            connections: 4,
         }),
         webhooks: config
             .webhooks
@@ -83,6 +89,7 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
                 secret: notify::Secret::new(w.secret.0.clone()),
                 events: w.events.clone(),
                 allow_private: w.allow_private,
+                ca_file: None,
             })
             .collect(),
     }
@@ -99,4 +106,28 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
         "tzdb": crate::time::tzdb_version(),
     });
     house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
+}
+
+/// Rebuilds the whole log from its entries and compares; nothing is written. The data folder must not be in use.
+pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
+    let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
+    let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy).map_err(OpenError::config)?;
+    let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|e| broken(&e))?;
+    let head = store.head().await.map_err(|e| broken(&e))?;
+    let mut entries: Vec<Vec<u8>> = Vec::with_capacity(head.size as usize);
+    while (entries.len() as u64) < head.size {
+        let from = entries.len() as u64;
+        let batch = store.entries(from..(from + 10_000).min(head.size)).await.map_err(|e| broken(&e))?;
+        if batch.is_empty() {
+            return Err(broken(&format!("entry {from} of {} is missing", head.size)));
+        }
+        entries.extend(batch.into_iter().map(|e| e.bytes));
+    }
+    let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
+    let mut signed = Vec::new();
+    for stored in checkpoint {
+        let verified = Checkpoint::parse(&stored.note).and_then(|c| c.verify(&config.origin, &log_key.public())).map_err(|e| broken(&e))?;
+        signed.push(verified);
+    }
+    Ok(verify_log(&config.origin, entries, &signed))
 }

@@ -32,3 +32,20 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<SourceFile>) -> std::io::Res
     }
     Ok(())
 }
+
+/// Keeps every rule text under its hash in `DATA/rules`, and answers how to find one, also those of earlier versions.
+pub fn archive(data: &Path, files: &[SourceFile]) -> std::io::Result<crate::workflow::RuleArchive> {
+    let folder = data.join("rules");
+    std::fs::create_dir_all(&folder)?;
+    let name = |hash: &[u8; 32]| format!("{}.json", crate::rules::hex(hash));
+    for (hash, text) in crate::rules::archive(files) {
+        let path = folder.join(name(&hash));
+        if !path.exists() {
+            // a half-written text must never stand under its full name
+            let part = folder.join(format!("{}.part", name(&hash)));
+            std::fs::write(&part, text)?;
+            std::fs::rename(&part, &path)?;
+        }
+    }
+    Ok(Box::new(move |hash| std::fs::read(folder.join(name(hash))).ok()))
+}

@@ -53,7 +53,8 @@ impl Checkpoint {
     /// When the text is no checkpoint of three lines, or there is no signature line.
     pub fn parse(note: &str) -> Result<Unverified<Checkpoint>, EvidenceError> {
         let wrong = |what: &str| EvidenceError::Checkpoint(format!("not a checkpoint: {what}"));
-        let (head, signatures) = note.split_once("\n\n").ok_or_else(|| wrong("the blank line before the signature is missing"))?;
+        let (head, signatures) =
+            note.split_once("\n\n").ok_or_else(|| wrong("the blank line before the signature is missing"))?;
         let lines: Vec<&str> = head.split('\n').collect();
         let [origin, size, root] = lines[..] else {
             return Err(wrong("three lines expected: origin, size, root"));

@@ -106,7 +106,10 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
     for ((row, bytes), proof) in rows.iter().zip(&input.entries).zip(&input.proofs) {
         let checkpoint = &input.checkpoint;
         if !merkle::verify_inclusion(&leaf_hash(bytes), row.idx, checkpoint.size, proof, &checkpoint.root) {
-            return refuse(format!("entry {} is not under the checkpoint: make the checkpoint after the entry", row.idx));
+            return refuse(format!(
+                "entry {} is not under the checkpoint: make the checkpoint after the entry",
+                row.idx
+            ));
         }
         files.insert(format!("entries/{:06}.json", row.n), bytes.clone());
         files.insert(format!("proofs/{:06}.tlog-proof", row.n), tlog_proof(row.idx, proof, checkpoint).into_bytes());
@@ -115,7 +118,10 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
         files.insert(disclosure.file_name(), disclosure.bytes.clone());
     }
     let rules = rules(&input, &rows)?;
-    rules.iter().zip(&input.rules).for_each(|(name, text)| drop(files.insert(format!("rules/{name}.json"), text.clone())));
+    rules
+        .iter()
+        .zip(&input.rules)
+        .for_each(|(name, text)| drop(files.insert(format!("rules/{name}.json"), text.clone())));
     let attachments = attachments(&input)?;
     for (name, bytes) in attachments.iter().zip(&input.attachments) {
         files.insert(format!("attachments/{name}"), bytes.clone());
@@ -232,7 +238,7 @@ fn fields(input: &ExportInput<'_>, rows: &[Row]) -> Result<Fields, EvidenceError
     for (row, at) in rows.iter().zip(1..) {
         let withheld = row.kind == "disclosure.withheld" || (row.kind == "export.created" && at == rows.len());
         match row.kind.as_str() {
-            "disclosure.erased" => listed(&row.body, &mut |hash, _| drop(fields.erased.insert(hash.to_string()))),
+            "disclosure.erased" => listed(&row.body, &mut |hash, _| _ = fields.erased.insert(hash.to_string())),
             _ if withheld => listed(&row.body, &mut |hash, reason| drop(reasons.insert(hash.into(), reason.into()))),
             _ => {}
         }
@@ -243,7 +249,9 @@ fn fields(input: &ExportInput<'_>, rows: &[Row]) -> Result<Fields, EvidenceError
     fields.erased.retain(|hash| named.contains(hash));
     for hash in named.difference(&disclosed).filter(|hash| !fields.erased.contains(*hash)) {
         let Some(reason) = reasons.get(hash) else {
-            return refuse(format!("field `{hash}` is neither disclosed, erased nor withheld: name it in `export.created`"));
+            return refuse(format!(
+                "field `{hash}` is neither disclosed, erased nor withheld: name it in `export.created`"
+            ));
         };
         fields.withheld.entry(reason.clone()).or_default().push(hash.clone());
     }
@@ -264,9 +272,11 @@ fn rules(input: &ExportInput<'_>, rows: &[Row]) -> Result<Vec<String>, EvidenceE
     if let Some(missing) = wanted.iter().find(|hash| !given.contains(hash)) {
         return refuse(format!("rule text `{missing}` is named by a deadline and was not given"));
     }
-    let direct: Vec<&Vec<u8>> = given.iter().zip(&input.rules).filter(|(n, _)| wanted.contains(*n)).map(|(_, t)| t).collect();
+    let direct: Vec<&Vec<u8>> =
+        given.iter().zip(&input.rules).filter(|(n, _)| wanted.contains(*n)).map(|(_, t)| t).collect();
     let named = |hash: &String| {
-        wanted.contains(hash) || direct.iter().any(|text| String::from_utf8_lossy(text).contains(&format!("\"{hash}\"")))
+        wanted.contains(hash)
+            || direct.iter().any(|text| String::from_utf8_lossy(text).contains(&format!("\"{hash}\"")))
     };
     match given.iter().find(|hash| !named(hash)) {
         Some(extra) => refuse(format!("rule text `{extra}` is named by no deadline of this incident")),
@@ -285,7 +295,9 @@ fn attachments(input: &ExportInput<'_>) -> Result<Vec<String>, EvidenceError> {
     }
     let given: Vec<String> = input.attachments.iter().map(|bytes| hex(&sha256(bytes))).collect();
     if let Some(missing) = wanted.iter().find(|hash| !given.contains(hash)) {
-        return refuse(format!("attachment `{missing}` is named by a disclosure and was not given: withhold that field"));
+        return refuse(format!(
+            "attachment `{missing}` is named by a disclosure and was not given: withhold that field"
+        ));
     }
     match given.iter().find(|hash| !wanted.contains(*hash)) {
         Some(extra) => refuse(format!("attachment `{extra}` is named by no disclosure of this incident")),
@@ -307,13 +319,23 @@ fn keys(input: &ExportInput<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// `bundle.json`: one fact a line, so that `grep` reads it too.
-fn index(input: &ExportInput<'_>, stream: &str, rows: &[Row], fields: &Fields, rules: &[String], files: &[String]) -> String {
+fn index(
+    input: &ExportInput<'_>,
+    stream: &str,
+    rows: &[Row],
+    fields: &Fields,
+    rules: &[String],
+    files: &[String],
+) -> String {
     let text = |value: &str| serde_json::to_string(value).expect("a string has a JSON form");
     let list = |lines: Vec<String>| if lines.is_empty() { "[]".into() } else { format!("[\n{}\n]", lines.join(",\n")) };
     let sorted = |names: &[String]| list(names.iter().collect::<BTreeSet<_>>().iter().map(|name| text(name)).collect());
     let last = &rows[rows.len() - 1];
     let entries = rows.iter().map(|row| {
-        format!(r#"{{"n":{},"idx":{},"ts":"{}","type":"{}","sha256":"{}"}}"#, row.n, row.idx, row.ts, row.kind, row.sha256)
+        format!(
+            r#"{{"n":{},"idx":{},"ts":"{}","type":"{}","sha256":"{}"}}"#,
+            row.n, row.idx, row.ts, row.kind, row.sha256
+        )
     });
     let withheld = fields.withheld.iter().map(|(reason, hashes)| {
         let hashes: Vec<String> = hashes.iter().map(|hash| text(hash)).collect();

@@ -2,11 +2,11 @@
 //!
 //! Absent: reading entries (the caller's iterator), and proof that no other log was shown to somebody else.
 
-use super::strict::{Envelope, envelope};
+use super::strict::envelope;
 use super::{Checkpoint, Hash, Head, StreamHead, leaf_hash, sha256};
 use std::collections::BTreeMap;
 
-/// Entries hashed together; two threads share the work of one batch.
+/// Entries handed to the two threads at once.
 const BATCH: usize = 4096;
 /// Faults told one by one; the rest is counted.
 const TOLD: usize = 100;
@@ -36,107 +36,134 @@ pub struct LogReport {
     pub fault_count: u64,
 }
 
-impl LogReport {
-    fn fault(&mut self, idx: Option<u64>, what: impl Into<String>) {
-        self.ok = false;
-        self.fault_count += 1;
-        if self.faults.len() < TOLD {
-            self.faults.push(Fault { idx, what: what.into() });
-        }
-    }
-}
-
 /// Reads the log `origin` from its first entry on: envelopes, dense indices, each stream's chain, and the root at
 /// the size of each checkpoint. `checkpoints` are verified ones ([`super::Unverified::verify`]), in any order.
-/// Two threads; memory grows with the number of streams, not of entries.
+/// Memory grows with the number of streams, not of entries.
+///
+/// Chain and tree need one hash each of every entry, and neither needs the other: two threads, one each.
 pub fn verify_log<B: AsRef<[u8]> + Sync>(
     origin: &str,
     entries: impl IntoIterator<Item = B>,
     checkpoints: &[Checkpoint],
 ) -> LogReport {
-    let mut report = LogReport {
-        ok: true,
-        entries: 0,
-        streams: 0,
-        head: Head::default(),
-        root: super::merkle::empty_root(),
-        checkpoints: checkpoints.len() as u64,
-        faults: Vec::new(),
-        fault_count: 0,
-    };
     let mut wanted: Vec<&Checkpoint> = checkpoints.iter().collect();
     wanted.sort_by_key(|checkpoint| checkpoint.size);
-    let mut wanted = wanted.into_iter().peekable();
-    let mut streams: BTreeMap<String, StreamHead> = BTreeMap::new();
+    let mut tree =
+        Tree { origin, head: Head::default(), wanted: wanted.into_iter().peekable(), faults: Faults::default() };
+    let mut chains = Chains { origin, idx: 0, streams: BTreeMap::new(), faults: Faults::default() };
     let mut entries = entries.into_iter();
-    compare(&mut report, &mut wanted, origin);
+    tree.compare();
     loop {
         let batch: Vec<B> = entries.by_ref().take(BATCH).collect();
         if batch.is_empty() {
             break;
         }
-        let (leaves, sums) = std::thread::scope(|scope| {
-            let leaves = scope.spawn(|| batch.iter().map(|entry| leaf_hash(entry.as_ref())).collect::<Vec<Hash>>());
-            let sums: Vec<Hash> = batch.iter().map(|entry| sha256(entry.as_ref())).collect();
-            (leaves.join().expect("hashing does not panic"), sums)
+        std::thread::scope(|scope| {
+            scope.spawn(|| batch.iter().for_each(|entry| tree.append(entry.as_ref())));
+            batch.iter().for_each(|entry| chains.append(entry.as_ref()));
         });
-        for ((entry, leaf), sum) in batch.iter().zip(leaves).zip(sums) {
-            let idx = report.head.size;
-            match envelope(entry.as_ref()) {
-                Ok(envelope) => check(&mut report, &mut streams, origin, idx, &envelope, sum),
-                Err(what) => report.fault(Some(idx), format!("entry {idx} cannot be read: {what}")),
-            }
-            report.head.append(leaf);
-            compare(&mut report, &mut wanted, origin);
+    }
+    let Tree { head, wanted, mut faults, .. } = tree;
+    for late in wanted {
+        faults.add(None, format!("a checkpoint over {} entries was signed, the log has only {}", late.size, head.size));
+    }
+    let fault_count = chains.faults.count + faults.count;
+    let mut told = chains.faults.told;
+    told.append(&mut faults.told);
+    told.sort_by_key(|fault| fault.idx.unwrap_or(u64::MAX));
+    told.truncate(TOLD);
+    LogReport {
+        ok: fault_count == 0,
+        entries: head.size,
+        streams: chains.streams.len() as u64,
+        root: head.root(),
+        head,
+        checkpoints: checkpoints.len() as u64,
+        faults: told,
+        fault_count,
+    }
+}
+
+#[derive(Default)]
+struct Faults {
+    told: Vec<Fault>,
+    count: u64,
+}
+
+impl Faults {
+    fn add(&mut self, idx: Option<u64>, what: impl Into<String>) {
+        self.count += 1;
+        if self.told.len() < TOLD {
+            self.told.push(Fault { idx, what: what.into() });
         }
     }
-    report.entries = report.head.size;
-    report.streams = streams.len() as u64;
-    report.root = report.head.root();
-    for late in wanted {
-        let text = format!("a checkpoint over {} entries was signed, the log has only {}", late.size, report.entries);
-        report.fault(None, text);
-    }
-    report
 }
 
-fn check(
-    report: &mut LogReport,
-    streams: &mut BTreeMap<String, StreamHead>,
-    origin: &str,
+/// What the entries say of their places.
+struct Chains<'a> {
+    origin: &'a str,
     idx: u64,
-    found: &Envelope<'_>,
-    sum: Hash,
-) {
-    if found.log != origin {
-        report.fault(Some(idx), format!("entry {idx} is of log `{}`, not of `{origin}`", found.log));
-    }
-    if found.idx != idx {
-        report.fault(Some(idx), format!("entry {idx} says it is entry {}", found.idx));
-    }
-    let before = streams.get(found.stream).copied().unwrap_or_default();
-    if found.n != before.n + 1 {
-        let text = format!("entry {idx} is number {} of stream `{}`, expected {}", found.n, found.stream, before.n + 1);
-        report.fault(Some(idx), text);
-    }
-    if found.prev != before.prev {
-        report.fault(Some(idx), format!("entry {idx} does not name the entry before it in stream `{}`", found.stream));
-    }
-    let after = StreamHead { n: found.n, prev: sum };
-    match streams.get_mut(found.stream) {
-        Some(head) => *head = after,
-        None => drop(streams.insert(found.stream.to_string(), after)),
+    streams: BTreeMap<String, StreamHead>,
+    faults: Faults,
+}
+
+impl Chains<'_> {
+    fn append(&mut self, entry: &[u8]) {
+        let (idx, origin) = (self.idx, self.origin);
+        self.idx += 1;
+        let found = match envelope(entry) {
+            Ok(found) => found,
+            Err(what) => return self.faults.add(Some(idx), format!("entry {idx} cannot be read: {what}")),
+        };
+        if found.log != origin {
+            self.faults.add(Some(idx), format!("entry {idx} is of log `{}`, not of `{origin}`", found.log));
+        }
+        if found.idx != idx {
+            self.faults.add(Some(idx), format!("entry {idx} says it is entry {}", found.idx));
+        }
+        let before = self.streams.get(found.stream).copied().unwrap_or_default();
+        if found.n != before.n + 1 {
+            let want = before.n + 1;
+            let text = format!("entry {idx} is number {} of stream `{}`, expected {want}", found.n, found.stream);
+            self.faults.add(Some(idx), text);
+        }
+        if found.prev != before.prev {
+            let text = format!("entry {idx} does not name the entry before it in stream `{}`", found.stream);
+            self.faults.add(Some(idx), text);
+        }
+        let after = StreamHead { n: found.n, prev: sha256(entry) };
+        match self.streams.get_mut(found.stream) {
+            Some(head) => *head = after,
+            None => _ = self.streams.insert(found.stream.to_string(), after),
+        }
     }
 }
 
-/// Compares each checkpoint whose size the tree has just reached.
-fn compare<'a>(report: &mut LogReport, wanted: &mut std::iter::Peekable<impl Iterator<Item = &'a Checkpoint>>, origin: &str) {
-    while let Some(checkpoint) = wanted.next_if(|checkpoint| checkpoint.size == report.head.size) {
-        if checkpoint.origin != origin {
-            report.fault(None, format!("a checkpoint is of log `{}`, not of `{origin}`", checkpoint.origin));
-        } else if checkpoint.root != report.head.root() {
-            let text = format!("the first {} entries are not those whose checkpoint was signed", checkpoint.size);
-            report.fault(None, text);
+/// What the entries hash to.
+struct Tree<'a> {
+    origin: &'a str,
+    head: Head,
+    /// Checkpoints not reached yet, smallest first.
+    wanted: std::iter::Peekable<std::vec::IntoIter<&'a Checkpoint>>,
+    faults: Faults,
+}
+
+impl Tree<'_> {
+    fn append(&mut self, entry: &[u8]) {
+        self.head.append(leaf_hash(entry));
+        self.compare();
+    }
+
+    /// Compares each checkpoint whose size the tree has just reached.
+    fn compare(&mut self) {
+        while let Some(checkpoint) = self.wanted.next_if(|checkpoint| checkpoint.size == self.head.size) {
+            if checkpoint.origin != self.origin {
+                let text = format!("a checkpoint is of log `{}`, not of `{}`", checkpoint.origin, self.origin);
+                self.faults.add(None, text);
+            } else if checkpoint.root != self.head.root() {
+                let text = format!("the first {} entries are not those whose checkpoint was signed", checkpoint.size);
+                self.faults.add(None, text);
+            }
         }
     }
 }

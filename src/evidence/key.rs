@@ -31,7 +31,8 @@ impl SigningKey {
     pub fn from_pem(pem: &str) -> Result<SigningKey, EvidenceError> {
         ed25519_dalek::SigningKey::from_pkcs8_pem(pem.trim_ascii_start()).map(SigningKey).map_err(|_| {
             EvidenceError::Key(
-                "this is no Ed25519 private key in PKCS#8 PEM: make one with `openssl genpkey -algorithm ed25519`".into(),
+                "this is no Ed25519 private key in PKCS#8 PEM: make one with `openssl genpkey -algorithm ed25519`"
+                    .into(),
             )
         })
     }
@@ -116,9 +117,8 @@ impl PublicKey {
 
     /// Whether `signature` over `message` is this key's. Refuses weak keys and malleable signatures.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        ed25519_dalek::VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-            key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
-        })
+        ed25519_dalek::VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
     }
 }
 

@@ -30,13 +30,13 @@ pub mod zipfile;
 pub use checkpoint::{Checkpoint, Unverified};
 pub use entry::{Draft, EvidenceEntry, StreamHead, check_origin, check_stream, seal, utc_micros};
 pub use error::EvidenceError;
-//TMP pub use export::{Bundle, ExportCreated, ExportInput, Withheld};
-//TMP pub use fsck::{LogReport, verify_log};
+pub use export::{Bundle, ExportCreated, ExportInput, Withheld};
+pub use fsck::{LogReport, verify_log};
 pub use key::{PublicKey, SigningKey};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
-//TMP pub use report::ReportModel;
-//TMP pub use verify::{Check, Trust, VerifyReport, verify_bundle};
+pub use report::ReportModel;
+pub use verify::{Check, Trust, VerifyReport, verify_bundle, verify_bundle_with};
 
 use sha2::{Digest, Sha256};
 

@@ -59,7 +59,8 @@ impl Disclosure {
     /// # Panics
     /// When `value` has no JSON form (a map with keys that are no strings).
     pub fn new(salt: &Hash, pointer: &str, value: &impl Serialize) -> Disclosure {
-        let bytes = serde_json::to_vec(&(URL_SAFE_NO_PAD.encode(salt), pointer, value)).expect("plain data has a JSON form");
+        let bytes =
+            serde_json::to_vec(&(URL_SAFE_NO_PAD.encode(salt), pointer, value)).expect("plain data has a JSON form");
         Disclosure { commitment: sha256(&bytes), bytes }
     }
 

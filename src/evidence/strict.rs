@@ -153,17 +153,21 @@ pub(super) fn envelope(line: &[u8]) -> Result<Envelope<'_>, &'static str> {
     let name = |c: u8| c.is_ascii_alphanumeric() || b"._/:-".contains(&c);
     let rest = line.strip_prefix(r#"{"v":1,"log":""#).ok_or("it does not start with `{\"v\":1,\"log\":`")?;
     let (log, rest) = until(rest, "\",\"idx\":", name).ok_or("`log` or `idx` is not in its place")?;
-    let (idx, rest) = until(rest, ",\"stream\":\"", |c| c.is_ascii_digit()).ok_or("`idx` or `stream` is not in its place")?;
+    let (idx, rest) =
+        until(rest, ",\"stream\":\"", |c| c.is_ascii_digit()).ok_or("`idx` or `stream` is not in its place")?;
     let (stream, rest) = until(rest, "\",\"n\":", name).ok_or("`stream` or `n` is not in its place")?;
     let (n, rest) = until(rest, ",\"prev\":\"", |c| c.is_ascii_digit()).ok_or("`n` or `prev` is not in its place")?;
-    let (prev, rest) = until(rest, "\",\"ts\":\"", |c| c.is_ascii_hexdigit()).ok_or("`prev` or `ts` is not in its place")?;
+    let (prev, rest) =
+        until(rest, "\",\"ts\":\"", |c| c.is_ascii_hexdigit()).ok_or("`prev` or `ts` is not in its place")?;
     let (ts, rest) = until(rest, "\",\"type\":\"", |c| c.is_ascii_digit() || b"-:.TZ".contains(&c))
         .ok_or("`ts` or `type` is not in its place")?;
-    let (kind, rest) = until(rest, "\",\"nonce\":\"", |c| c.is_ascii_lowercase() || c.is_ascii_digit() || b".-".contains(&c))
-        .ok_or("`type` or `nonce` is not in its place")?;
+    let (kind, rest) =
+        until(rest, "\",\"nonce\":\"", |c| c.is_ascii_lowercase() || c.is_ascii_digit() || b".-".contains(&c))
+            .ok_or("`type` or `nonce` is not in its place")?;
     let (nonce, rest) = until(rest, "\",\"body\":", |c| c.is_ascii_alphanumeric() || b"_-".contains(&c))
         .ok_or("`nonce` or `body` is not in its place")?;
-    let body = rest.strip_suffix('}').filter(|b| b.starts_with('{') && b.ends_with('}')).ok_or("`body` is no object")?;
+    let body =
+        rest.strip_suffix('}').filter(|b| b.starts_with('{') && b.ends_with('}')).ok_or("`body` is no object")?;
     if nonce.len() != 22 {
         return Err("`nonce` is not 128 bits");
     }

@@ -33,7 +33,9 @@ pub fn write(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, EvidenceError
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
         if !is_name(name) {
-            return Err(EvidenceError::Zip(format!("`{name}` may not stand in a bundle: use letters, digits and `._-`")));
+            return Err(EvidenceError::Zip(format!(
+                "`{name}` may not stand in a bundle: use letters, digits and `._-`"
+            )));
         }
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)

@@ -183,7 +183,7 @@ pub fn entity(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) -
     let mut entity = Entity::default();
     for (name, member) in node.members() {
         let here = pointer.child(name);
-        let mut text = |rejections: &mut Vec<Rejection>| optional_text(name, member, &here, rejections);
+        let text = |rejections: &mut Vec<Rejection>| optional_text(name, member, &here, rejections);
         match name.as_str() {
             "id" => entity.id = text(rejections),
             "name" => entity.name = text(rejections).unwrap_or_default(),

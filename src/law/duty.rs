@@ -36,7 +36,6 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
 
 words!(
     /// Whom the law names.

@@ -13,12 +13,10 @@ pub mod maildir;
 pub mod render;
 pub mod retry;
 mod secret;
-mod ssrf;
 pub mod webhook;
 pub mod words;
 
 pub use secret::Secret;
-pub use ssrf::{AddressFault, check_address};
 
 use crate::escalation::{Event, Message, Outcome, Target};
 use crate::time::Timestamp;
@@ -97,7 +95,7 @@ pub struct Notifiers {
 }
 
 impl Notifiers {
-    /// Checks the settings and builds the notifiers; connects to nobody. Must be called inside a tokio runtime.
+    /// Checks the settings and builds the notifiers; reads `ca_file`s, connects to nobody.
     pub fn from_settings(settings: &Settings) -> Result<Notifiers, SettingsError> {
         let mut notifiers = Notifiers::default();
         if let Some(smtp) = &settings.smtp {
@@ -111,6 +109,11 @@ impl Notifiers {
             }
         }
         Ok(notifiers)
+    }
+
+    /// Notifiers made elsewhere: a recording one in tests, for example.
+    pub fn new(email: Option<Box<dyn Notifier>>, webhooks: BTreeMap<String, Box<dyn Notifier>>) -> Notifiers {
+        Notifiers { email, webhooks }
     }
 
     /// One attempt at one message. A channel that is not configured refuses, so that the fault is seen and not waited for.

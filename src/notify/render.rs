@@ -84,9 +84,9 @@ pub fn render(message: &Message, context: &Context) -> Rendered {
     Rendered { urgent: is_urgent(&message.brief, context.now), subject: mail.subject, text, html }
 }
 
-/// Is there still something to do?
+/// Is there still something to do? Messages about a whole incident have no standing and count as open.
 fn is_open(brief: &Brief) -> bool {
-    matches!(brief.standing.as_str(), "running" | "possible" | "awaiting")
+    !matches!(brief.standing.as_str(), "discharged" | "waived" | "withdrawn" | "not-applicable")
 }
 
 /// Both limits, when the message knows any.
@@ -257,7 +257,10 @@ fn bar(brief: &Brief, now: Timestamp) -> Option<Bar> {
         _ if whole - used < SOON_SECONDS => "#d97a06",
         _ => "#4a5866",
     };
-    let said = format!("{} of {} used", words::duration(used), words::duration(whole));
+    let said = match used < whole {
+        true => format!("{} of {} used", words::duration(used), words::duration(whole)),
+        false => format!("all of {} used", words::duration(whole)),
+    };
     Some(Bar { percent: (used * 100 / whole).clamp(1, 100), used: said, color })
 }
 

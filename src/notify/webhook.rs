@@ -4,10 +4,11 @@
 
 mod body;
 mod signer;
+mod ssrf;
 
 pub use body::webhook_id;
+pub use ssrf::{AddressFault, check_address};
 
-use super::ssrf::{AddressFault, GuardedResolver, check_address};
 use super::words::one_line;
 use super::{BoxFuture, Context, Notifier, Secret, SettingsError};
 use crate::escalation::{Event, Message, Outcome};
@@ -15,6 +16,7 @@ use crate::time::Timestamp;
 use reqwest::{Client, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 use signer::{Signer, signature};
+use ssrf::GuardedResolver;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -244,8 +246,8 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 
 #[cfg(test)]
 mod tests {
+    use super::ssrf::Lookup;
     use super::*;
-    use crate::notify::ssrf::Lookup;
     use std::net::IpAddr;
     use std::sync::Arc;
 

@@ -74,6 +74,8 @@ pub struct Rulebook {
     pub(super) duties: Vec<Duty<Condition>>,
     pub(super) by_id: BTreeMap<DutyId, usize>,
     pub(super) conventions: Vec<ConventionRecord>,
+    /// The row for plain elapsed hours, in which contracts count.
+    pub(super) elapsed: Option<u16>,
     pub(super) places: Places,
     pub(super) roles: Roles,
     pub(super) authorities: BTreeMap<(Place, String), Authority>,
@@ -88,7 +90,7 @@ pub struct Rulebook {
     pub(super) not_modelled: BTreeMap<String, String>,
     /// Newest review date of any pack.
     pub version: String,
-    /// SHA-256 over every file, in name order.
+    /// SHA-256 of the manifest of all files; see [`archive`](super::archive).
     pub sha256: [u8; 32],
 }
 

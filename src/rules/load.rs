@@ -4,7 +4,7 @@ use super::book::{Authority, ConventionRecord, DisputeRecord, Group, PackRecord,
 use super::condition::{Atom, Condition};
 use super::pack::{self, DutyRow, Parameters, PeriodRow};
 use super::places::{PlaceRecord, Places};
-use super::roles::{RoleRecord, Roles};
+use super::roles::Roles;
 use crate::law::{
     Binding, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, FactCatalogue, FactDeclaration,
     FactType, HoldRule, Order, Reach, RecipientKind, Recipients, Relative, Stage, Trigger, nearest_of,
@@ -100,7 +100,7 @@ impl<'a> Loader<'a> {
         for (file, pack) in &packs {
             self.declare(&mut catalogue, file, &pack.fact);
             for role in &pack.role {
-                roles.roles.insert(role.id.clone(), RoleRecord { text: role.question.clone(), refines: role.refines.clone() });
+                roles.declare(&role.id, &role.question, role.refines.as_deref(), &file.path);
             }
         }
         let ids: Vec<String> = packs.iter().flat_map(|(_, p)| p.duty.iter().map(|d| d.id.clone())).collect();
@@ -109,6 +109,7 @@ impl<'a> Loader<'a> {
         let mut book = Rulebook {
             duties: Vec::new(),
             by_id: BTreeMap::new(),
+            elapsed: convention_ids.get("elapsed-hours").copied(),
             conventions,
             places,
             roles,
@@ -120,7 +121,7 @@ impl<'a> Loader<'a> {
             replaced_by: BTreeMap::new(),
             not_modelled,
             version: String::new(),
-            sha256: digest(self.files),
+            sha256: Sha256::digest(manifest(self.files).as_bytes()).into(),
         };
         for (file, pack) in packs {
             self.pack(&mut book, &convention_ids, file, pack);
@@ -175,12 +176,12 @@ impl<'a> Loader<'a> {
 
     fn roles(&mut self) -> Roles {
         let mut roles = Roles::default();
-        for (_, parsed) in self.parsed::<pack::RolesFile>(FileKind::Roles) {
+        for (file, parsed) in self.parsed::<pack::RolesFile>(FileKind::Roles) {
             for (id, text) in parsed.roles {
-                roles.roles.insert(id, RoleRecord { text, refines: None });
+                roles.declare(&id, &text, None, &file.path);
             }
             for row in parsed.role {
-                roles.roles.insert(row.id, RoleRecord { text: row.question, refines: row.refines });
+                roles.declare(&row.id, &row.question, row.refines.as_deref(), &file.path);
             }
         }
         roles
@@ -599,17 +600,25 @@ impl<'a> Loader<'a> {
     }
 }
 
-fn digest(files: &[SourceFile]) -> [u8; 32] {
-    let mut sorted: Vec<&SourceFile> = files.iter().collect();
+/// Names a rulebook: every file with the hash of its archived text, in name order.
+fn manifest(files: &[SourceFile]) -> String {
+    let mut sorted: Vec<&SourceFile> = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).collect();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut hash = Sha256::new();
-    for file in sorted {
-        hash.update((file.path.len() as u64).to_be_bytes());
-        hash.update(file.path.as_bytes());
-        hash.update((file.text.len() as u64).to_be_bytes());
-        hash.update(file.text.as_bytes());
-    }
-    hash.finalize().into()
+    let rows: Vec<serde_json::Value> = sorted
+        .iter()
+        .map(|file| serde_json::json!({ "path": file.path, "sha256": super::answer::hex(&Sha256::digest(archived(file).as_bytes())) }))
+        .collect();
+    serde_json::json!({ "format": "breachclock-rulebook-v1", "files": rows }).to_string()
+}
+
+fn archived(file: &SourceFile) -> String {
+    serde_json::json!({ "path": file.path, "text": file.text }).to_string()
+}
+
+/// The texts an export may have to carry, by SHA-256: the manifest that names the rulebook, and each file as JSON.
+pub fn archive(files: &[SourceFile]) -> Vec<([u8; 32], String)> {
+    let texts = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).map(archived);
+    std::iter::once(manifest(files)).chain(texts).map(|text| (Sha256::digest(text.as_bytes()).into(), text)).collect()
 }
 
 /// First line that holds `words` at or after the first line that holds `near`; the latter when the words are not found.

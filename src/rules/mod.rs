@@ -19,13 +19,13 @@ mod reach;
 mod roles;
 mod trigger;
 
-pub use answer::{Answer, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc};
+pub use answer::{Answer, Content, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc};
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files};
 pub use condition::{Condition, Truth};
 pub use lint::{entity_faults, lint};
 pub use listing::{CoverageRow, DutyListing, Listing};
-pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
+pub use load::{Fault, FileKind, SourceFile, archive, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};
 pub use questions::Question;

@@ -6,10 +6,10 @@ use super::condition::{Condition, Scene, Truth};
 use super::reach;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place, Standing,
+    Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place, Recipients, Standing,
     Started, Trigger, Value,
 };
-use crate::time::{CivilDate, TimeError, Timestamp};
+use crate::time::{CivilDate, Period, TimeError, Timestamp, Unit};
 use std::collections::BTreeMap;
 
 /// What to include beyond the law that applies.
@@ -136,9 +136,15 @@ impl Rulebook {
             return;
         }
 
-        let (started, mut fallback) = match trigger::onset(&duty.starts, &duty.id, &place, facts) {
+        let mut bound = None;
+        let (started, mut fallback) = match trigger::onset(&duty.starts, &duty.id, &place, facts, &self.acts_of(&duty.starts)) {
             Onset::Started(started) => (Some(started), None),
             Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
+            Onset::NotAfter { later, missing: key } => {
+                push_new(&mut missing, key);
+                bound = Some(later);
+                (None, None)
+            }
             Onset::NotYet { missing: key } => {
                 if let Some(key) = key {
                     push_new(&mut missing, key);
@@ -148,7 +154,7 @@ impl Rulebook {
         };
         let clock = clock::of(self, duty, &place, parties);
         let text_date = clock.zone.local(started.as_ref().map_or(now, |s| s.at)).date();
-        let texts = self.texts(duty, text_date, &scene, &mut missing);
+        let texts = self.texts(duty, text_date, options, &scene, &mut missing);
         if texts.is_empty() && !duty.periods.is_empty() {
             if !options.all {
                 return;
@@ -192,12 +198,29 @@ impl Rulebook {
 
         let mut deadline: Option<Deadline> = None;
         let (mut earliest, mut latest) = (None, None);
+        let mut projected = Standing::NotApplicable;
         let mut convention = None;
         let mut promptly = None;
+        let contract = match duty.recipients {
+            Recipients::EachContract => incident.entity.contracts.iter().find(|c| c.id == place),
+            _ => None,
+        };
+        // the contract's own number stands before the template's
+        let agreed = contract.and_then(|c| c.hours).map(|n| Period { unit: Unit::Hour, n });
         for text in &texts {
             promptly = promptly.or_else(|| text.promptly.clone());
-            let (Some(started), Some(period), Some(row)) = (&started, text.period, text.convention) else { continue };
+            let row = if agreed.is_some() { self.elapsed.or(text.convention) } else { text.convention };
+            let (Some(period), Some(row)) = (agreed.or(text.period), row) else { continue };
             let record = self.convention(row);
+            if let (None, Some(later)) = (&started, &bound)
+                && let Ok(counted) = clock::count(self, record, period, later.at, duty, &place, parties)
+            {
+                // no limit of its own: the true one is not later than this
+                latest = Some(latest.map_or(counted.due, |l: Timestamp| l.max(counted.due)));
+                projected = Standing::Awaiting { projected_due: Some(counted.due), projected_conservative: Some(counted.conservative_due) };
+                because.push(format!("`{}` is not known; the limit is not later than counted from `{}`", missing.last().map_or("", String::as_str), later.key));
+            }
+            let Some(started) = &started else { continue };
             match clock::count(self, record, period, started.at, duty, &place, parties) {
                 Ok(counted) => {
                     if texts.len() > 1 {
@@ -258,9 +281,9 @@ impl Rulebook {
                 duty: duty.id.clone(),
                 stage: duty.stage,
                 recipient: duty.recipient,
-                recipient_name: authority.map_or_else(|| duty.recipient_name.clone(), |a| a.name.clone()),
+                recipient_name: authority.map(|a| &a.name).or(contract.map(|c| &c.name)).unwrap_or(&duty.recipient_name).clone(),
                 channel_url: authority.map(|a| a.url.clone()).filter(|u| !u.is_empty()),
-                standing: Standing::NotApplicable,
+                standing: projected,
                 zone: clock.zone,
                 started_by: started,
                 earliest,
@@ -280,12 +303,28 @@ impl Rulebook {
         });
     }
 
+    /// The duties whose performance a trigger waits for: those it names, those they are filed together with, and national
+    /// rows that stand for them.
+    fn acts_of(&self, starts: &Trigger) -> Vec<DutyId> {
+        let (Trigger::Filed(named) | Trigger::FiledLast(named)) = starts else { return Vec::new() };
+        let mut acts = named.clone();
+        for id in named {
+            acts.extend(self.group_of(id).into_iter().flat_map(|g| g.members.iter().cloned()));
+            acts.extend(self.replaced_by.get(id).into_iter().flatten().map(|&at| self.duties[at].id.clone()));
+        }
+        acts.sort();
+        acts.dedup();
+        acts
+    }
+
     /// The texts in force on `date`: the first whose branch fits, and all before it whose branch is undecided.
-    fn texts<'d>(&self, duty: &'d Duty<Condition>, date: CivilDate, scene: &Scene<'_>, missing: &mut Vec<String>) -> Vec<&'d DutyPeriod<Condition>> {
+    fn texts<'d>(&self, duty: &'d Duty<Condition>, date: CivilDate, options: Options, scene: &Scene<'_>, missing: &mut Vec<String>) -> Vec<&'d DutyPeriod<Condition>> {
         let mut texts = Vec::new();
         for period in &duty.periods {
+            // what is only proposed has no date yet; it is shown when somebody asks what it would do
+            let supposed = options.include_proposed && duty.status == DutyStatus::Proposed;
             let in_force = !period.undated && period.from.is_none_or(|from| from <= date) && period.until.is_none_or(|until| date <= until);
-            if !in_force {
+            if !in_force && !supposed {
                 continue;
             }
             match period.when.as_ref().map_or(Truth::Yes, |when| when.truth(scene, missing)) {
@@ -428,7 +467,7 @@ impl Rulebook {
                             own.due = own.due.min(other.due);
                             own.conservative_due = own.conservative_due.min(other.conservative_due).min(own.due);
                         }
-                        None if candidate.obligation.promptly.is_none() || !duty.periods.iter().any(|p| p.period.is_some()) => {
+                        None if !duty.periods.iter().any(|p| p.period.is_some()) => {
                             candidate.deadline = Some(Deadline { steps: Vec::new(), contested: Vec::new(), ..other.clone() });
                         }
                         None => {}
@@ -466,7 +505,7 @@ impl Rulebook {
                 if candidate.started || candidate.filed.is_some() || !matches!(candidate.obligation.standing, Standing::NotApplicable) {
                     continue;
                 }
-                let (Trigger::Filed(ids) | Trigger::FiledLast(ids)) = &self.duties[candidate.duty].starts else { continue };
+                let ids = self.acts_of(&self.duties[candidate.duty].starts);
                 let awaited = candidates
                     .iter()
                     .filter(|c| ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|d| ids.contains(d)))

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub struct RoleRecord {
     pub text: String,
     pub refines: Option<String>,
+    /// Files that declare it: finer roles of one file exclude each other, those of another say nothing about it.
+    pub packs: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,16 @@ pub struct Roles {
 }
 
 impl Roles {
+    /// Adds a role, or another file that declares it.
+    pub(super) fn declare(&mut self, id: &str, text: &str, refines: Option<&str>, file: &str) {
+        let record = self.roles.entry(id.to_string()).or_insert_with(|| RoleRecord {
+            text: text.to_string(),
+            refines: refines.map(str::to_string),
+            packs: Vec::new(),
+        });
+        record.packs.push(file.to_string());
+    }
+
     pub fn is_known(&self, role: &str) -> bool {
         self.roles.contains_key(role)
     }
@@ -28,11 +40,6 @@ impl Roles {
         self.roles.get(role).map(|r| r.text.as_str())
     }
 
-    /// The finer roles of a core role.
-    pub fn finer<'a>(&'a self, core: &'a str) -> impl Iterator<Item = &'a str> {
-        self.roles.iter().filter(move |(_, r)| r.refines.as_deref() == Some(core)).map(|(id, _)| id.as_str())
-    }
-
     /// Does the entity have `role`? A finer role implies its core; a core alone leaves its finer ones unknown.
     pub fn has(&self, entity: &Entity, role: &str) -> Truth {
         if entity.roles.is_empty() {
@@ -41,9 +48,14 @@ impl Roles {
         if entity.roles.iter().any(|stated| self.implies(stated, role)) {
             return Truth::Yes;
         }
-        let Some(core) = self.roles.get(role).and_then(|r| r.refines.as_deref()) else { return Truth::No };
-        let states_core = entity.roles.iter().any(|stated| stated == core);
-        let states_sibling = self.finer(core).any(|finer| entity.roles.iter().any(|stated| stated == finer));
+        let Some(record) = self.roles.get(role) else { return Truth::No };
+        let Some(core) = record.refines.as_deref() else { return Truth::No };
+        let states_core = entity.roles.iter().any(|stated| self.implies(stated, core));
+        let states_sibling = self
+            .roles
+            .iter()
+            .filter(|(_, r)| r.refines.as_deref() == Some(core) && r.packs.iter().any(|p| record.packs.contains(p)))
+            .any(|(id, _)| entity.roles.iter().any(|stated| stated == id));
         if states_core && !states_sibling { Truth::Unknown } else { Truth::No }
     }
 

@@ -6,28 +6,33 @@ use crate::time::Timestamp;
 /// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
 const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
 
+const OCCURRENCE: &str = "times.occurred_from";
+
 /// What the facts say about a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Onset {
     Started(Started),
     /// The key is unknown, but an earlier kind of knowledge is known: counted from there, and the key is missing.
     From { earlier: Started, missing: String },
+    /// The key is unknown, but a later instant is known: the clock has surely started, and not after that.
+    NotAfter { later: Started, missing: String },
     /// The act or instant has not happened, or nobody said so; `missing` is the key to ask for, if asking helps.
     NotYet { missing: Option<String> },
 }
 
-pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook) -> Onset {
+/// `acts` are the duties whose performance counts, for triggers that wait for one.
+pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, acts: &[DutyId]) -> Onset {
     match trigger {
         Trigger::Fact(key) => instant(key, facts),
         Trigger::CalendarYearEnd { year_of } => instant(year_of, facts),
-        Trigger::Filed(duties) => {
-            match duties.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
+        Trigger::Filed(_) => {
+            match acts.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
                 Some(started) => Onset::Started(started),
                 None => Onset::NotYet { missing: None },
             }
         }
-        Trigger::FiledLast(duties) => {
-            match duties.iter().filter_map(|d| filed_last(facts, &d.0, place)).max_by_key(|s| s.at) {
+        Trigger::FiledLast(_) => {
+            match acts.iter().filter_map(|d| filed_last(facts, &d.0, place)).max_by_key(|s| s.at) {
                 Some(started) => Onset::Started(started),
                 None => Onset::NotYet { missing: None },
             }
@@ -81,9 +86,20 @@ fn instant(key: &str, facts: &FactBook) -> Onset {
     if let Some(started) = read(key) {
         return Onset::Started(started);
     }
-    let rank = KNOWLEDGE.iter().position(|k| *k == key).unwrap_or(0);
-    match KNOWLEDGE[..rank].iter().rev().find_map(|k| read(k)) {
-        Some(earlier) => Onset::From { earlier: Started { certainty: Certainty::Estimated, ..earlier }, missing: key.to_string() },
-        None => Onset::NotYet { missing: Some(key.to_string()) },
+    let rank = KNOWLEDGE.iter().position(|k| *k == key);
+    // what came before bounds the clock from below; failing that, what came after bounds it from above: it has surely started
+    let before = rank.and_then(|rank| KNOWLEDGE[..rank].iter().rev().find_map(|k| read(k)));
+    let after = match (rank, key) {
+        (Some(rank), _) => KNOWLEDGE[rank + 1..].iter().find_map(|k| read(k)),
+        // an occurrence is never later than the knowledge of it
+        (None, OCCURRENCE) => KNOWLEDGE.iter().find_map(|k| read(k)),
+        _ => None,
+    };
+    let estimated = |s: Started| Started { certainty: Certainty::Estimated, ..s };
+    let missing = key.to_string();
+    match (before, after) {
+        (Some(earlier), _) => Onset::From { earlier: estimated(earlier), missing },
+        (None, Some(later)) => Onset::NotAfter { later: estimated(later), missing },
+        (None, None) => Onset::NotYet { missing: Some(missing) },
     }
 }

@@ -11,7 +11,15 @@
 //! * A claim is held by one holder until its lease ends; afterwards another may claim. `settle` with a lost lease is
 //!   [`StoreError::LeaseLost`] and changes nothing.
 //! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
+//!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
 //! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
+//! * A message is known by its incident and key: queueing a known one again is ignored.
+//! * An error says that nothing was changed, as far as this process can tell. A commit whose answer was lost may still
+//!   be found after a restart; versions, idempotency keys and message keys make repeating it safe.
+//!
+//! # Times
+//! Stored instants that the store itself compares (wake-ups, leases, retries) are whole microseconds, rounded up:
+//! nothing rings before its time. Everything inside a [`Record`] or [`Message`] is kept to the nanosecond.
 //!
 //! No SQL, pool, transaction or row type appears here, and this file does not know rusqlite.
 
@@ -24,8 +32,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 
+#[doc(hidden)]
+pub mod faulty;
 pub mod memory;
+mod pack;
+mod queue;
 pub mod sqlite;
+mod wakes;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
 
 /// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +50,12 @@ pub struct Tracked {
     pub id: String,
     /// The word of its standing.
     pub standing: String,
+    #[serde(with = "pack::instant_option")]
     pub due: Option<Timestamp>,
+    #[serde(with = "pack::instant_option")]
     pub conservative_due: Option<Timestamp>,
     /// When this obligation was first seen: reminders due before could not have been sent.
+    #[serde(with = "pack::instant")]
     pub known_at: Timestamp,
 }
 
@@ -89,7 +108,7 @@ pub struct TokenRecord {
 pub enum Change {
     /// The incident's new record, its next wake-up and the messages to send.
     Incident {
-        /// Version the decision was made on; `None` creates the incident.
+        /// Version the decision was made on; `None` creates the incident, and takes its `source` and `reference`.
         expected: Option<u64>,
         record: Record,
         wake_at: Option<Timestamp>,
@@ -113,6 +132,7 @@ pub struct Changeset {
 /// Where the evidence of a commit landed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// Version of the incident after the commit; 0 when the change was no incident.
     pub version: u64,
     /// Index and leaf hash of each entry, in order.
     pub entries: Vec<(u64, [u8; 32])>,
@@ -129,7 +149,9 @@ pub struct Due {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
     pub message: Message,
+    /// Counted from 1, lost attempts included.
     pub attempt: u32,
+    /// Fencing number: grows with each claim of this message.
     pub lease: u64,
     pub leased_until: Timestamp,
 }
@@ -160,7 +182,7 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-/// Which incidents to list, newest first.
+/// Which incidents to list, newest first: in the reverse order of their creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// Only incidents that are not closed.
@@ -217,8 +239,10 @@ pub trait Store: Send + Sync + 'static {
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
     /// Most urgent first; each claim is leased until `now + lease_seconds`.
     fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> impl Future<Output = Result<Vec<Claim>>> + Send;
-    /// Earliest instant at which an unsettled message may be claimed.
+    /// Earliest instant at which an unsettled message may be claimed; 1970 when it may be at once.
     fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease
+    /// that ended counts as long as nobody else claimed the message.
     fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> impl Future<Output = Result<Vec<Result<()>>>> + Send;
     fn entries(&self, range: std::ops::Range<u64>) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send;
     fn stream(&self, stream: &str) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send;

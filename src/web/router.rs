@@ -64,7 +64,7 @@ routes! {
     post "/incidents/{id}/facts" => incident::answer::<S>,
     post "/incidents/{id}/close" => incident::close::<S>,
     get "/incidents/{id}/evidence" => evidence_page::show::<S>,
-    get "/incidents/{id}/bundle" => evidence_page::export::<S>,
+    post "/incidents/{id}/export" => evidence_page::export::<S>,
     get "/obligations/{id}" => obligation::show::<S>,
     post "/obligations/{id}/ack" => obligation::acknowledge::<S>,
     post "/obligations/{id}/filing" => obligation::file::<S>,

@@ -1,7 +1,7 @@
 //! Checkpoints: the signed head of the log, one per size, ever.
 
 use super::{Answered, House, Trouble};
-use crate::evidence::{Checkpoint, merkle, verify};
+use crate::evidence::{Checkpoint, leaf_hash, merkle};
 use crate::store::{Change, Changeset, Store, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,8 @@ impl<S: Store> House<S> {
             return Ok(last);
         }
         let root = head.root();
-        let note = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key).note().to_string();
+        let signed = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key).map_err(|e| Trouble::NotNow(e.to_string()))?;
+        let note = signed.note;
         let new = StoredCheckpoint { size: head.size, root, note };
         self.store.replace_checkpoint(last.map(|c| c.size), new.clone()).await?;
         self.stats.last_checkpoint.store(now.timestamp_micros(), Ordering::Relaxed);
@@ -44,7 +45,7 @@ impl<S: Store> House<S> {
             )
         };
         let signed = Checkpoint::parse(&last.note)
-            .and_then(|c| c.verify(&self.log_key.public()))
+            .and_then(|c| c.verify(&self.settings.origin, &self.log_key.public()))
             .map_err(|error| wrong(error.to_string()))?;
         if signed.size != last.size || signed.root != last.root {
             return Err(wrong("the stored checkpoint is not the one that was signed".into()));
@@ -61,7 +62,7 @@ impl<S: Store> House<S> {
             if entries.is_empty() {
                 return Err(wrong(format!("entry {from} is missing")));
             }
-            leaves.extend(entries.iter().map(|e| verify::leaf_of(&e.bytes)));
+            leaves.extend(entries.iter().map(|e| leaf_hash(&e.bytes)));
         }
         if merkle::root(&leaves) != last.root {
             return Err(wrong("an entry was changed".into()));

@@ -99,7 +99,7 @@ struct Filed<'a> {
     by: Personal<String>,
     actor: &'a str,
     reference: Option<Personal<String>>,
-    proof: Option<Personal<String>>,
+    proof_sha256: Option<Personal<String>>,
     complete: bool,
     note: Option<Personal<String>>,
 }
@@ -154,15 +154,15 @@ struct System<'a, T> {
 
 impl<S: Store> House<S> {
     fn sealer(&self) -> Sealer<'_> {
-        Sealer::new(Box::new(|| {
+        Sealer::new(|| {
             let mut salt = [0u8; 32];
             self.entropy.fill(&mut salt);
             salt
-        }))
+        })
     }
 
     fn draft(&self, stream: &str, kind: &'static str, at: Timestamp, body: &impl Serialize, sealer: Sealer<'_>) -> Draft {
-        Draft::new(stream, kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+        Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
     }
 
     pub(super) fn draft_reported(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
@@ -229,7 +229,7 @@ impl<S: Store> House<S> {
             actor: &caller.name,
             reference: filing.reference.clone().map(|r| sealer.seal("/reference", r)),
             // a hash of a known document can be looked up for ever: it stands inside a disclosure
-            proof: filing.proof.map(|p| sealer.seal("/proof", hex(&p))),
+            proof_sha256: filing.proof.map(|p| sealer.seal("/proof_sha256", hex(&p))),
             complete: filing.complete,
             note: filing.note.clone().map(|n| sealer.seal("/note", n)),
         };
@@ -325,19 +325,6 @@ impl<S: Store> House<S> {
     pub(super) fn draft_closed(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
         let body = System { actor: &caller.name, detail: serde_json::json!({}) };
         self.draft(&incident.id.0, "incident.closed", now, &body, self.sealer())
-    }
-
-    pub(super) fn draft_export(&self, incident: &Incident, caller: &Caller, profile: &str, entries: u64, withheld: &[String], now: Timestamp) -> Draft {
-        #[derive(Serialize)]
-        struct Exported<'a> {
-            actor: &'a str,
-            profile: &'a str,
-            /// Entries of the stream, this one included: nothing may follow or be missing.
-            entries: u64,
-            withheld: &'a [String],
-        }
-        let body = Exported { actor: &caller.name, profile, entries, withheld };
-        self.draft(&incident.id.0, "export.created", now, &body, self.sealer())
     }
 
     /// An entry of the system's own stream. `detail` must hold nothing personal.

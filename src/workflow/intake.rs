@@ -142,16 +142,25 @@ impl<S: Store> House<S> {
         plan.obligations
             .iter()
             .zip(&record.tracked)
-            .filter(|(o, _)| matches!(o.standing, Standing::Running(_) | Standing::Possible(_)))
             .filter_map(|(o, tracked)| {
-                let started_at = o.started_by.as_ref()?.at;
+                let mut brief = brief(book, &record.incident, Some(o));
+                let started_at = match &o.standing {
+                    Standing::Running(_) | Standing::Possible(_) => o.started_by.as_ref()?.at,
+                    // the clock has surely started, only when is not known: remind on the bound, not never
+                    Standing::Awaiting { projected_due, projected_conservative: Some(limit) } if o.latest.is_some() => {
+                        (brief.due, brief.conservative_due) = (*projected_due, Some(*limit));
+                        let facts = &record.incident.facts;
+                        ["times.detected", "times.aware", "times.determined"].iter().find_map(|key| facts.instant(key))?
+                    }
+                    _ => return None,
+                };
                 // a register to keep or a text without any period reminds nobody
-                if o.standing.deadline().is_none() && o.promptly.is_none() {
+                if brief.conservative_due.is_none() && o.promptly.is_none() {
                     return None;
                 }
                 Some(Subject {
                     id: o.id.clone(),
-                    brief: brief(book, &record.incident, Some(o)),
+                    brief,
                     started_at,
                     known_at: tracked.known_at,
                     unverified: o.unverified,

@@ -41,10 +41,15 @@ pub struct House<S> {
     pub entropy: Box<dyn Entropy>,
     pub log_key: SigningKey,
     pub export_key: SigningKey,
+    /// Texts of rule packs by SHA-256, also of earlier rulebooks: an export carries what was decided with.
+    pub archive: RuleArchive,
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
 }
+
+/// Finds a rule text by its SHA-256.
+pub type RuleArchive = Box<dyn Fn(&[u8; 32]) -> Option<Vec<u8>> + Send + Sync>;
 
 /// What the verbs need of the configuration.
 #[derive(Clone, Debug)]

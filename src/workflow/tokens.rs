@@ -122,8 +122,8 @@ impl<S: Store> House<S> {
     }
 
     fn link_mac(&self, payload: &[u8]) -> Vec<u8> {
-        // a key of its own, derived from the log key so that there is nothing more to keep secret
-        let key = Sha256::new().chain_update(b"breachclock acknowledgement links v1").chain_update(self.log_key.seed()).finalize();
+        // a key of its own, derived from the log key (its Ed25519 signature is deterministic and never published)
+        let key = Sha256::new().chain_update(b"breachclock acknowledgement links v1").chain_update(self.log_key.sign(b"breachclock acknowledgement links v1")).finalize();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
         mac.update(payload);
         mac.finalize().into_bytes()[..MAC_BYTES].to_vec()

@@ -7,6 +7,8 @@ mod crash;
 mod evidence_vectors;
 mod jurisdictions;
 mod notify_email;
+mod notify_render;
+mod notify_support;
 mod notify_webhook;
 mod scenarios;
 mod store_contract;

@@ -135,6 +135,11 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     assert!(mail["text"].as_str().unwrap().contains("lLYi1KYLrH7TnNgMCHQqIaHsrM8JqxoliiIXEga7e2Q="));
     assert!(mail["html"].as_str().unwrap().contains("https://breachclock.ostrel.example/a/7Qm2xV0cRk"));
 
+    let rendered = breachclock::notify::render::render(&sample, &context());
+    let lines = |text: &str| text.trim_end().replace("\r\n", "\n");
+    assert_eq!(lines(mail["text"].as_str().unwrap()), lines(&rendered.text), "another program decodes what we meant");
+    assert_eq!(lines(mail["html"].as_str().unwrap()), lines(&rendered.html));
+
     // a retry an hour later: another date, the same identity
     let later = breachclock::notify::Context { now: at("2026-03-28T01:55:00Z"), ..context() };
     email.deliver(&sample, &later).await;
@@ -223,6 +228,68 @@ async fn an_address_that_is_none_is_refused_without_showing_it() {
     let injected = send(&server.plain(), "a@x.example>\r\nRCPT TO:<b@x.example").await;
     assert!(matches!(injected, Outcome::Refused { .. }), "{injected:?}");
     assert!(server.none());
+}
+
+/// In a script: read no line, or all lines of a mail with its dot.
+const NOTHING: usize = 0;
+const MAIL: usize = usize::MAX;
+const GREETING: [(usize, &str); 1] = [(NOTHING, "220 test\r\n")];
+
+/// A server that follows a script, for what aiosmtpd does not do: each connection is a list of (lines to read, answer).
+fn scripted(connections: Vec<Vec<(usize, &'static str)>>) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for script in connections {
+            let (stream, _) = listener.accept().expect("a connection");
+            let mut lines = BufReader::new(stream.try_clone().expect("clone")).lines();
+            let mut answers = &stream;
+            for (count, answer) in script {
+                match count {
+                    NOTHING => {}
+                    MAIL => while lines.next().expect("open").expect("text") != "." {},
+                    _ => (0..count).for_each(|_| drop(lines.next().expect("open").expect("text"))),
+                }
+                std::io::Write::write_all(&mut answers, answer.as_bytes()).expect("open");
+            }
+        }
+    });
+    port
+}
+
+fn scripted_email(port: u16) -> Email {
+    let text = format!("url = 'smtp://127.0.0.1:{port}'\nfrom = 'a@x.example'\nhello = 'me'\nconnections = 1");
+    Email::with_timeouts(&toml::from_str(&text).expect("settings"), quick()).expect("settings")
+}
+
+const HELLO: [(usize, &str); 2] =
+    [(1, "250-test\r\n250 PIPELINING\r\n"), (1, "250-test\r\n250-8BITMIME\r\n250 PIPELINING\r\n")];
+
+#[tokio::test]
+async fn a_server_that_wants_a_mail_for_nobody_gets_an_empty_one() {
+    // RCPT refused, DATA accepted nevertheless: a lone dot, RSET, and the connection goes on
+    let refused =
+        [(3, "250 ok\r\n550 5.1.1 unknown\r\n354 go on\r\n"), (1, "554 no recipients\r\n"), (1, "250 reset\r\n")];
+    let taken = [(3, "250 ok\r\n250 ok\r\n354 go on\r\n"), (MAIL, "250 queued\r\n")];
+    let port = scripted(vec![[&GREETING[..], &HELLO, &refused, &taken].concat()]);
+    let email = scripted_email(port);
+    let Outcome::Refused { error } = send(&email, "gone@x.example").await else { panic!("refused expected") };
+    assert!(error.contains("550 5.1.1 unknown"), "{error}");
+    assert_eq!(send(&email, "good@x.example").await, Outcome::HandedOver { answer: "250 queued".into() });
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_the_server_closed_costs_nothing() {
+    let taken = [(3, "250 ok\r\n250 ok\r\n354 go on\r\n"), (MAIL, "250 queued\r\n")];
+    let once = [&GREETING[..], &HELLO, &taken].concat();
+    // the second one says goodbye before it closes, as servers do on a timeout
+    let goodbye = [&once[..], &[(NOTHING, "421 4.4.2 timeout\r\n")]].concat();
+    let port = scripted(vec![once.clone(), goodbye, once]);
+    let email = scripted_email(port);
+    for n in 0..3 {
+        let outcome = send(&email, "good@x.example").await;
+        assert_eq!(outcome, Outcome::HandedOver { answer: "250 queued".into() }, "mail {n}");
+    }
 }
 
 /// A certificate authority of our own and a certificate for `localhost`, made by openssl.

@@ -4,8 +4,8 @@ use crate::notify_support::{at, context, exercise, message, webhook};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use breachclock::escalation::{Also, Event, Message, Outcome};
-use breachclock::notify::webhook::{Settings, Webhook};
-use breachclock::notify::{Notifier, Notifiers, Secret, check_address};
+use breachclock::notify::webhook::{Settings, Webhook, check_address};
+use breachclock::notify::{Notifier, Notifiers, Secret};
 use breachclock::time::Zone;
 use ed25519_dalek::{Signature, SigningKey};
 use rustls::pki_types::pem::PemObject;
@@ -210,6 +210,7 @@ async fn the_body_is_thin_and_names_nobody() {
     assert_eq!(obligation["id"], "inc-2026-013~de-bsig-32-early@DE");
     assert_eq!(obligation["conservative_due"], "2026-03-28T03:05:00Z");
     assert_eq!(obligation["due_local"], "2026-03-28T04:05:00+01:00");
+    assert_eq!(obligation["acknowledged"], true);
     assert_eq!(body["data"]["checkpoint"]["size"], 440);
     assert_eq!(body["data"]["ack_url"], "https://breachclock.ostrel.example/a/7Qm2xV0cRk");
     for name in ["Amara", "Jonas", "Substation"] {

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 /// How the way to the server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub(super) enum Security {
     /// Not at all: for a server on the same machine.
     None,
     /// STARTTLS, required: a server that does not offer it gets nothing.
@@ -112,8 +112,8 @@ impl Smtp {
 
     /// One attempt for the mail's one recipient.
     pub(super) async fn send(&self, mail: &Mail, now: Timestamp) -> Outcome {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let data = with_final_dot(&mail.formatted());
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         if let Some(mut open) = self.take_idle(now) {
             match self.converse(&mut open, mail.envelope(), &data).await {
                 // an open connection that the server has closed meanwhile: nothing was taken, so begin anew

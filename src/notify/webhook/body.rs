@@ -32,7 +32,7 @@ pub(super) fn body(message: &Message, context: &Context) -> String {
             "due": brief.due.map(utc), "due_local": local(brief.due),
             "conservative_due": brief.conservative_due.map(utc), "conservative_due_local": local(brief.conservative_due),
             "missing": brief.missing.iter().take(12).map(|key| word(key)).collect::<Vec<_>>(),
-            "held": brief.holder.is_some(), "url": obligation_url(message, context),
+            "acknowledged": brief.holder.is_some(), "url": obligation_url(message, context),
         })
     });
     let reason = &message.reason;

@@ -15,7 +15,7 @@ pub(in crate::time) struct DaySet {
 impl DaySet {
     /// The days from `first` to `last` for which `member` holds.
     pub(super) fn build(first: Day, last: Day, mut member: impl FnMut(Day) -> bool) -> DaySet {
-        let mut words = vec![0u64; (last - first + 1).max(0).div_ceil(64) as usize];
+        let mut words = vec![0u64; ((last - first + 1).max(0) as usize).div_ceil(64)];
         for day in first..=last {
             if member(day) {
                 let at = (day - first) as usize;

@@ -10,16 +10,16 @@ mod text;
 use super::{CivilDate, TimeError};
 use chrono::Weekday;
 use days::{Day, DaySet};
+use std::fmt;
 use std::sync::Arc;
 
 pub use store::{CalendarText, Calendars};
 pub(super) use text::intern;
 
 /// The working days of one place or institution. Cloning is cheap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Calendar(Arc<CalendarData>);
 
-#[derive(Debug, Default)]
 struct CalendarData {
     id: &'static str,
     name: &'static str,
@@ -81,10 +81,22 @@ pub struct HolidayNote {
 }
 
 /// A calendar read in one of two ways: see [`Calendar::legal`] and [`Calendar::firm`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct CalendarView<'a> {
     data: &'a CalendarData,
     firm: bool,
+}
+
+impl fmt::Debug for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Calendar({})", self.0.id)
+    }
+}
+
+impl fmt::Debug for CalendarView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", if self.firm { "Firm" } else { "Legal" }, self.data.id)
+    }
 }
 
 impl Calendar {

@@ -144,7 +144,8 @@ impl Index {
         let mut touched = Vec::new();
         let mut country = "";
         let mut preamble_end = text.len();
-        let mut starts: Vec<(usize, usize, Header)> = Vec::new();
+        // where the header line starts, where the body starts, the body's first line
+        let mut starts: Vec<(usize, usize, usize, Header)> = Vec::new();
         let mut at = 0;
         for (number, line) in text.split_inclusive('\n').enumerate() {
             if let Some(header) = header(line.trim_end(), country) {
@@ -153,15 +154,15 @@ impl Index {
                     country = header.id;
                 }
                 preamble_end = preamble_end.min(at);
-                starts.push((at + line.len(), number + 2, header));
+                starts.push((at, at + line.len(), number + 2, header));
             }
             at += line.len();
         }
         let preamble = &text[..preamble_end];
         for k in 0..starts.len() {
-            let (from, line, header) = starts[k];
-            let until = starts.get(k + 1).map_or(text.len(), |&(next, ..)| text[..next].trim_end().rfind('\n').map_or(0, |n| n + 1));
-            let block = Block { file, line, body: &text[from..until.max(from)], preamble };
+            let (_, from, line, header) = starts[k];
+            let until = starts.get(k + 1).map_or(text.len(), |next| next.0);
+            let block = Block { file, line, body: &text[from..until], preamble };
             let based_on =
                 header.based_on.or_else(|| block.body.lines().find_map(|l| l.strip_prefix("based_on ")).map(str::trim_end));
             touched.push(header.id);

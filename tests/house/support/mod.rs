@@ -83,6 +83,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         entropy: Box::new(SeededEntropy::new(42)),
         log_key: SigningKey::from_seed(&[7; 32]),
         export_key: SigningKey::from_seed(&[9; 32]),
+        archive: archive(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
     }
@@ -128,4 +129,11 @@ pub async fn run_until<S: Store>(house: &House<S>, from: Timestamp, until: Times
         sent.extend(take_messages(house, now).await.into_iter().map(|m| (now, m)));
     }
     panic!("the alarm clock does not advance past {now}");
+}
+
+/// The built-in rule texts by hash.
+fn archive() -> breachclock::workflow::RuleArchive {
+    let texts: std::collections::BTreeMap<[u8; 32], String> =
+        breachclock::rules::archive(&breachclock::rules::builtin_files()).into_iter().collect();
+    Box::new(move |hash| texts.get(hash).map(|text| text.clone().into_bytes()))
 }

@@ -1,0 +1,148 @@
+//! The packed form of what is stored whole: one version byte, then postcard. Postcard has no names and no types in it, so
+//! a change of a packed type is a new version byte here, and the old form stays readable.
+
+use super::{Record, Result, Settlement, StoreError};
+use crate::escalation::{DeliveryState, Message, Outcome};
+use crate::evidence::Disclosure;
+use crate::time::Timestamp;
+use chrono::DateTime;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+const VERSION: u8 = 1;
+
+/// Packs a record, message or token.
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    postcard::to_extend(value, Vec::from([VERSION])).map_err(|error| StoreError::Backend(format!("cannot be packed: {error}")))
+}
+
+/// Reads [`pack`]'s form. `what` names the thing in the error.
+pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    match bytes.split_first() {
+        Some((&VERSION, packed)) => postcard::from_bytes(packed)
+            .map_err(|error| StoreError::Backend(format!("{what} is damaged: {error}; restore it from a backup"))),
+        _ => Err(StoreError::Backend(format!("{what} was written by a newer version; run that one"))),
+    }
+}
+
+/// Size of a packed record at which a first buffer is made.
+pub(super) fn pack_record(record: &Record) -> Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(1024 + 96 * record.tracked.len());
+    start.push(VERSION);
+    postcard::to_extend(record, start).map_err(|error| StoreError::Backend(format!("record cannot be packed: {error}")))
+}
+
+/// All disclosures of one entry, each as its length (4 bytes, little endian) and its bytes. Commitments are left out:
+/// they are the SHA-256 of the bytes.
+pub(super) fn pack_disclosures(disclosures: &[Disclosure]) -> Option<Vec<u8>> {
+    if disclosures.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(disclosures.iter().map(|d| d.bytes.len() + 4).sum());
+    for disclosure in disclosures {
+        out.extend_from_slice(&u32::try_from(disclosure.bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&disclosure.bytes);
+    }
+    Some(out)
+}
+
+/// Reads [`pack_disclosures`]' form.
+pub(super) fn unpack_disclosures(mut bytes: &[u8]) -> Result<Vec<Disclosure>> {
+    let damaged = || StoreError::Backend("a disclosure is damaged; restore it from a backup".into());
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let (disclosure, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+        found.push(Disclosure::from_bytes(disclosure.to_vec()));
+        bytes = rest;
+    }
+    Ok(found)
+}
+
+/// What a message is known by inside its incident: half a SHA-256 of its key, as keys are long and only compared.
+pub(super) fn message_key(message: &Message) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(message.key.as_bytes()).into();
+    *digest.first_chunk().expect("16 of 32 bytes")
+}
+
+/// What a request is known by. `kind` keeps idempotency keys and references apart, the length keeps the parts apart.
+pub(super) fn request_key(kind: u8, first: &str, second: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update([kind])
+        .chain_update((first.len() as u64).to_le_bytes())
+        .chain_update(first)
+        .chain_update(second)
+        .finalize()
+        .into()
+}
+
+pub(super) const IDEMPOTENCY: u8 = b'k';
+pub(super) const REFERENCE: u8 = b'r';
+
+/// A message after an attempt.
+pub(super) struct Settled {
+    pub state: DeliveryState,
+    pub detail: String,
+    /// For a queued one: not to be claimed before, in microseconds.
+    pub not_before: i64,
+}
+
+pub(super) fn settled(settlement: &Settlement) -> Settled {
+    match (&settlement.outcome, settlement.retry_at) {
+        (Outcome::HandedOver { answer }, _) => Settled { state: DeliveryState::HandedOver, detail: answer.clone(), not_before: 0 },
+        (Outcome::Retry { error, .. }, Some(at)) => {
+            Settled { state: DeliveryState::Queued, detail: error.clone(), not_before: micros_up(at) }
+        }
+        (Outcome::Retry { error, .. } | Outcome::Refused { error }, _) => {
+            Settled { state: DeliveryState::Failed, detail: error.clone(), not_before: 0 }
+        }
+    }
+}
+
+/// Microseconds since 1970, the part below cut off: for the present.
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.timestamp_micros()
+}
+
+/// Microseconds since 1970, rounded up: for what must not happen early.
+pub(super) fn micros_up(at: Timestamp) -> i64 {
+    at.timestamp_micros() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
+}
+
+/// The instant of stored microseconds; the nearest there is when the number means none.
+pub(super) fn instant_of(micros: i64) -> Timestamp {
+    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 { DateTime::<chrono::Utc>::MIN_UTC } else { DateTime::<chrono::Utc>::MAX_UTC })
+}
+
+/// An instant as seconds and nanoseconds: 6 to 10 bytes and no text to parse, and nothing is rounded.
+pub(super) mod instant {
+    use crate::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        (at.timestamp(), at.timestamp_subsec_nanos()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let (seconds, nanos) = Deserialize::deserialize(deserializer)?;
+        chrono::DateTime::from_timestamp(seconds, nanos).ok_or_else(|| D::Error::custom("no such instant"))
+    }
+}
+
+/// [`instant`] for what may be absent.
+pub(super) mod instant_option {
+    use crate::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        at.map(|at| (at.timestamp(), at.timestamp_subsec_nanos())).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let parts: Option<(i64, u32)> = Deserialize::deserialize(deserializer)?;
+        let instant = |(seconds, nanos)| chrono::DateTime::from_timestamp(seconds, nanos).ok_or_else(|| D::Error::custom("no such instant"));
+        parts.map(instant).transpose()
+    }
+}

@@ -1,0 +1,178 @@
+//! Evidence of one incident and its export; the log as a whole; and the state of this installation.
+
+use super::words::{When, instant, person};
+use super::{Frame, May, error_page, frame, reader_zone, show as show_template};
+use crate::store::Store;
+use crate::web::Shared;
+use crate::web::auth::Visitor;
+use crate::web::body::Id;
+use crate::web::error::Problem;
+use crate::web::multipart::Fields;
+use crate::workflow::{Filter, StatusView};
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// An entry of the log, newest first.
+pub struct Entry {
+    pub number: String,
+    pub at: When,
+    pub kind: String,
+    pub text: String,
+    pub by: String,
+    pub hash: String,
+}
+
+#[derive(Template)]
+#[template(path = "evidence.html")]
+struct EvidencePage {
+    frame: Frame,
+    id: String,
+    title: String,
+    entries: Vec<Entry>,
+    checkpoint: String,
+    status: StatusView,
+    zone: String,
+    may: May,
+    /// What may be left out of an export: kind, words, number of fields.
+    kinds: Vec<(String, String, u64)>,
+}
+
+pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id) -> Response {
+    let (now, zone) = (web.now(), reader_zone(&web));
+    let incident = match web.house.incident(&caller, &id, now).await {
+        Ok(incident) => incident,
+        Err(trouble) => return error_page(&trouble.into(), now),
+    };
+    let entries = match web.house.evidence_entries(&caller, &id, now).await {
+        Ok(entries) => entries,
+        Err(trouble) => return error_page(&trouble.into(), now),
+    };
+    let may = May::of(&caller);
+    let preview = match may.export {
+        true => web.house.bundle_preview(&caller, &id, "authority", now).await.unwrap_or_default(),
+        false => Value::Null,
+    };
+    show_template(&EvidencePage {
+        frame: frame(&web, &caller, "evidence").await,
+        kinds: kinds(&preview),
+        entries: entries.iter().rev().map(|e| entry(e, zone)).collect(),
+        // an empty log has no checkpoint; the page says so
+        checkpoint: web.house.checkpoint(now).await.unwrap_or_default(),
+        status: web.house.status(now).await,
+        zone: super::zone_name(zone),
+        may,
+        id: incident.id,
+        title: incident.title,
+    })
+}
+
+/// The kinds of the preview, in words where we have some.
+fn kinds(preview: &Value) -> Vec<(String, String, u64)> {
+    let Some(kinds) = preview.get("withholdable").and_then(Value::as_object) else { return Vec::new() };
+    let words = |kind: &str| match kind {
+        "people" => "Names of people".to_string(),
+        "reasons" => "Reasons and notes in people’s own words".to_string(),
+        "delivery" => "What mail servers answered".to_string(),
+        other => other.replace(['-', '_'], " "),
+    };
+    kinds.iter().map(|(kind, n)| (kind.clone(), words(kind), n.as_u64().unwrap_or(0))).collect()
+}
+
+/// Members go by several names in the formats of evidence; the first that is there is shown.
+fn entry(value: &Value, zone: crate::time::Zone) -> Entry {
+    let text = |names: &[&str]| {
+        let found = names.iter().find_map(|n| value.get(n).filter(|v| !v.is_null()));
+        found.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string)).unwrap_or_default()
+    };
+    let at = text(&["at", "time", "recorded_at"]);
+    let kind = text(&["kind", "type"]);
+    let said = text(&["text", "summary", "title", "what"]);
+    Entry {
+        number: text(&["log_index", "idx", "index", "n"]),
+        at: if instant(&at).is_some() { When::text(&at, zone) } else { When { iso: String::new(), label: at } },
+        text: if said.is_empty() { kind.replace(['.', '_'], " ") } else { said },
+        kind,
+        by: person(&text(&["actor", "by"])).to_string(),
+        hash: text(&["leaf_hash", "hash", "sha256"]),
+    }
+}
+
+/// A POST: the export becomes an entry of the log, and looking never acts.
+pub async fn export<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let profile = fields.get("profile").unwrap_or("authority");
+    let withhold: Vec<String> = fields.all("withhold").map(str::to_string).collect();
+    match web.house.bundle(&caller, &id, profile, &withhold, now).await {
+        Ok((name, bytes)) => {
+            let named = format!("attachment; filename=\"{}\"", crate::web::evidence::file_name(&name));
+            let mut response = bytes.into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+            if let Ok(value) = HeaderValue::from_str(&named) {
+                response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+            }
+            response
+        }
+        Err(trouble) => error_page(&trouble.into(), now),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct LogPage {
+    frame: Frame,
+    status: StatusView,
+    checkpoint: String,
+    incidents: Vec<(String, String, When)>,
+}
+
+pub async fn overview<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
+    let (now, zone) = (web.now(), reader_zone(&web));
+    let page = match web.house.incidents(&caller, Filter { limit: 100, ..Filter::default() }, now).await {
+        Ok(page) => page,
+        Err(trouble) => return error_page(&trouble.into(), now),
+    };
+    show_template(&LogPage {
+        frame: frame(&web, &caller, "evidence").await,
+        status: web.house.status(now).await,
+        checkpoint: web.house.checkpoint(now).await.unwrap_or_default(),
+        incidents: page.items.into_iter().map(|i| (i.id, i.title, When::text(&i.opened_at, zone))).collect(),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "readiness.html")]
+struct ReadinessPage {
+    frame: Frame,
+    status: StatusView,
+    rows: Vec<(&'static str, String)>,
+}
+
+pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
+    let (now, zone) = (web.now(), reader_zone(&web));
+    let status = web.house.status(now).await;
+    let at = |text: &Option<String>| text.as_deref().map_or("never".to_string(), |t| When::text(t, zone).label);
+    let rows = vec![
+        ("Store", status.store.clone()),
+        ("Last proven loop", at(&status.last_loop)),
+        ("Lag of the last wake-up", format!("{:.1} s", status.scheduler_lag_seconds)),
+        ("Next wake-up", status.next_wake.as_deref().map_or("nothing planned".into(), |t| When::text(t, zone).label)),
+        ("Messages waiting since", status.outbox_next.as_deref().map_or("none waits".into(), |t| When::text(t, zone).label)),
+        ("Evidence log", format!("{} entries", status.log_size)),
+        ("Last signed checkpoint", at(&status.last_checkpoint)),
+        ("Last outside time stamp", at(&status.last_anchor)),
+        ("Last verification", at(&status.last_verification)),
+        ("Rule packs", format!("reviewed {}, {} duties", status.rulebook.version, status.duties)),
+        ("Rulebook SHA-256", status.rulebook.sha256.clone()),
+        ("Zone data", status.rulebook.tzdb.clone()),
+        ("Calendars", status.rulebook.calendars.clone()),
+        ("breachclock", status.version.to_string()),
+    ];
+    show_template(&ReadinessPage { frame: frame(&web, &caller, "readiness").await, status, rows })
+}

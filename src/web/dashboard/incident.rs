@@ -1,0 +1,275 @@
+//! `/incidents/{id}`: the question worth asking, the timeline, what the last facts changed, obligations and facts.
+
+use super::lanes::{self, Chart};
+use super::question::{Asked, Input, Other};
+use super::row::Row;
+use super::state::State;
+use super::story;
+use super::words::{When, fact_name, fact_value, instant, person, relative};
+use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use crate::rules::{NotCovered, Warning};
+use crate::store::Store;
+use crate::time::{Timestamp, Zone};
+use crate::web::Shared;
+use crate::web::auth::Visitor;
+use crate::web::body::Id;
+use crate::web::error::Problem;
+use crate::web::multipart::Fields;
+use crate::web::query::{Params, encode};
+use crate::workflow::{Caller, Changed, Diff, DiffEntry, FactView, IncidentView};
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+
+/// A line of the strip that says what the last facts changed.
+pub struct DiffLine {
+    pub class: &'static str,
+    pub icon: &'static str,
+    pub word: &'static str,
+    pub href: String,
+    pub title: String,
+    pub from: String,
+    pub to: String,
+    pub because: String,
+}
+
+/// A fact with what it took the place of.
+pub struct FactRow {
+    pub name: String,
+    pub key: String,
+    pub value: String,
+    pub old: Vec<String>,
+    pub certainty: &'static str,
+    /// Of three dots.
+    pub dots: usize,
+    pub by: String,
+    pub at: When,
+    pub note: String,
+}
+
+pub struct Unknown {
+    pub name: String,
+    pub question: String,
+}
+
+/// An event of the list under the drawn timeline.
+pub struct Event {
+    pub at: When,
+    pub kind: &'static str,
+    pub text: String,
+    pub by: String,
+}
+
+#[derive(Template)]
+#[template(path = "incident.html")]
+struct IncidentPage {
+    frame: Frame,
+    id: String,
+    title: String,
+    entity: String,
+    opened: When,
+    opened_by: String,
+    aware: Option<(When, String)>,
+    closed: Option<When>,
+    asked: Option<Asked>,
+    others: Vec<Other>,
+    charts: [Chart; 2],
+    events: Vec<Event>,
+    diff: Option<Vec<DiffLine>>,
+    receipt: String,
+    rows: Vec<Row>,
+    facts: Vec<FactRow>,
+    unknown: Vec<Unknown>,
+    not_covered: Vec<NotCovered>,
+    warnings: Vec<Warning>,
+    keys: Vec<(String, String)>,
+    zone: String,
+    key: String,
+    may: May,
+    faults: Vec<FormFault>,
+    kept: (String, String),
+}
+
+/// What a page shows besides the incident.
+#[derive(Default)]
+struct Extra {
+    skip: Vec<String>,
+    changed: Option<Changed>,
+    faults: Vec<FormFault>,
+    kept: (String, String),
+}
+
+pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, params: Params) -> Response {
+    let skip = params.all("skip").map(str::to_string).collect();
+    render(&web, &caller, &id, Extra { skip, ..Extra::default() }).await
+}
+
+/// One fact, from the question or from the form. The page that follows says what it changed.
+pub async fn answer<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let key = fields.get("key").unwrap_or_default().to_string();
+    let kind = web.house.book().catalogue().kind(&key);
+    let body = super::question::body_of(&fields, &key, kind);
+    let idempotency = fields.get("page");
+    match web.house.assert_facts(&caller, &id, &body, None, idempotency, now).await {
+        Ok(changed) => render(&web, &caller, &id, Extra { changed: Some(changed), ..Extra::default() }).await,
+        Err(trouble) => {
+            let problem = Problem::from(trouble);
+            if !matches!(problem.status, 400 | 422) {
+                return error_page(&problem, now);
+            }
+            let faults = form_faults(&problem, &[("/facts", "value")]);
+            let kept = (key, fields.get("value").or(fields.get("text")).unwrap_or_default().to_string());
+            let mut response = render(&web, &caller, &id, Extra { faults, kept, ..Extra::default() }).await;
+            *response.status_mut() = problem.status();
+            response
+        }
+    }
+}
+
+pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id) -> Response {
+    match web.house.close(&caller, &id, web.now()).await {
+        Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
+        Err(trouble) => error_page(&trouble.into(), web.now()),
+    }
+}
+
+async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Response {
+    let (now, zone) = (web.now(), reader_zone(web));
+    let incident = match web.house.incident(caller, id, now).await {
+        Ok(incident) => incident,
+        Err(trouble) => return error_page(&trouble.into(), now),
+    };
+    let timeline = match web.house.timeline(caller, id, now).await {
+        Ok(items) => items,
+        Err(trouble) => return error_page(&trouble.into(), now),
+    };
+    let book = web.house.book();
+    let (asked, others) = super::question::choose(&incident, book.catalogue(), &extra.skip, zone, now);
+    let mut rows: Vec<Row> = incident
+        .obligations
+        .iter()
+        .map(|o| Row::of(o, o.law.missing.first().map(|key| book.catalogue().question(key)).as_deref(), zone, now))
+        .filter(|r| r.state != State::Ended)
+        .collect();
+    rows.sort_by_key(|r| (!r.state.is_open(), r.dates.conservative.is_none(), r.dates.conservative, r.title.clone()));
+    let (facts, aware) = facts(&incident.facts, zone);
+    let known: Vec<&str> = facts.iter().map(|f| f.key.as_str()).collect();
+    let unknown = incident
+        .questions
+        .iter()
+        .filter(|q| !known.contains(&q.key.as_str()))
+        .map(|q| Unknown { name: fact_name(&q.key), question: q.text.clone() })
+        .collect();
+    let events = timeline
+        .iter()
+        .rev()
+        .map(|t| Event { at: When::text(&t.at, zone), kind: t.kind, text: t.text.clone(), by: t.by.as_deref().map(person).unwrap_or_default().to_string() })
+        .collect();
+    let receipt = extra.changed.as_ref().and_then(|c| c.evidence.as_ref()).map(|e| format!("log entry {}", e.log_index)).unwrap_or_default();
+    let mut page_frame = frame(web, caller, "incidents").await;
+    page_frame.here = format!("/incidents/{}", encode(id));
+    let page = IncidentPage {
+        frame: page_frame,
+        opened: When::text(&incident.opened_at, zone),
+        opened_by: person(&incident.opened_by).to_string(),
+        aware: aware.map(|at| (When::at(at, zone), relative(at, now))),
+        closed: incident.closed_at.as_deref().map(|at| When::text(at, zone)),
+        asked,
+        others,
+        charts: lanes::timeline(&story::of(&incident, &timeline, zone, now), zone, now),
+        events,
+        diff: extra.changed.map(|c| diff_lines(&c.diff, &incident, zone)),
+        receipt,
+        rows,
+        facts,
+        unknown,
+        keys: book.catalogue().iter().map(|d| (d.key.clone(), d.question.clone())).collect(),
+        zone: super::zone_name(zone),
+        key: page_key(id, incident.version, now),
+        may: May::of(caller),
+        faults: extra.faults,
+        kept: extra.kept,
+        id: incident.id,
+        title: incident.title,
+        entity: incident.entity.name,
+        not_covered: incident.not_covered,
+        warnings: incident.warnings,
+    };
+    super::show(&page)
+}
+
+fn facts(history: &[FactView], zone: Zone) -> (Vec<FactRow>, Option<Timestamp>) {
+    let mut rows = Vec::new();
+    let mut aware = None;
+    for fact in history.iter().filter(|f| !f.superseded && !f.value.is_null()) {
+        if fact.key == "times.aware" {
+            aware = fact.value.as_str().and_then(instant);
+        }
+        let old = history.iter().filter(|f| f.superseded && f.key == fact.key && !f.value.is_null());
+        rows.push(FactRow {
+            name: fact_name(&fact.key),
+            key: fact.key.clone(),
+            value: fact_value(&fact.value, zone),
+            old: old.map(|f| format!("{}, {}", fact_value(&f.value, zone), f.certainty)).collect(),
+            certainty: fact.certainty,
+            dots: match fact.certainty {
+                "suspected" => 1,
+                "estimated" => 2,
+                _ => 3,
+            },
+            by: person(&fact.by).to_string(),
+            at: When::text(&fact.at, zone),
+            note: fact.note.clone().unwrap_or_default(),
+        });
+    }
+    (rows, aware)
+}
+
+fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine> {
+    let words = |text: &Option<String>, there: Zone| match text.as_deref() {
+        None => String::new(),
+        Some(text) => match (instant(text), serde_json::from_str::<serde_json::Value>(text)) {
+            (Some(at), _) => crate::notify::words::before_label(at, there),
+            // a fact's value arrives as JSON
+            (None, Ok(value)) => fact_value(&value, zone),
+            (None, Err(_)) => text.to_string(),
+        },
+    };
+    let line = |entry: &DiffEntry, class, icon, word| {
+        let known = incident.obligations.iter().find(|o| o.law.id == entry.id || o.law.id.ends_with(&format!("~{}", entry.id)));
+        let there = known.map_or(zone, |o| o.law.zone);
+        let title = entry.title.clone().or_else(|| known.map(|o| o.law.title.clone())).unwrap_or_else(|| fact_name(&entry.id));
+        DiffLine {
+            class,
+            icon,
+            word,
+            href: known.map(|o| format!("/obligations/{}", encode(&o.law.id))).unwrap_or_default(),
+            title,
+            from: words(&entry.from, there),
+            to: words(&entry.to, there),
+            because: entry.because.strip_prefix("because of ").unwrap_or(&entry.because).to_string(),
+        }
+    };
+    // a date that moved later, and what fell away, want a second look
+    let later = |e: &DiffEntry| match (e.from.as_deref().and_then(instant), e.to.as_deref().and_then(instant)) {
+        (Some(from), Some(to)) => to > from,
+        (from, to) => from.is_some() && to.is_none(),
+    };
+    let mut lines: Vec<DiffLine> = diff.added.iter().map(|e| line(e, "run", "plus", "Added")).collect();
+    lines.extend(diff.moved.iter().map(|e| line(e, if later(e) { "soon" } else { "run" }, "move", "Moved")));
+    lines.extend(diff.dropped.iter().map(|e| line(e, "soon", "minus", "Dropped")));
+    lines.extend(diff.filled.iter().map(|e| line(e, "run", "check", "Filled")));
+    if !diff.unchanged.is_empty() {
+        let n = diff.unchanged.len();
+        let title = format!("{n} other obligation{}, no date moved", if n == 1 { "" } else { "s" });
+        let because = diff.unchanged.iter().map(|e| e.because.as_str()).find(|b| !b.is_empty()).unwrap_or_default().to_string();
+        let (href, from, to) = Default::default();
+        lines.push(DiffLine { class: "run", icon: "same", word: "Unchanged", href, title, from, to, because });
+    }
+    lines
+}

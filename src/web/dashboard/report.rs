@@ -1,0 +1,128 @@
+//! `/report`: one line is enough, and unknown is an answer.
+
+use super::{FormFault, Frame, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use crate::ingest;
+use crate::store::Store;
+use crate::time::{Timestamp, Zone};
+use crate::web::Shared;
+use crate::web::auth::Visitor;
+use crate::web::error::Problem;
+use crate::web::multipart::Fields;
+use crate::web::query::encode;
+use crate::workflow::Caller;
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct ReportPage {
+    frame: Frame,
+    /// Id and name.
+    entities: Vec<(String, String)>,
+    zone: String,
+    civil_now: String,
+    key: String,
+    faults: Vec<FormFault>,
+    kept: Kept,
+}
+
+#[derive(Default)]
+struct Kept {
+    title: String,
+    noticed: String,
+    at: String,
+    personal: String,
+    down: String,
+    entity: String,
+    reference: String,
+}
+
+pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
+    render(&web, &caller, Vec::new(), Kept::default()).await
+}
+
+pub async fn send<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, fields: Result<Fields, Problem>) -> Response {
+    let (now, zone) = (web.now(), reader_zone(&web));
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let problem = match body(&fields, zone, now) {
+        Ok(text) => match web.house.report(&caller, &text, fields.get("page"), now).await {
+            Ok(reported) => return see_other(&format!("/incidents/{}", encode(&reported.incident.id))),
+            Err(trouble) => Problem::from(trouble),
+        },
+        Err(text) => {
+            let rejection = ingest::Rejection { pointer: "/facts/times.detected".into(), line: None, text };
+            crate::workflow::Trouble::Rejected(vec![rejection]).into()
+        }
+    };
+    if problem.status != 422 {
+        return error_page(&problem, now);
+    }
+    let faults = form_faults(&problem, &[("/title", "t"), ("/facts/times", "w"), ("/entity", "e"), ("/reference", "r")]);
+    let text = |name: &str| fields.get(name).unwrap_or_default().to_string();
+    let kept = Kept {
+        title: text("title"),
+        noticed: text("noticed"),
+        at: text("at"),
+        personal: text("personal"),
+        down: text("down"),
+        entity: text("entity"),
+        reference: text("reference"),
+    };
+    let mut response = render(&web, &caller, faults, kept).await;
+    *response.status_mut() = problem.status();
+    response
+}
+
+/// The report the form stands for. What was left unknown is left out.
+fn body(fields: &Fields, zone: Zone, now: Timestamp) -> Result<String, String> {
+    let mut facts = serde_json::Map::new();
+    // nobody is sure yet: a clock starts as suspected and is corrected by a better fact
+    let suspected = |value: Value| json!({ "value": value, "certainty": "suspected" });
+    let noticed = match fields.get("noticed") {
+        Some("earlier") => Some(match fields.get("at") {
+            Some(typed) => ingest::instant(typed, Some(zone))?,
+            None => return Err("say when it was noticed, or choose Not sure".to_string()),
+        }),
+        _ => Some(now),
+    };
+    if let Some(at) = noticed {
+        facts.insert("times.detected".into(), suspected(json!(crate::rules::utc(at))));
+    }
+    for (field, key) in [("personal", "personal_data"), ("down", "service_disrupted")] {
+        match fields.get(field) {
+            Some("yes") => drop(facts.insert(key.into(), suspected(json!(true)))),
+            Some("no") => drop(facts.insert(key.into(), suspected(json!(false)))),
+            _ => {}
+        }
+    }
+    let mut report = json!({ "title": fields.get("title").unwrap_or_default(), "facts": facts });
+    if let Some(entity) = fields.get("entity") {
+        report["entity"] = json!(entity);
+    }
+    if let Some(reference) = fields.get("reference") {
+        // a ticket number is ours twice only within one source
+        report["source"] = json!("web form");
+        report["reference"] = json!(reference);
+    }
+    Ok(report.to_string())
+}
+
+async fn render<S: Store>(web: &Shared<S>, caller: &Caller, faults: Vec<FormFault>, kept: Kept) -> Response {
+    let (now, zone) = (web.now(), reader_zone(web));
+    let visible = web.house.settings.entities.iter().filter(|e| caller.may_see(e));
+    let page = ReportPage {
+        frame: frame(web, caller, "").await,
+        entities: visible.filter_map(|e| Some((e.id.clone()?, e.name.clone()))).collect(),
+        zone: super::zone_name(zone),
+        civil_now: zone.local(now).format("%Y-%m-%dT%H:%M").to_string(),
+        key: page_key("report", 0, now),
+        faults,
+        kept,
+    };
+    super::show(&page)
+}
