@@ -1,6 +1,8 @@
 //! What a count costs. Every group is meant to be compared within one run.
 
-use breachclock::time::{Calendars, Close, Convention, MinMode, MinWorkingDays, Period, Roll, Start, Timestamp, Unit, Zone, count};
+use breachclock::time::{
+    Calendars, Close, Convention, MinMode, MinWorkingDays, Period, Roll, Start, Timestamp, Unit, Zone, count,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -28,10 +30,15 @@ fn counting(c: &mut Criterion) {
         });
     }
     // 200 obligations of one incident, each with its own zone, calendar and kind of period
-    let places: Vec<_> = [("Europe/Berlin", "DE"), ("America/New_York", "US-FED"), ("Asia/Tokyo", "JP-GOV"), ("Europe/London", "GB-ENG")]
-        .into_iter()
-        .map(|(zone, id)| (Zone::named(zone).unwrap(), calendars.get(id).unwrap()))
-        .collect();
+    let places: Vec<_> = [
+        ("Europe/Berlin", "DE"),
+        ("America/New_York", "US-FED"),
+        ("Asia/Tokyo", "JP-GOV"),
+        ("Europe/London", "GB-ENG"),
+    ]
+    .into_iter()
+    .map(|(zone, id)| (Zone::named(zone).unwrap(), calendars.get(id).unwrap()))
+    .collect();
     group.bench_function("batch of 200", |b| {
         b.iter(|| {
             for k in 0..200 {

@@ -94,11 +94,45 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
     };
     let report = verify::verify_bundle(&files);
     if json {
-        super::print_json(&report);
+        let checks: Vec<serde_json::Value> = report
+            .checks
+            .iter()
+            .map(|c| serde_json::json!({ "name": c.name, "ok": c.ok, "detail": c.detail, "file": c.file }))
+            .collect();
+        super::print_json(&serde_json::json!({
+            "ok": report.ok, "origin": report.origin, "stream": report.stream, "entries": report.entries,
+            "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
+            "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
+            "checks": checks, "not_provable": report.not_provable,
+        }));
     } else {
-        super::print(&report.to_string());
+        super::print(&verdict(&report));
     }
     if report.ok { exit::DONE } else { exit::NEGATIVE }
+}
+
+fn verdict(report: &verify::VerifyReport) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let word = if check.ok { "ok   " } else { "FAULT" };
+        let file = check.file.as_ref().map(|f| format!(" [{f}]")).unwrap_or_default();
+        text.push_str(&format!("{word} {}: {}{file}\n", check.name, check.detail));
+    }
+    text.push_str(&format!(
+        "\n{}: {} entries of {} in the log {}; {} personal fields disclosed, {} erased, {} withheld\n",
+        if report.ok { "VERIFIED" } else { "NOT VERIFIED" },
+        report.entries,
+        report.stream,
+        report.origin,
+        report.disclosed,
+        report.erased,
+        report.withheld
+    ));
+    text.push_str(&format!("export key {}\nlog key    {}\n\nNot provable by this bundle:\n", report.export_fingerprint, report.log_fingerprint));
+    for sentence in &report.not_provable {
+        text.push_str(&format!("  - {sentence}\n"));
+    }
+    text
 }
 
 type Files = std::collections::BTreeMap<String, Vec<u8>>;

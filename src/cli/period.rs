@@ -2,7 +2,8 @@
 
 use super::exit;
 use crate::time::{
-    self, Calendars, CivilDate, Convention, Fold, MinMode, MinWorkingDays, Period, Step, TimeError, Timestamp, Unit, Zone, nearest,
+    self, Calendars, CivilDate, Convention, Fold, MinMode, MinWorkingDays, Period, Step, TimeError, Timestamp, Unit,
+    Zone, nearest,
 };
 use serde_json::{Map, Value, json};
 use std::io::{BufRead, Write};
@@ -199,26 +200,37 @@ impl Question<'static> {
             let near = nearest(unknown, RULE).first().map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             return Err(format!("`{unknown}` is not a member of `rule`{near}; allowed: {}", quoted(&RULE)));
         }
-        let unit: Unit = word(rule, "unit")?.ok_or_else(|| missing("unit", &words(Unit::ALL.iter().map(|u| u.as_str()))))?;
+        let unit: Unit =
+            word(rule, "unit")?.ok_or_else(|| missing("unit", &words(Unit::ALL.iter().map(|u| u.as_str()))))?;
         let period = Period { unit, n: number(rule.get("n"), "n")? };
         let convention = convention(rule, unit)?;
 
         let zone = match line.get("zone") {
             Some(Value::String(name)) => Zone::named(name).map_err(|e| format!("`zone`: {e}"))?,
-            Some(other) => return Err(format!("`zone`: {other} is not a text; write an IANA name such as \"Europe/Paris\"")),
+            Some(other) => {
+                return Err(format!("`zone`: {other} is not a text; write an IANA name such as \"Europe/Paris\""));
+            }
             None => return Err("`zone` is missing: an IANA name such as \"Europe/Paris\"".to_string()),
         };
         let fold = fold(line.get("fold"))?;
         let trigger = match line.get("trigger") {
             Some(Value::String(text)) => trigger(text, zone, fold)?,
-            Some(other) => return Err(format!("`trigger`: {other} is not a text; write a local time such as \"2026-03-27T16:20:00\"")),
+            Some(other) => {
+                return Err(format!(
+                    "`trigger`: {other} is not a text; write a local time such as \"2026-03-27T16:20:00\""
+                ));
+            }
             None => return Err("`trigger` is missing: a local time such as \"2026-03-27T16:20:00\"".to_string()),
         };
         let id = match line.get("calendar") {
             Some(Value::String(id)) => id.as_str(),
             Some(Value::Null) | None if !convention.asks_calendar(unit) => "NONE",
-            Some(Value::Null) | None => return Err("`calendar` is missing: an id such as \"FR\", \"WEEKEND\" or \"NONE\"".to_string()),
-            Some(other) => return Err(format!("`calendar`: {other} is not a text; write an id such as \"FR\" or \"NONE\"")),
+            Some(Value::Null) | None => {
+                return Err("`calendar` is missing: an id such as \"WEEKEND\" or \"NONE\"".to_string());
+            }
+            Some(other) => {
+                return Err(format!("`calendar`: {other} is not a text; write an id such as \"WEEKEND\" or \"NONE\""));
+            }
         };
         let calendar = Calendars::builtin().get(id).map_err(|e| format!("`calendar`: {e}"))?;
         Ok(Question { period, convention, zone, trigger, calendar })
@@ -251,7 +263,9 @@ fn minimum(value: Option<&Value>) -> Result<Option<MinWorkingDays>, String> {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(word)) if word == "none" => return Ok(None),
         Some(Value::Object(members)) => members,
-        Some(other) => return Err(format!("`min_wd`: {other} is not null or an object such as {{\"n\": 2, \"if_days_ge\": 2}}")),
+        Some(other) => {
+            return Err(format!("`min_wd`: {other} is not null or an object such as {{\"n\": 2, \"if_days_ge\": 2}}"));
+        }
     };
     if let Some(unknown) = members.keys().find(|k| !["n", "if_days_ge", "mode"].contains(&k.as_str())) {
         return Err(format!("`{unknown}` is not a member of `min_wd`; allowed: `n`, `if_days_ge`, `mode`"));
@@ -400,7 +414,9 @@ fn minimum_of(text: &str) -> Result<Value, String> {
     let mut parts = text.split(':');
     let mut next_number = || parts.next().and_then(|p| p.parse::<u32>().ok());
     let (Some(n), Some(if_days_ge)) = (next_number(), next_number()) else {
-        return Err(format!("`min_wd`: `{text}` is not understood; write N:DAYS or N:DAYS:MODE, as in `2:2` or `2:2:touch`"));
+        return Err(format!(
+            "`min_wd`: `{text}` is not understood; write N:DAYS or N:DAYS:MODE, as in `2:2` or `2:2:touch`"
+        ));
     };
     let mut value = json!({ "n": n, "if_days_ge": if_days_ge });
     if let Some(mode) = parts.next() {

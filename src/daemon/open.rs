@@ -125,7 +125,7 @@ pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
     }
     let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
     let mut signed = Vec::new();
-    for stored in checkpoint {
+    if let Some(stored) = checkpoint {
         let verified = Checkpoint::parse(&stored.note).and_then(|c| c.verify(&config.origin, &log_key.public())).map_err(|e| broken(&e))?;
         signed.push(verified);
     }

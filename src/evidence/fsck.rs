@@ -5,9 +5,10 @@
 use super::strict::envelope;
 use super::{Checkpoint, Hash, Head, StreamHead, leaf_hash, sha256};
 use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
 
 /// Entries handed to the two threads at once.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 /// Faults told one by one; the rest is counted.
 const TOLD: usize = 100;
 
@@ -41,7 +42,7 @@ pub struct LogReport {
 /// Memory grows with the number of streams, not of entries.
 ///
 /// Chain and tree need one hash each of every entry, and neither needs the other: two threads, one each.
-pub fn verify_log<B: AsRef<[u8]> + Sync>(
+pub fn verify_log<B: AsRef<[u8]> + Send + Sync>(
     origin: &str,
     entries: impl IntoIterator<Item = B>,
     checkpoints: &[Checkpoint],
@@ -53,16 +54,20 @@ pub fn verify_log<B: AsRef<[u8]> + Sync>(
     let mut chains = Chains { origin, idx: 0, streams: BTreeMap::new(), faults: Faults::default() };
     let mut entries = entries.into_iter();
     tree.compare();
-    loop {
-        let batch: Vec<B> = entries.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
-        std::thread::scope(|scope| {
-            scope.spawn(|| batch.iter().for_each(|entry| tree.append(entry.as_ref())));
+    std::thread::scope(|scope| {
+        let (hand_over, batches) = mpsc::sync_channel::<Arc<Vec<B>>>(2);
+        let tree = &mut tree;
+        scope
+            .spawn(move || batches.iter().for_each(|batch| batch.iter().for_each(|entry| tree.append(entry.as_ref()))));
+        loop {
+            let batch: Arc<Vec<B>> = Arc::new(entries.by_ref().take(BATCH).collect());
+            if batch.is_empty() {
+                break;
+            }
+            hand_over.send(Arc::clone(&batch)).expect("the tree's thread waits for the last batch");
             batch.iter().for_each(|entry| chains.append(entry.as_ref()));
-        });
-    }
+        }
+    });
     let Tree { head, wanted, mut faults, .. } = tree;
     for late in wanted {
         faults.add(None, format!("a checkpoint over {} entries was signed, the log has only {}", late.size, head.size));

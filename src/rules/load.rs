@@ -158,7 +158,7 @@ impl<'a> Loader<'a> {
                 match Zone::named(&row.zone) {
                     Ok(zone) => {
                         let calendar = row.calendar.unwrap_or_else(|| row.id.clone());
-                        if let Err(error) = self.calendars.get(&calendar) {
+                        if let Err(error) = self.calendars.check(&calendar) {
                             self.fault(file, &row.id, &calendar, error.to_string());
                         }
                         let record = PlaceRecord { name: row.name, zone, calendar, parent: row.parent };
@@ -278,7 +278,7 @@ impl<'a> Loader<'a> {
                 };
                 let fixed = if let Whose::Fixed(id) = &calendar { Some(id) } else { None };
                 for id in calendar_of.values().chain(fixed) {
-                    if let Err(error) = self.calendars.get(id) {
+                    if let Err(error) = self.calendars.check(id) {
                         self.fault(file, &row.id, id, error.to_string());
                     }
                 }

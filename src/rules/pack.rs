@@ -20,6 +20,7 @@ pub struct PackFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for the reader of the pack; named here because unknown keys are errors")]
 pub struct Instrument {
     pub id: String,
     pub title: String,
@@ -248,6 +249,7 @@ pub struct PlaceRow {
 }
 
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "for the reader of the pack; named here because unknown keys are errors")]
 pub struct RegionRow {
     pub id: String,
     pub name: String,
@@ -263,6 +265,7 @@ pub struct AuthoritiesFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for the reader of the pack; named here because unknown keys are errors")]
 pub struct AuthorityRow {
     pub place: String,
     pub regime: String,
@@ -303,6 +306,7 @@ pub struct Parameters {
 }
 
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "for the reader of the pack; named here because unknown keys are errors")]
 pub struct ConventionRow {
     pub id: String,
     pub title: String,

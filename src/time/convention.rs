@@ -229,7 +229,8 @@ worded_serde!(Roll);
 /// `HH:MM`, two digits each.
 fn clock(word: &str) -> Option<NaiveTime> {
     let (hours, minutes) = word.split_once(':')?;
-    let two = |digits: &str| (digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok());
+    let two =
+        |digits: &str| (digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok());
     NaiveTime::from_hms_opt(two(hours)??, two(minutes)??, 0)
 }
 

@@ -75,7 +75,8 @@ fn hours(
         row.counted = show_hours(to - from);
     }
     if counted.counting_from > trigger && trigger >= start && trigger < end {
-        row.excluded = show_span(zone.local(trigger).hour(), zone.local(counted.counting_from - TimeDelta::nanoseconds(1)).hour());
+        row.excluded =
+            show_span(zone.local(trigger).hour(), zone.local(counted.counting_from - TimeDelta::nanoseconds(1)).hour());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Local wall time to instant: the only place that decides about repeated and missing local times.
 
-use super::zone::{MAX_OFFSET, TABLE_END, Zone};
+use super::zone::{MAX_OFFSET, TABLE_END, Table, Zone};
 use super::{CivilDate, TimeError, Timestamp};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike};
 
@@ -24,25 +24,21 @@ impl Zone {
         let wall = local.and_utc().timestamp();
         let nanos = local.nanosecond();
         let at = |seconds: i64| DateTime::from_timestamp(seconds, nanos).ok_or(TimeError::OutOfRange);
-        let spans = self.spans();
-        if spans.is_empty() {
+        let Table { starts, offsets, .. } = self.table();
+        if starts.is_empty() {
             return at(wall);
         }
         if wall >= TABLE_END {
             return Err(TimeError::OutOfRange);
         }
-        let nearby = spans.partition_point(|s| s.start < wall - MAX_OFFSET).max(1) - 1;
+        let nearby = self.table().index_at(wall - MAX_OFFSET).unwrap_or(0);
         let mut readings: Option<(i64, i64)> = None;
-        for k in nearby..spans.len() {
-            let candidate = wall - i64::from(spans[k].offset);
-            if candidate < spans[k].start {
-                // later spans start later still; one more can hold only a clock that went back
-                if spans[k].start > wall + MAX_OFFSET {
-                    break;
-                }
-                continue;
+        for k in nearby..starts.len() {
+            if starts[k] > wall.saturating_add(MAX_OFFSET) {
+                break;
             }
-            if spans.get(k + 1).is_none_or(|next| candidate < next.start) {
+            let candidate = wall - i64::from(offsets[k]);
+            if candidate >= starts[k] && starts.get(k + 1).is_none_or(|&next| candidate < next) {
                 readings = Some(readings.map_or((candidate, candidate), |(first, _)| (first, candidate)));
             }
         }
@@ -60,17 +56,17 @@ impl Zone {
             },
             None => {
                 // the change that jumps over `wall`: before it the clock was short of it, after it past it
-                let k = (nearby + 1..spans.len())
-                    .find(|&k| spans[k].start + i64::from(spans[k].offset) > wall)
+                let k = (nearby + 1..starts.len())
+                    .find(|&k| starts[k] + i64::from(offsets[k]) > wall)
                     .ok_or(TimeError::OutOfRange)?;
                 match fold {
                     Fold::Strict => Err(TimeError::NoSuchLocalTime {
                         local,
                         zone: self.name(),
-                        transition: DateTime::from_timestamp(spans[k].start, 0).ok_or(TimeError::OutOfRange)?,
+                        transition: DateTime::from_timestamp(starts[k], 0).ok_or(TimeError::OutOfRange)?,
                     }),
-                    Fold::First => at(wall - i64::from(spans[k - 1].offset)),
-                    Fold::Earliest | Fold::Second => at(wall - i64::from(spans[k].offset)),
+                    Fold::First => at(wall - i64::from(offsets[k - 1])),
+                    Fold::Earliest | Fold::Second => at(wall - i64::from(offsets[k])),
                 }
             }
         }
@@ -80,11 +76,11 @@ impl Zone {
     /// where it is repeated at its first occurrence; a date that does not exist starts where the next one does.
     pub fn day_start(self, date: CivilDate) -> Timestamp {
         let wall = i64::from(date.to_epoch_days()) * 86_400;
-        let spans = self.spans();
-        let nearby = spans.partition_point(|s| s.start < wall - MAX_OFFSET).max(1) - 1;
-        for k in nearby..spans.len() {
-            let reached = (wall - i64::from(spans[k].offset)).max(spans[k].start);
-            if spans.get(k + 1).is_none_or(|next| reached < next.start) {
+        let Table { starts, offsets, .. } = self.table();
+        let nearby = self.table().index_at(wall - MAX_OFFSET).unwrap_or(0);
+        for k in nearby..starts.len() {
+            let reached = (wall - i64::from(offsets[k])).max(starts[k]);
+            if starts.get(k + 1).is_none_or(|&next| reached < next) {
                 return clamp(reached);
             }
         }
@@ -98,7 +94,8 @@ impl Zone {
         for _ in 0..4 {
             let offset = i64::from(self.offset_at(seconds));
             let next = seconds + 3600 - (seconds + offset).rem_euclid(3600);
-            let change = self.spans().get(self.spans().partition_point(|s| s.start <= seconds)).map(|s| s.start);
+            let table = self.table();
+            let change = table.index_at(seconds).and_then(|k| table.starts.get(k + 1).copied());
             match change {
                 Some(change) if change <= next => {
                     if (change + i64::from(self.offset_at(change))).rem_euclid(3600) == 0 {

@@ -18,9 +18,7 @@ mod step;
 mod zone;
 
 pub use calendar::{Calendar, CalendarText, CalendarView, Calendars, HolidayNote};
-pub use convention::{
-    Anchor, Close, Convention, MinMode, MinWorkingDays, MonthRule, Roll, RollDays, Shift, Start,
-};
+pub use convention::{Anchor, Close, Convention, MinMode, MinWorkingDays, MonthRule, Roll, RollDays, Shift, Start};
 pub use count::{Counted, count};
 pub use error::TimeError;
 pub use grid::{GridDay, grid};

@@ -25,10 +25,14 @@ impl Recurrence {
         let fail = |text: &str| TimeError::Recurrence { expression: expression.to_string(), text: text.to_string() };
         let fields: Vec<&str> = expression.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
-            return Err(fail("five fields are expected: minute, hour, day of month, month, day of week, as in `0 8 * * MON-FRI`"));
+            return Err(fail(
+                "five fields are expected: minute, hour, day of month, month, day of week, as in `0 8 * * MON-FRI`",
+            ));
         };
         if weekday.bytes().any(|b| b.is_ascii_digit()) && !weekday.contains('/') {
-            return Err(fail("write days of the week as names, `MON` to `SUN`: numbers mean different days in different programs"));
+            return Err(fail(
+                "write days of the week as names, `MON` to `SUN`: numbers mean different days in different programs",
+            ));
         }
         if weekday.contains('/') {
             return Err(fail("steps of days of the week are not clear; list the days, as in `MON,WED,FRI`"));

@@ -125,11 +125,14 @@ impl Step {
             ),
             Step::Roll { day, to, why, time } => {
                 let until = time.map_or(String::new(), |t| format!(", {}", t.format("%H:%M")));
-                format!("the last day, {}, is {}: the period runs to {}{until}", show_day(day), why.words(), show_day(to))
+                format!(
+                    "the last day, {}, is {}: the period runs to {}{until}",
+                    show_day(day),
+                    why.words(),
+                    show_day(to)
+                )
             }
-            Step::Close { last, at } => {
-                format!("the last day, {}, ends at {}", show_day(last), show_end(at, zone))
-            }
+            Step::Close { at, .. } => format!("the period ends at {}", show_end(at, zone)),
             Step::EstimatedDay { day, name } => {
                 format!("{name} on {} is an estimate until it is announced", show_day(day))
             }

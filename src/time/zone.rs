@@ -26,22 +26,25 @@ pub fn zone_names() -> impl Iterator<Item = &'static str> {
 #[derive(Clone, Copy)]
 pub struct Zone(&'static ZoneData);
 
-pub(super) struct ZoneData {
+struct ZoneData {
     name: &'static str,
-    /// First span starts at `i64::MIN`; never empty except for UTC.
-    pub(super) spans: Vec<Span>,
-    /// Local dates without a single instant, e.g. where a country moved across the date line.
-    skipped: Vec<CivilDate>,
+    tzif: &'static [u8],
+    /// Read from `tzif` when the zone is first asked about an instant.
+    table: OnceLock<Table>,
 }
 
-/// A stretch of time with one offset.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    /// First second, UTC.
-    pub(super) start: i64,
+/// Stretches of time with one offset, as columns.
+#[derive(Default)]
+pub(super) struct Table {
+    /// First second of each stretch, UTC; the first is `i64::MIN`. Never empty, except for UTC.
+    pub(super) starts: Vec<i64>,
     /// Seconds east of UTC.
-    pub(super) offset: i32,
-    abbreviation: &'static str,
+    pub(super) offsets: Vec<i32>,
+    abbreviations: Vec<&'static str>,
+    /// The stretch in force when each average year since 1970 starts: look-ups begin here.
+    years: Vec<u16>,
+    /// Local dates without a single instant, e.g. where a country moved across the date line.
+    skipped: Vec<CivilDate>,
 }
 
 /// A change of a zone's UTC offset.
@@ -60,7 +63,10 @@ pub(super) const TABLE_END: i64 = 5_680_281_600;
 /// No offset is larger: a local time differs from UTC by less than this, in seconds.
 pub(super) const MAX_OFFSET: i64 = 26 * 3600;
 
-static UTC_DATA: ZoneData = ZoneData { name: "UTC", spans: Vec::new(), skipped: Vec::new() };
+/// Seconds of an average Gregorian year.
+const YEAR: i64 = 31_556_952;
+
+static UTC_DATA: ZoneData = ZoneData { name: "UTC", tzif: &[], table: OnceLock::new() };
 
 fn interned() -> &'static RwLock<BTreeMap<&'static str, Zone>> {
     static ZONES: OnceLock<RwLock<BTreeMap<&'static str, Zone>>> = OnceLock::new();
@@ -83,9 +89,8 @@ impl Zone {
         if let Some(zone) = zones.get(proper) {
             return Ok(*zone);
         }
-        let source = jiff::tz::TimeZone::tzif(proper, tzif).expect("the bundled database is readable");
         // leaked on purpose: bounded by the number of names in the database, and it makes a zone a plain pointer
-        let zone = Zone(Box::leak(Box::new(ZoneData::expand(proper, &source))));
+        let zone = Zone(Box::leak(Box::new(ZoneData { name: proper, tzif, table: OnceLock::new() })));
         zones.insert(proper, zone);
         Ok(zone)
     }
@@ -109,7 +114,8 @@ impl Zone {
 
     /// `CET`, or `+0545` where the database has no letters.
     pub fn abbreviation(self, at: Timestamp) -> String {
-        self.index_at(at.timestamp()).map_or("UTC", |k| self.0.spans[k].abbreviation).to_string()
+        let table = self.table();
+        table.index_at(at.timestamp()).map_or("UTC", |k| table.abbreviations[k]).to_string()
     }
 
     /// `2026-03-30T18:00:00+02:00`; parts of a second are written when there are any.
@@ -129,15 +135,16 @@ impl Zone {
     }
 
     pub(super) fn each_transition(self, after: Timestamp, before: Timestamp, mut each: impl FnMut(Transition)) {
-        let spans = &self.0.spans;
-        let from = spans.partition_point(|s| s.start <= after.timestamp());
-        for k in from.max(1)..spans.len() {
-            let Some(at) = DateTime::from_timestamp(spans[k].start, 0) else { continue };
+        let Table { starts, offsets, .. } = self.table();
+        let Some(from) = self.table().index_at(after.timestamp()) else { return };
+        for k in from + 1..starts.len() {
+            // a table starts and ends far inside the range of timestamps
+            let at = DateTime::from_timestamp(starts[k], 0).unwrap_or(before);
             if at >= before {
                 break;
             }
-            let (offset_before, offset_after) = (spans[k - 1].offset, spans[k].offset);
-            if offset_before != offset_after {
+            let (offset_before, offset_after) = (offsets[k - 1], offsets[k]);
+            if at > after && offset_before != offset_after {
                 each(Transition { at, offset_before, offset_after });
             }
         }
@@ -145,59 +152,75 @@ impl Zone {
 
     /// Has the local date no instant at all?
     pub fn skips(self, date: CivilDate) -> bool {
-        self.0.skipped.contains(&date)
+        self.table().skipped.contains(&date)
     }
 
     pub(super) fn skipped(self) -> &'static [CivilDate] {
-        &self.0.skipped
-    }
-
-    pub(super) fn spans(self) -> &'static [Span] {
-        &self.0.spans
+        &self.table().skipped
     }
 
     #[inline]
-    fn index_at(self, seconds: i64) -> Option<usize> {
-        self.0.spans.partition_point(|s| s.start <= seconds).checked_sub(1)
+    pub(super) fn table(self) -> &'static Table {
+        self.0.table.get_or_init(|| if self.0.tzif.is_empty() { Table::default() } else { Table::expand(self.0) })
     }
 
     #[inline]
     pub(super) fn offset_at(self, seconds: i64) -> i32 {
-        self.index_at(seconds).map_or(0, |k| self.0.spans[k].offset)
+        let table = self.table();
+        table.index_at(seconds).map_or(0, |k| table.offsets[k])
     }
 }
 
-impl ZoneData {
-    fn expand(name: &'static str, source: &jiff::tz::TimeZone) -> ZoneData {
+impl Table {
+    /// The stretch that holds an instant; none for UTC.
+    #[inline]
+    pub(super) fn index_at(&self, seconds: i64) -> Option<usize> {
+        let year = seconds.max(0) / YEAR;
+        match self.years.get(year as usize) {
+            Some(&k) if seconds >= 0 => {
+                let mut k = usize::from(k);
+                while self.starts.get(k + 1).is_some_and(|&start| start <= seconds) {
+                    k += 1;
+                }
+                Some(k)
+            }
+            _ => self.starts.partition_point(|&start| start <= seconds).checked_sub(1),
+        }
+    }
+
+    fn expand(zone: &ZoneData) -> Table {
+        let source = jiff::tz::TimeZone::tzif(zone.name, zone.tzif).expect("the bundled database is readable");
         let first = source.to_offset_info(jiff::Timestamp::MIN);
-        let mut spans = vec![Span {
-            start: i64::MIN,
-            offset: first.offset().seconds(),
-            abbreviation: intern(first.abbreviation()),
-        }];
+        let mut table = Table::default();
+        table.push(i64::MIN, first.offset().seconds(), first.abbreviation());
         for transition in source.following(jiff::Timestamp::MIN) {
             let start = transition.timestamp().as_second();
             if start >= TABLE_END {
                 break;
             }
-            let (offset, abbreviation) = (transition.offset().seconds(), transition.abbreviation());
-            let last = spans.last().expect("one span was pushed");
-            if last.offset != offset || last.abbreviation != abbreviation {
-                spans.push(Span { start, offset, abbreviation: intern(abbreviation) });
-            }
+            table.push(start, transition.offset().seconds(), transition.abbreviation());
         }
-        spans.shrink_to_fit();
-        let mut skipped = Vec::new();
-        for pair in spans.windows(2) {
+        let years = 0..TABLE_END / YEAR;
+        table.years = years.map(|y| (table.starts.partition_point(|&s| s <= y * YEAR) - 1) as u16).collect();
+        for k in 1..table.starts.len() {
+            let (before, after) = (table.offsets[k - 1], table.offsets[k]);
             // only a jump of a day or more can swallow a whole date
-            if pair[1].offset - pair[0].offset >= 86_400 {
-                let end = pair[1].start + i64::from(pair[0].offset);
-                let resumed = pair[1].start + i64::from(pair[1].offset);
+            if after - before >= 86_400 {
+                let end = table.starts[k] + i64::from(before);
+                let resumed = table.starts[k] + i64::from(after);
                 let whole = (end + 86_399).div_euclid(86_400)..resumed.div_euclid(86_400);
-                skipped.extend(whole.filter_map(|day| CivilDate::from_epoch_days(day as i32)));
+                table.skipped.extend(whole.filter_map(|day| CivilDate::from_epoch_days(day as i32)));
             }
         }
-        ZoneData { name, spans, skipped }
+        table
+    }
+
+    fn push(&mut self, start: i64, offset: i32, abbreviation: &str) {
+        if self.offsets.last() != Some(&offset) || self.abbreviations.last() != Some(&abbreviation) {
+            self.starts.push(start);
+            self.offsets.push(offset);
+            self.abbreviations.push(intern(abbreviation));
+        }
     }
 }
 

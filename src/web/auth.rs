@@ -101,7 +101,8 @@ pub fn same_origin(headers: &HeaderMap) -> Answer<()> {
         return Err(Problem::forbidden("this form was sent from another site; open the page here and send it again"));
     }
     if headers.get("sec-fetch-site").is_none() && origin(headers).is_none() {
-        let detail = "the browser did not say which page this form came from; use https or localhost, or a bearer token";
+        let detail =
+            "the browser did not say which page this form came from; use https or localhost, or a bearer token";
         return Err(Problem::forbidden(detail));
     }
     Ok(())

@@ -24,7 +24,8 @@ impl<S: Store> FromRequest<Shared<S>> for Raw {
 
     async fn from_request(request: Request, web: &Shared<S>) -> Result<Raw, Problem> {
         let limit = web.options.max_body;
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit as u64) {
             return Err(Problem::too_large(limit));
         }
@@ -95,7 +96,8 @@ pub fn if_match(headers: &HeaderMap) -> Answer<Option<u64>> {
         return Ok(None);
     }
     let version = shown.strip_prefix('"').and_then(|v| v.strip_suffix('"')).and_then(|v| v.parse().ok());
-    let fault = || Problem::bad_request(format!("`If-Match` is `{shown}`; give the ETag of the incident, such as `\"3\"`"));
+    let fault =
+        || Problem::bad_request(format!("`If-Match` is `{shown}`; give the ETag of the incident, such as `\"3\"`"));
     version.map(Some).ok_or_else(fault)
 }
 
@@ -113,7 +115,8 @@ impl Members {
     /// 400 when it cannot be read at all.
     pub fn read(text: &str, known: &'static [&'static str]) -> Answer<Members> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let unreadable = |line, text| Problem::from(Trouble::Rejected(vec![Rejection { pointer: String::new(), line, text }]));
+        let unreadable =
+            |line, text| Problem::from(Trouble::Rejected(vec![Rejection { pointer: String::new(), line, text }]));
         let (node, _) = ingest::parse(text).map_err(|e| unreadable(Some(e.line), e.text))?;
         if !matches!(node.kind, Kind::Table(_)) {
             return Err(unreadable(node.line.or(Some(1)), format!("the body is {}; give a table", node.what())));
@@ -133,7 +136,12 @@ impl Members {
         Ok(members)
     }
 
-    fn take<T>(&mut self, name: &str, wanted: &str, read: impl FnOnce(&Node) -> Result<T, Option<String>>) -> Option<T> {
+    fn take<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        read: impl FnOnce(&Node) -> Result<T, Option<String>>,
+    ) -> Option<T> {
         debug_assert!(self.known.contains(&name), "{name} is read but not listed");
         let member = self.node.member(name).filter(|m| m.kind != Kind::Null)?;
         match read(member) {
@@ -230,7 +238,9 @@ mod tests {
 
     #[test]
     fn headers() {
-        let with = |name: &'static str, value: &str| HeaderMap::from_iter([(name.parse().expect("name"), value.parse().expect("value"))]);
+        let with = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(name.parse().expect("name"), value.parse().expect("value"))])
+        };
         assert_eq!(if_match(&with("if-match", "\"7\"")).expect("read"), Some(7));
         assert_eq!(if_match(&with("if-match", "*")).expect("read"), None);
         assert!(if_match(&with("if-match", "W/\"7\"")).is_err());

@@ -4,7 +4,7 @@ use crate::ingest::Rejection;
 use crate::store::StoreError;
 use crate::workflow::Trouble;
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -26,8 +26,8 @@ pub struct Fault {
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    #[serde(rename = "type")]
-    pub kind: String,
+    #[serde(rename = "type", serialize_with = "full_name")]
+    pub kind: &'static str,
     pub title: &'static str,
     pub status: u16,
     pub detail: String,
@@ -36,27 +36,18 @@ pub struct Problem {
     /// With `stale`: the version to repeat with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_version: Option<u64>,
-    /// A header the status asks for.
-    #[serde(skip)]
-    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, name: &str, title: &'static str, detail: impl Into<String>) -> Problem {
+    pub fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: format!("{TYPE_PREFIX}{name}"),
+            kind: name,
             title,
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
             current_version: None,
-            header: None,
         }
-    }
-
-    fn with(mut self, name: HeaderName, value: HeaderValue) -> Problem {
-        self.header = Some((name, value));
-        self
     }
 
     /// A header or parameter that cannot be read.
@@ -66,7 +57,6 @@ impl Problem {
 
     pub fn unauthorized(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "who asks is not known", detail)
-            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"breachclock\""))
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Problem {
@@ -98,8 +88,8 @@ impl Problem {
     }
 
     fn rejected(rejections: Vec<Rejection>) -> Problem {
-        // a document without a readable inside has one fault, at its root, on a line
-        let unparsable = matches!(rejections.as_slice(), [only] if only.pointer.is_empty() && only.line.is_some());
+        // a document without a readable inside has one fault, at its root
+        let unparsable = matches!(rejections.as_slice(), [only] if only.pointer.is_empty());
         let status = if unparsable { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
         let (name, title) = match unparsable {
             true => ("unparsable", "the body cannot be read"),
@@ -107,10 +97,8 @@ impl Problem {
         };
         let detail = Trouble::Rejected(rejections.clone()).to_string();
         let mut problem = Problem::new(status, name, title, detail);
-        problem.errors = rejections
-            .into_iter()
-            .map(|r| Fault { pointer: r.pointer, line: r.line, detail: r.text })
-            .collect();
+        problem.errors =
+            rejections.into_iter().map(|r| Fault { pointer: r.pointer, line: r.line, detail: r.text }).collect();
         problem
     }
 }
@@ -138,20 +126,25 @@ impl From<Trouble> for Problem {
             }
             Trouble::Store(_) => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-failed", "the store does not answer", words)
-                    .with(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS))
             }
         }
     }
 }
 
+fn full_name<S: serde::Serializer>(name: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{TYPE_PREFIX}{name}"))
+}
+
 impl IntoResponse for Problem {
-    fn into_response(mut self) -> Response {
-        let extra = self.header.take();
-        let mut response = (self.status(), Json(self)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = extra {
-            headers.insert(name, value);
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(self)).into_response();
+        let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, "application/problem+json");
+        match status {
+            StatusCode::UNAUTHORIZED => drop(set(header::WWW_AUTHENTICATE, "Bearer realm=\"breachclock\"")),
+            StatusCode::SERVICE_UNAVAILABLE => drop(set(header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => {}
         }
         response
     }
@@ -180,7 +173,7 @@ mod tests {
         for (trouble, status, name) in cases {
             let words = trouble.to_string();
             let problem = Problem::from(trouble);
-            assert_eq!((problem.status, problem.kind.as_str()), (status, format!("{TYPE_PREFIX}{name}").as_str()), "{words}");
+            assert_eq!((problem.status, problem.kind), (status, name), "{words}");
             let response = problem.into_response();
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);

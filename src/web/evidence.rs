@@ -21,7 +21,12 @@ pub async fn entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, I
 }
 
 /// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND`.
-pub async fn bundle<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id, params: Params) -> Answer<Response> {
+pub async fn bundle<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    params: Params,
+) -> Answer<Response> {
     params.only(&["profile", "withhold"])?;
     let profile = profile(params.get("profile"))?;
     let withhold: Vec<String> = params.all("withhold").map(str::to_string).collect();

@@ -31,7 +31,12 @@ pub async fn report<S: Store>(
     Ok(response)
 }
 
-pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, uri: Uri, params: Params) -> Answer<Response> {
+pub async fn list<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let incidents = web.house.incidents(&caller, params.filter()?, web.now()).await?;
     Ok(page(incidents, &uri, &params))
 }

@@ -23,7 +23,8 @@ impl<S: Store> FromRequest<Shared<S>> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, web: &Shared<S>) -> Result<Fields, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string();
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string();
         let Raw(bytes) = Raw::from_request(request, web).await?;
         let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match bare.as_str() {

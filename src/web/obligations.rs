@@ -15,7 +15,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, uri: Uri, params: Params) -> Answer<Response> {
+pub async fn list<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let obligations = web.house.obligations(&caller, params.filter()?, web.now()).await?;
     Ok(page(obligations, &uri, &params))
 }
@@ -120,7 +125,8 @@ fn filing(text: &str) -> Answer<FilingRequest> {
 fn waiver(text: &str) -> Answer<WaiverRequest> {
     let mut members = Members::read(text, &["reason", "by", "second_approver", "review_on", "reopen_when"])?;
     let reason = required(&mut members, "reason", "why the duty does not arise; an authority may read it in two years");
-    let (by, second_approver, review_on) = (members.text("by"), members.text("second_approver"), members.text("review_on"));
+    let (by, second_approver, review_on) =
+        (members.text("by"), members.text("second_approver"), members.text("review_on"));
     if let Some(day) = review_on.as_ref().filter(|d| !is_date(d)) {
         members.fault("review_on", format!("`review_on` is `{day}`; give a day such as `2026-04-27`"));
     }
@@ -170,7 +176,10 @@ mod tests {
         let cases = [
             (r#"{"proof":"%%"}"#, "/proof"),
             (r#"{"proof_sha256":"12"}"#, "/proof_sha256"),
-            (r#"{"proof":"aGVsbG8h","proof_sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}"#, "/proof_sha256"),
+            (
+                r#"{"proof":"aGVsbG8h","proof_sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}"#,
+                "/proof_sha256",
+            ),
             (r#"{"at":"2026-03-28T02:14:00"}"#, "/at"),
             (r#"{"file":"x"}"#, "/file"),
         ];

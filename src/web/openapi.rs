@@ -69,7 +69,9 @@ mod tests {
         for (path, methods) in document()["paths"].as_object().expect("paths") {
             for name in path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
                 let declared = methods["parameters"].as_array().is_some_and(|ps| {
-                    ps.iter().any(|p| p["name"] == name || p["$ref"].as_str().is_some_and(|r| r.ends_with(&format!("/{name}"))))
+                    ps.iter().any(|p| {
+                        p["name"] == name || p["$ref"].as_str().is_some_and(|r| r.ends_with(&format!("/{name}")))
+                    })
                 });
                 assert!(declared, "{path} does not declare {name}");
             }

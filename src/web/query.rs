@@ -40,7 +40,12 @@ impl Params {
     }
 
     pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
-        self.0.iter().filter(move |(n, _)| n == name).flat_map(|(_, v)| v.split(',')).map(str::trim).filter(|v| !v.is_empty())
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .flat_map(|(_, v)| v.split(','))
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
     }
 
     /// # Errors
@@ -77,14 +82,19 @@ impl Params {
         let overdue = match self.get("overdue") {
             None | Some("false") => false,
             Some("true") => true,
-            Some(other) => return Err(Problem::bad_request(format!("`overdue` is `{other}`; it may be true or false"))),
+            Some(other) => {
+                return Err(Problem::bad_request(format!("`overdue` is `{other}`; it may be true or false")));
+            }
         };
         let due_before = match self.get("due_before") {
             None => None,
             Some(value) => {
                 // a plus sign in an address means a blank unless it is encoded
                 let value = value.replace(' ', "+");
-                Some(crate::ingest::instant(&value, None).map_err(|e| Problem::bad_request(format!("`due_before`: {e}")))?)
+                Some(
+                    crate::ingest::instant(&value, None)
+                        .map_err(|e| Problem::bad_request(format!("`due_before`: {e}")))?,
+                )
             }
         };
         let limit = self.whole("limit")?.unwrap_or(u64::from(DEFAULT_LIMIT));
@@ -137,7 +147,9 @@ mod tests {
 
     #[test]
     fn filters_are_read_or_named() {
-        let filter = params("standing=running&overdue=true&due_before=2026-03-30T16:00:00%2B02:00&limit=7&after=x").filter().expect("good");
+        let filter = params("standing=running&overdue=true&due_before=2026-03-30T16:00:00%2B02:00&limit=7&after=x")
+            .filter()
+            .expect("good");
         assert_eq!((filter.standing.as_deref(), filter.overdue, filter.limit), (Some("running"), true, 7));
         assert_eq!(filter.due_before.map(|t| t.to_rfc3339()), Some("2026-03-30T14:00:00+00:00".to_string()));
         assert!(params("due_before=2026-03-30T16:00:00+02:00").filter().expect("a bare plus").due_before.is_some());
@@ -151,7 +163,8 @@ mod tests {
     #[test]
     fn the_next_page_keeps_the_filters() {
         let uri: Uri = "/api/v1/incidents?overdue=true&after=a".parse().expect("uri");
-        let response = page(Page::<u8> { items: vec![1], next: Some("in c".into()) }, &uri, &Params::of(&uri).expect("params"));
+        let response =
+            page(Page::<u8> { items: vec![1], next: Some("in c".into()) }, &uri, &Params::of(&uri).expect("params"));
         assert_eq!(response.headers()[header::LINK], "</api/v1/incidents?overdue=true&after=in%20c>; rel=\"next\"");
     }
 }

@@ -18,7 +18,10 @@ use tokio::sync::watch;
 /// Often enough for a countdown, and for a proxy that closes silent connections.
 const TIME_EVERY: Duration = Duration::from_secs(20);
 
-pub async fn stream<S: Store>(State(web): State<Shared<S>>, Api(_): Api) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+pub async fn stream<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(_): Api,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes = web.house.changed.subscribe();
     Sse::new(Events { web, waiting: None, idle: Some(changes), first: true })
 }

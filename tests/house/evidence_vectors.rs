@@ -60,7 +60,7 @@ fn stored(leaves: &[Hash]) -> (Stored, Head) {
 
 #[test]
 fn roots_are_those_of_rfc_6962() {
-    // the roots of the test vectors of certificate-transparency-go merkletree_test.go (leaves of RFC 6962 style tests)
+    // leaves and roots of the reference test of Certificate Transparency (transparency-dev/merkle testonly/constants.go)
     let inputs: [&[u8]; 8] = [
         b"",
         b"\x00",
@@ -611,7 +611,8 @@ fn fsck_finds_each_kind_of_damage() {
         change(&mut lines);
         verify_log(ORIGIN, lines, &checkpoints)
     };
-    let changes: [(&str, &dyn Fn(&mut Vec<Vec<u8>>)); 6] = [
+    type Damage<'a> = &'a dyn Fn(&mut Vec<Vec<u8>>);
+    let changes: [(&str, Damage<'_>); 6] = [
         ("a byte", &|lines| lines[3][200] ^= 1),
         ("the tail", &|lines| drop(lines.pop())),
         ("an entry", &|lines| drop(lines.remove(4))),

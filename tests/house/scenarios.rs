@@ -15,6 +15,8 @@ use std::path::Path;
 struct Scenario {
     why: String,
     start: String,
+    /// Only messages about this obligation count for `sent`.
+    about: String,
     report: toml::Table,
     #[serde(default)]
     policy: Vec<PolicyStep>,
@@ -104,6 +106,10 @@ fn line(at: Timestamp, message: &Message) -> String {
     format!("{} {person} {}", breachclock::rules::utc(at), message.reason.step)
 }
 
+fn is_about(message: &Message, obligation: &str) -> bool {
+    message.obligation.as_deref() == Some(obligation) || message.brief.also.iter().any(|a| a.obligation == obligation)
+}
+
 async fn play(scenario: &Scenario) -> Result<(), String> {
     let house: House<MemoryStore> = house(MemoryStore::new("test.example/log"), settings(policy(&scenario.policy)));
     let responder = caller(Role::Admin);
@@ -117,7 +123,8 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
         let sent = run_until(&house, now, until).await;
         now = until;
         if let Some(wanted) = &act.sent {
-            let is: Vec<String> = sent.iter().map(|(at, message)| line(*at, message)).collect();
+            let is: Vec<String> =
+                sent.iter().filter(|(_, m)| is_about(m, &scenario.about)).map(|(at, message)| line(*at, message)).collect();
             if is != *wanted {
                 return Err(format!("by {}: sent\n  {}\nwanted\n  {}", act.at, is.join("\n  "), wanted.join("\n  ")));
             }

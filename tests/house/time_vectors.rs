@@ -13,7 +13,8 @@ fn vectors() -> Vec<(PathBuf, usize, Value)> {
     for file in files {
         for (number, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
             if !line.trim().is_empty() {
-                let value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{}:{}: {e}", file.display(), number + 1));
+                let value =
+                    serde_json::from_str(line).unwrap_or_else(|e| panic!("{}:{}: {e}", file.display(), number + 1));
                 found.push((file.clone(), number + 1, value));
             }
         }
@@ -73,7 +74,8 @@ fn the_conservative_reading_is_never_later() {
     for (file, number, vector) in vectors() {
         let (trigger, period, convention, zone, calendar) = question(&vector);
         let legal = time::count(trigger, period, &convention, zone, calendar.legal()).unwrap();
-        let careful = time::count(trigger, period, &convention.conservative(period.unit), zone, calendar.firm()).unwrap();
+        let careful =
+            time::count(trigger, period, &convention.conservative(period.unit), zone, calendar.firm()).unwrap();
         assert!(careful.due <= legal.due, "{}:{number} {}", file.display(), vector["id"]);
     }
 }
@@ -100,7 +102,9 @@ fn hours_of_the_grid_add_up_to_the_period() {
         let rows = time::grid(trigger, period, &convention, zone, calendar.legal()).unwrap();
         let exact = match period.unit {
             time::Unit::Minute => f64::from(period.n) / 60.0,
-            time::Unit::Hour | time::Unit::WorkingHour | time::Unit::Day | time::Unit::WorkingDay => f64::from(period.n),
+            time::Unit::Hour | time::Unit::WorkingHour | time::Unit::Day | time::Unit::WorkingDay => {
+                f64::from(period.n)
+            }
             _ => continue,
         };
         seen += 1;

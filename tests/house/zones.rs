@@ -87,7 +87,11 @@ fn odd_local_times_have_two_readings() {
         ("Antarctica/Troll", "2026-03-29T02:00:00", "00:00", "02:00", "00:00"),
     ] {
         let clock = |fold| read(zone, local, fold).unwrap().format("%H:%M").to_string();
-        assert_eq!([clock(Fold::Earliest), clock(Fold::First), clock(Fold::Second)], [earliest, first, second], "{zone} {local}");
+        assert_eq!(
+            [clock(Fold::Earliest), clock(Fold::First), clock(Fold::Second)],
+            [earliest, first, second],
+            "{zone} {local}"
+        );
         let strict = read(zone, local, Fold::Strict).unwrap_err();
         assert!(matches!(strict, TimeError::NoSuchLocalTime { .. } | TimeError::AmbiguousLocalTime { .. }), "{strict}");
     }

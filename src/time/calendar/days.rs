@@ -13,14 +13,26 @@ pub(in crate::time) struct DaySet {
 }
 
 impl DaySet {
-    /// The days from `first` to `last` for which `member` holds.
-    pub(super) fn build(first: Day, last: Day, mut member: impl FnMut(Day) -> bool) -> DaySet {
+    /// The days from `first` to `last` for which `member` holds, without `out` and with `into`.
+    pub(super) fn build(
+        first: Day,
+        last: Day,
+        mut member: impl FnMut(Day) -> bool,
+        out: impl Iterator<Item = Day>,
+        into: impl Iterator<Item = Day>,
+    ) -> DaySet {
         let mut words = vec![0u64; ((last - first + 1).max(0) as usize).div_ceil(64)];
         for day in first..=last {
-            if member(day) {
-                let at = (day - first) as usize;
-                words[at / 64] |= 1 << (at % 64);
-            }
+            let at = (day - first) as usize;
+            words[at / 64] |= u64::from(member(day)) << (at % 64);
+        }
+        let place =
+            |day: Day| (first..=last).contains(&day).then(|| (((day - first) / 64) as usize, (day - first) % 64));
+        for (word, bit) in out.filter_map(place) {
+            words[word] &= !(1 << bit);
+        }
+        for (word, bit) in into.filter_map(place) {
+            words[word] |= 1 << bit;
         }
         let mut total = 0;
         let ranks = words
@@ -68,7 +80,8 @@ mod tests {
 
     #[test]
     fn rank_and_select_are_inverse() {
-        let set = DaySet::build(100, 999, |day| day % 7 < 5 && day % 31 != 0);
+        let holidays = (100..=999).filter(|day| day % 31 == 0);
+        let set = DaySet::build(100, 999, |day| day % 7 < 5, holidays, [999, 1200].into_iter());
         let members: Vec<i32> = (100..=999).filter(|&day| set.contains(day)).collect();
         for (index, &day) in members.iter().enumerate() {
             assert_eq!(set.rank(day), index as u32);

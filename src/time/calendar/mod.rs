@@ -30,6 +30,7 @@ struct CalendarData {
     last: Day,
     /// Last day up to which everything is announced.
     known_until: Day,
+    names: Vec<&'static str>,
     /// Sorted by day.
     holidays: Vec<Holiday>,
     /// Sorted. Weekend days on which work is made up.
@@ -40,14 +41,15 @@ struct CalendarData {
     legal: DaySet,
     /// Working days, doubtful holidays taken as working days.
     firm: DaySet,
-    /// Days on which `legal` and `firm` differ because a date is estimated. Sorted.
+    /// Holidays whose date is estimated. Sorted.
     estimated: Vec<Day>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Holiday {
     day: Day,
-    name: &'static str,
+    /// Index into the calendar's names.
+    name: u16,
     doubt: Doubt,
 }
 
@@ -149,6 +151,7 @@ impl Calendar {
         let day = on.to_epoch_days();
         let at = self.0.holidays.binary_search_by_key(&day, |h| h.day).ok()?;
         let Holiday { name, doubt, .. } = self.0.holidays[at];
+        let name = self.0.names[usize::from(name)];
         Some(HolidayNote { name, estimated: doubt == Doubt::Estimated, optional: doubt == Doubt::Optional })
     }
 
@@ -244,7 +247,7 @@ impl<'a> CalendarView<'a> {
     pub(super) fn holiday_on(self, day: Day) -> Option<&'static str> {
         let at = self.data.holidays.binary_search_by_key(&day, |h| h.day).ok()?;
         let holiday = self.data.holidays[at];
-        (!self.firm || holiday.doubt == Doubt::None).then_some(holiday.name)
+        (!self.firm || holiday.doubt == Doubt::None).then(|| self.data.names[usize::from(holiday.name)])
     }
 
     pub(super) fn weekend_on(self, day: Day) -> bool {
@@ -257,13 +260,15 @@ impl<'a> CalendarView<'a> {
         self.data.make_up.binary_search(&day).is_ok()
     }
 
-    /// First estimated holiday in `from..=until` that this reading counts.
-    pub(super) fn estimated_in(self, from: Day, until: Day) -> Option<Day> {
+    /// First estimated holiday in `from..=until` that this reading counts. One on a day of rest decides nothing for those who ask
+    /// for working days.
+    pub(super) fn estimated_in(self, from: Day, until: Day, working_days_only: bool) -> Option<Day> {
         if self.firm {
             return None;
         }
         let at = self.data.estimated.partition_point(|&day| day < from);
-        self.data.estimated.get(at).copied().filter(|&day| day <= until)
+        let inside = self.data.estimated[at..].iter().copied().take_while(|&day| day <= until);
+        inside.into_iter().find(|&day| !working_days_only || self.data.firm.contains(day))
     }
 
     pub(super) fn known_until_day(self) -> Day {

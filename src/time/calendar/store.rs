@@ -76,10 +76,7 @@ impl Calendars {
 
     /// The calendar with this id. The error names the nearest ids.
     pub fn get(&self, id: &str) -> Result<&Calendar, TimeError> {
-        let (id, entry) = self.0.entries.get_key_value(id).ok_or_else(|| TimeError::UnknownCalendar {
-            id: id.to_string(),
-            near: nearest(id, self.ids()),
-        })?;
+        let (id, entry) = self.0.entries.get_key_value(id).ok_or_else(|| self.unknown(id))?;
         entry
             .built
             .get_or_init(|| {
@@ -88,6 +85,15 @@ impl Calendars {
             })
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    /// Is there a calendar with this id? Cheaper than [`Calendars::get`]: nothing is decoded. The error names the nearest ids.
+    pub fn check(&self, id: &str) -> Result<(), TimeError> {
+        if self.0.entries.contains_key(id) { Ok(()) } else { Err(self.unknown(id)) }
+    }
+
+    fn unknown(&self, id: &str) -> TimeError {
+        TimeError::UnknownCalendar { id: id.to_string(), near: nearest(id, self.ids()) }
     }
 
     /// Every id, in order.
@@ -103,10 +109,10 @@ impl Calendars {
 
 impl Index {
     fn draft(&self, id: &str, depth: usize) -> Result<Draft, TimeError> {
-        let entry = self
-            .entries
-            .get(id)
-            .ok_or_else(|| TimeError::UnknownCalendar { id: id.to_string(), near: nearest(id, self.entries.keys().copied()) })?;
+        let entry = self.entries.get(id).ok_or_else(|| TimeError::UnknownCalendar {
+            id: id.to_string(),
+            near: nearest(id, self.entries.keys().copied()),
+        })?;
         let mut draft = match entry.based_on {
             None => Draft::default(),
             Some(base) if depth < MAX_DEPTH => self.draft(base, depth + 1)?,
@@ -149,7 +155,11 @@ impl Index {
         let mut at = 0;
         for (number, line) in text.split_inclusive('\n').enumerate() {
             if let Some(header) = header(line.trim_end(), country) {
-                let header = header.map_err(|text| TimeError::CalendarText { file: file.to_string(), line: number + 1, text })?;
+                let header = header.map_err(|text| TimeError::CalendarText {
+                    file: file.to_string(),
+                    line: number + 1,
+                    text,
+                })?;
                 if !header.amends && header.based_on.is_none() {
                     country = header.id;
                 }
@@ -163,8 +173,9 @@ impl Index {
             let (_, from, line, header) = starts[k];
             let until = starts.get(k + 1).map_or(text.len(), |next| next.0);
             let block = Block { file, line, body: &text[from..until], preamble };
-            let based_on =
-                header.based_on.or_else(|| block.body.lines().find_map(|l| l.strip_prefix("based_on ")).map(str::trim_end));
+            let based_on = header
+                .based_on
+                .or_else(|| block.body.lines().find_map(|l| l.strip_prefix("based_on ")).map(str::trim_end));
             touched.push(header.id);
             match self.entries.get_mut(header.id) {
                 Some(entry) if header.amends => entry.blocks.push(block),

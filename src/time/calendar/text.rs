@@ -58,7 +58,11 @@ impl Draft {
         // a block that states its weekend replaces the one it inherits
         let mut own_weekend = false;
         for (number, line) in block.body.lines().enumerate() {
-            let fail = |text: String| TimeError::CalendarText { file: block.file.to_string(), line: block.line + number, text };
+            let fail = |text: String| TimeError::CalendarText {
+                file: block.file.to_string(),
+                line: block.line + number,
+                text,
+            };
             let line = line.trim_end();
             let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
             match head {
@@ -66,9 +70,10 @@ impl Draft {
                 "cite" | "source" => self.citations.push(rest),
                 "years" => {
                     let parsed = rest.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-                    self.years = Some(parsed.filter(|(a, b)| a <= b).ok_or_else(|| {
-                        fail(format!("`{rest}` is not a span of years; write `years 1970-2045`"))
-                    })?);
+                    self.years =
+                        Some(parsed.filter(|(a, b)| a <= b).ok_or_else(|| {
+                            fail(format!("`{rest}` is not a span of years; write `years 1970-2045`"))
+                        })?);
                 }
                 "known_until" => self.known_until = Some(read_date(rest).map_err(fail)?),
                 "weekend" => {
@@ -84,7 +89,9 @@ impl Draft {
                     for span in words {
                         let (a, b) = span.split_once('-').unwrap_or((span, span));
                         let (Ok(a), Ok(b)) = (a.parse::<i32>(), b.parse::<i32>()) else {
-                            return Err(fail(format!("`{span}` is not a year or a span of years; write `1990` or `1990-2045`")));
+                            return Err(fail(format!(
+                                "`{span}` is not a year or a span of years; write `1990` or `1990-2045`"
+                            )));
                         };
                         for year in a..=b {
                             self.entry(year, entry, &names).map_err(fail)?;
@@ -109,7 +116,11 @@ impl Draft {
 
     /// `0101a`: a holiday; `~` estimated, `?` optional; `-0101`: none after all; `+0101`: a make-up working day.
     fn entry(&mut self, year: i32, entry: &str, names: &BTreeMap<&str, &'static str>) -> Result<(), String> {
-        let wrong = || format!("`{entry}` is not an entry; write month, day and name as `0101a`, or `-0101`, `+0101`, `~0101a`, `?0101a`");
+        let wrong = || {
+            format!(
+                "`{entry}` is not an entry; write month, day and name as `0101a`, or `-0101`, `+0101`, `~0101a`, `?0101a`"
+            )
+        };
         let (mark, rest) = match entry.as_bytes().first() {
             Some(mark @ (b'~' | b'?' | b'-' | b'+')) => (*mark, &entry[1..]),
             _ => (b' ', entry),
@@ -168,30 +179,33 @@ impl Draft {
             return Err(missing("weekend"));
         }
         weekends.sort_by_key(|w| w.from);
-        let holidays: Vec<Holiday> = self
-            .holidays
-            .into_iter()
-            .filter(|(day, _)| (first..=last).contains(day))
-            .map(|(day, (name, doubt))| Holiday { day, name, doubt })
-            .collect();
+        let mut names: Vec<&'static str> = Vec::new();
+        let mut index = BTreeMap::new();
+        let mut holidays = Vec::with_capacity(self.holidays.len());
+        for (day, (name, doubt)) in self.holidays.into_iter().filter(|(day, _)| (first..=last).contains(day)) {
+            let name = *index.entry(name).or_insert_with(|| {
+                names.push(name);
+                (names.len() - 1) as u16
+            });
+            holidays.push(Holiday { day, name, doubt });
+        }
+        if names.len() > usize::from(u16::MAX) {
+            return Err(missing("name (at most 65535 of them)"));
+        }
         let make_up: Vec<Day> = self.make_up.into_iter().collect();
         let working = |firm: bool| {
-            let (mut h, mut w) = (0, 0);
-            DaySet::build(first, last, |day| {
-                while holidays.get(h).is_some_and(|x| x.day < day) {
-                    h += 1;
+            let mut at = 0;
+            let works = |day| {
+                while weekends.get(at + 1).is_some_and(|next| next.from <= day) {
+                    at += 1;
                 }
-                while weekends.get(w + 1).is_some_and(|x| x.from <= day) {
-                    w += 1;
-                }
-                let holiday = holidays.get(h).is_some_and(|x| x.day == day && (!firm || x.doubt == Doubt::None));
-                let mask = if firm { weekends[w].firm } else { weekends[w].legal };
-                let weekend = weekends[w].from <= day && mask >> weekday(day) & 1 == 1;
-                make_up.binary_search(&day).is_ok() || !(holiday || weekend)
-            })
+                let mask = if firm { weekends[at].firm } else { weekends[at].legal };
+                weekends[at].from > day || mask >> weekday(day) & 1 == 0
+            };
+            let out = holidays.iter().filter(|h| !firm || h.doubt == Doubt::None).map(|h| h.day);
+            DaySet::build(first, last, works, out, make_up.iter().copied())
         };
         let (legal, firm) = (working(false), working(true));
-        // an estimated holiday on a weekend day changes nothing for anyone who counts working days, but may for `hol`
         let estimated = holidays.iter().filter(|h| h.doubt == Doubt::Estimated).map(|h| h.day).collect();
         let data = CalendarData {
             id,
@@ -201,6 +215,7 @@ impl Draft {
             first,
             last,
             known_until: self.known_until.unwrap_or(last).min(last),
+            names,
             holidays,
             make_up,
             weekends,
@@ -213,7 +228,9 @@ impl Draft {
 }
 
 fn read_date(text: &str) -> Result<Day, String> {
-    text.parse::<CivilDate>().map(|d| d.to_epoch_days()).map_err(|_| format!("`{text}` is not a date; write `2026-12-31`"))
+    text.parse::<CivilDate>()
+        .map(|d| d.to_epoch_days())
+        .map_err(|_| format!("`{text}` is not a date; write `2026-12-31`"))
 }
 
 /// `fri sat`, `sat? sun`, `none`, each with an optional `from 2022-01-01`.
@@ -225,10 +242,10 @@ fn read_weekend(text: &str) -> Result<Weekend, String> {
     let mut weekend = Weekend { from, legal: 0, firm: 0 };
     for word in days.split(' ').filter(|&w| w != "none") {
         let (name, firm) = word.strip_suffix('?').map_or((word, true), |name| (name, false));
-        let at = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-            .iter()
-            .position(|&d| d == name)
-            .ok_or_else(|| format!("`{word}` is not a day of the week; write `sat sun`, `fri sat from 2013-06-29` or `none`"))?;
+        let at =
+            ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().position(|&d| d == name).ok_or_else(|| {
+                format!("`{word}` is not a day of the week; write `sat sun`, `fri sat from 2013-06-29` or `none`")
+            })?;
         weekend.legal |= 1 << at;
         if firm {
             weekend.firm |= 1 << at;

@@ -92,14 +92,22 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id, hea
 }
 
 /// The button was pressed; or a program posts JSON here.
-pub async fn act<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id, headers: HeaderMap, fields: Result<Fields, Problem>) -> Response {
+pub async fn act<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Id(token): Id,
+    headers: HeaderMap,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let (now, zone) = (web.now(), reader_zone(&web));
     let fields = match fields {
         Ok(fields) => fields,
         Err(problem) => return error_page(&problem, now),
     };
     if came_from_elsewhere(&headers) {
-        return error_page(&Problem::forbidden("this form was sent from another site; open the link in the message again"), now);
+        return error_page(
+            &Problem::forbidden("this form was sent from another site; open the link in the message again"),
+            now,
+        );
     }
     let declined = matches!(fields.get("act"), Some("decline"));
     let ask = AckRequest {
@@ -140,7 +148,8 @@ fn about(o: &ObligationView, zone: Zone, now: Timestamp) -> About {
         State::Late => row.dates.due,
         _ => row.dates.conservative,
     };
-    let url = o.law.channel.as_ref().map(|c| c.url.clone()).filter(|u| u.starts_with("https://") || u.starts_with("http://"));
+    let url =
+        o.law.channel.as_ref().map(|c| c.url.clone()).filter(|u| u.starts_with("https://") || u.starts_with("http://"));
     About {
         bar: row.bar.clone(),
         recipient: o.law.recipient_name.clone(),

@@ -28,12 +28,15 @@ impl Bar {
     pub fn of(o: &ObligationView, state: State, now: Timestamp) -> Option<Bar> {
         let dates = Dates::of(o);
         let (start, due) = (dates.started?, dates.due?);
-        if due <= start || !matches!(state, State::Late | State::Soon | State::Running | State::Possible | State::Filed) {
+        if due <= start || !matches!(state, State::Late | State::Soon | State::Running | State::Possible | State::Filed)
+        {
             return None;
         }
         // late: the bar grows past the limit
         let end = if state == State::Late { now.max(due) } else { due };
-        let share = |at: Timestamp| (at - start).num_milliseconds() as f64 / (end - start).num_milliseconds().max(1) as f64 * 100.0;
+        let share = |at: Timestamp| {
+            (at - start).num_milliseconds() as f64 / (end - start).num_milliseconds().max(1) as f64 * 100.0
+        };
         let until = dates.filed.filter(|_| state == State::Filed).unwrap_or(now);
         let used = share(until).clamp(0.0, 100.0);
         let conservative = dates.conservative.unwrap_or(due);
@@ -46,11 +49,20 @@ impl Bar {
         };
         let label = match state {
             State::Possible => "Window would run, if it applies".to_string(),
-            State::Late => format!("Limit passed: {:.0} percent of the window used", (now - start).num_seconds() as f64 / (due - start).num_seconds().max(1) as f64 * 100.0),
+            State::Late => format!(
+                "Limit passed: {:.0} percent of the window used",
+                (now - start).num_seconds() as f64 / (due - start).num_seconds().max(1) as f64 * 100.0
+            ),
             State::Filed => format!("Filed after {used:.0} percent of the window"),
             _ => format!("{used:.0} percent of the window used"),
         };
-        let mut dots: Vec<f64> = o.reminders.iter().filter_map(|r| instant(&r.at)).map(share).filter(|x| (0.0..=100.0).contains(x)).collect();
+        let mut dots: Vec<f64> = o
+            .reminders
+            .iter()
+            .filter_map(|r| instant(&r.at))
+            .map(share)
+            .filter(|x| (0.0..=100.0).contains(x))
+            .collect();
         dots.truncate(MAX_DOTS);
         let gap = (conservative < due && state != State::Late && state != State::Possible)
             .then(|| (percent(share(conservative)), percent(100.0 - share(conservative))));

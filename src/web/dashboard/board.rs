@@ -82,7 +82,9 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         .map(|o| Row::of(o, o.law.missing.first().map(|key| book.catalogue().question(key)).as_deref(), zone, now))
         .filter(|r| r.state != State::Ended)
         .collect();
-    rows.sort_by_key(|r| (r.dates.conservative.is_none(), r.dates.conservative, r.title.clone()));
+    rows.sort_by_key(|r| {
+        (r.dates.conservative.is_none(), r.dates.conservative, r.state == State::Possible, r.title.clone())
+    });
     let mut entities: Vec<String> = rows.iter().map(|r| r.entity.clone()).collect();
     entities.sort();
     entities.dedup();
@@ -112,7 +114,8 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         "done" => !open(r),
         _ => open(r),
     });
-    let group = params.get("group").filter(|g| matches!(*g, "incident" | "jurisdiction")).unwrap_or("deadline").to_string();
+    let group =
+        params.get("group").filter(|g| matches!(*g, "incident" | "jurisdiction")).unwrap_or("deadline").to_string();
     let lead = match (late, &next) {
         (0, None) => String::new(),
         (0, Some(next)) => format!("next in {} – ", next.left),
@@ -130,7 +133,11 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         late,
         next,
         horizon,
-        horizon_note: format!("{many} open incident{}, times in {}", if many == 1 { "" } else { "s" }, super::zone_name(zone)),
+        horizon_note: format!(
+            "{many} open incident{}, times in {}",
+            if many == 1 { "" } else { "s" },
+            super::zone_name(zone)
+        ),
         views,
         view,
         entities,
@@ -143,7 +150,11 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
     })
 }
 
-async fn every_obligation<S: Store>(web: &Shared<S>, caller: &Caller, now: Timestamp) -> Answer<(Vec<ObligationView>, bool)> {
+async fn every_obligation<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    now: Timestamp,
+) -> Answer<(Vec<ObligationView>, bool)> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
@@ -204,7 +215,17 @@ fn bands(rows: Vec<Row>, group: &str, zone: Zone, now: Timestamp) -> Vec<Band> {
         }
     }
     if group == "deadline" {
-        let order = ["Late", "No date could be computed", "Next 24 hours", "Next 3 days", "Later", "No number in the law", "Held", "Waiting for another step", "Filed or decided"];
+        let order = [
+            "Late",
+            "No date could be computed",
+            "Next 24 hours",
+            "Next 3 days",
+            "Later",
+            "No number in the law",
+            "Held",
+            "Waiting for another step",
+            "Filed or decided",
+        ];
         bands.sort_by_key(|b| order.iter().position(|t| *t == b.title));
     }
     bands
@@ -219,8 +240,12 @@ fn band_of(row: &Row, zone: Zone, now: Timestamp) -> (String, String) {
         (State::Held, _) => ("Held", "The law lets a request of an authority delay these".to_string()),
         (State::Filed | State::Waived | State::Ended, _) => ("Filed or decided", String::new()),
         (_, None) => ("No number in the law", "Reminders follow your own target".to_string()),
-        (_, Some(at)) if at < now + TimeDelta::hours(24) => ("Next 24 hours", format!("until {}", short_label(now + TimeDelta::hours(24), zone))),
-        (_, Some(at)) if at < now + TimeDelta::hours(72) => ("Next 3 days", clock_change(zone, now).unwrap_or_default()),
+        (_, Some(at)) if at < now + TimeDelta::hours(24) => {
+            ("Next 24 hours", format!("until {}", short_label(now + TimeDelta::hours(24), zone)))
+        }
+        (_, Some(at)) if at < now + TimeDelta::hours(72) => {
+            ("Next 3 days", clock_change(zone, now).unwrap_or_default())
+        }
         _ => ("Later", String::new()),
     };
     (title.to_string(), note)
@@ -261,7 +286,11 @@ struct IncidentsPage {
     may_report: bool,
 }
 
-pub async fn incidents<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, params: Params) -> Response {
+pub async fn incidents<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    params: Params,
+) -> Response {
     let (now, zone) = (web.now(), reader_zone(&web));
     let filter = match params.filter() {
         Ok(filter) => filter,

@@ -101,7 +101,12 @@ fn entry(value: &Value, zone: crate::time::Zone) -> Entry {
 }
 
 /// A POST: the export becomes an entry of the log, and looking never acts.
-pub async fn export<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn export<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -163,7 +168,10 @@ pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(calle
         ("Last proven loop", at(&status.last_loop)),
         ("Lag of the last wake-up", format!("{:.1} s", status.scheduler_lag_seconds)),
         ("Next wake-up", status.next_wake.as_deref().map_or("nothing planned".into(), |t| When::text(t, zone).label)),
-        ("Messages waiting since", status.outbox_next.as_deref().map_or("none waits".into(), |t| When::text(t, zone).label)),
+        (
+            "Messages waiting since",
+            status.outbox_next.as_deref().map_or("none waits".into(), |t| When::text(t, zone).label),
+        ),
         ("Evidence log", format!("{} entries", status.log_size)),
         ("Last signed checkpoint", at(&status.last_checkpoint)),
         ("Last outside time stamp", at(&status.last_anchor)),

@@ -146,7 +146,9 @@ fn by_hour(days: &[Day], limits: Limits) -> Hours {
     let zone = limits.zone;
     let now = zone.local(limits.now);
     let mut picture = Hours { by_hour: true, ..Hours::default() };
-    picture.heads = [(0, "00"), (6, "06"), (12, "12"), (18, "18")].map(|(h, t)| (percent(LEFT + COLUMN * f64::from(h)), t.to_string())).into();
+    picture.heads = [(0, "00"), (6, "06"), (12, "12"), (18, "18")]
+        .map(|(h, t)| (percent(LEFT + COLUMN * f64::from(h)), t.to_string()))
+        .into();
     let mut told = Vec::new();
     let start = zone.local(limits.counting_from);
     let total: f64 = days.iter().map(|d| d.counted).sum();
@@ -162,7 +164,16 @@ fn by_hour(days: &[Day], limits: Limits) -> Hours {
                 picture.has_missing = true;
                 ("hole", format!("{hour:02}:00 does not exist: clocks go forward"))
             } else if counted & bit != 0 {
-                (if is_now { "c now" } else if passed { "c" } else { "c todo" }, String::new())
+                (
+                    if is_now {
+                        "c now"
+                    } else if passed {
+                        "c"
+                    } else {
+                        "c todo"
+                    },
+                    String::new(),
+                )
             } else if day.excluded & bit != 0 {
                 picture.has_excluded = true;
                 ("hatchb", format!("{hour:02}:00 is not counted"))
@@ -173,7 +184,13 @@ fn by_hour(days: &[Day], limits: Limits) -> Hours {
                 // the hour that happens twice: two halves in its cell
                 let half = (WIDTH - 0.2) / 2.0;
                 for part in [x, x + half + 0.2] {
-                    picture.cells.push(Cell { class, x: percent(part), y, width: percent(half), title: format!("{hour:02}:00 happens twice") });
+                    picture.cells.push(Cell {
+                        class,
+                        x: percent(part),
+                        y,
+                        width: percent(half),
+                        title: format!("{hour:02}:00 happens twice"),
+                    });
                 }
             } else {
                 picture.cells.push(Cell { class, x: percent(x), y, width: percent(WIDTH), title });
@@ -197,14 +214,32 @@ fn by_hour(days: &[Day], limits: Limits) -> Hours {
         let text = format!("act before {}", clock(limits.conservative));
         let anchor = if x > LEFT + COLUMN * 6.0 { ("end", -4) } else { ("start", 4) };
         // a mark above the last row is read in its own row: the words stand at the foot
-        picture.marks.push(Mark { class: "cons", x: percent(x), top: y - 3, bottom: y + 32, text, text_y: bottom + 12, anchor: anchor.0, dx: anchor.1 });
+        picture.marks.push(Mark {
+            class: "cons",
+            x: percent(x),
+            top: y - 3,
+            bottom: y + 32,
+            text,
+            text_y: bottom + 12,
+            anchor: anchor.0,
+            dx: anchor.1,
+        });
     }
     if let Some((x, y)) = place(limits.due).filter(|_| differs) {
         let text = format!("limit {}", clock(limits.due));
         let end = x > LEFT + COLUMN * 18.0;
         let text_y = if end || x < LEFT + COLUMN * 6.0 { bottom + 28 } else { bottom + 12 };
         let (anchor, dx) = if end { ("end", -3) } else { ("start", 3) };
-        picture.marks.push(Mark { class: "legal", x: percent(x), top: y - 3, bottom: y + 32, text, text_y, anchor, dx });
+        picture.marks.push(Mark {
+            class: "legal",
+            x: percent(x),
+            top: y - 3,
+            bottom: y + 32,
+            text,
+            text_y,
+            anchor,
+            dx,
+        });
     }
     picture.height = bottom + 36;
     // fractions of the first and last hour add up to the period, but for rounding
@@ -233,7 +268,11 @@ fn by_day(days: &[Day], limits: Limits) -> Hours {
         let y = TOP + ROW * week as u32;
         if picture.lines.last().is_none_or(|l| l.y != y + 19) {
             let start = monday(day.date).max(days[0].date);
-            picture.lines.push(Line { label: format!("{} {}", start.day(), start.format("%b")), sum: String::new(), y: y + 19 });
+            picture.lines.push(Line {
+                label: format!("{} {}", start.day(), start.format("%b")),
+                sum: String::new(),
+                y: y + 19,
+            });
         }
         let counted = day.counted > 0.0;
         counted_total += u32::from(counted);
@@ -249,12 +288,25 @@ fn by_day(days: &[Day], limits: Limits) -> Hours {
         }
         picture.has_excluded |= !counted;
         let x = LEFT + STEP * f64::from(day.date.weekday().num_days_from_monday());
-        let title = [day.holiday.as_str(), day.why.as_str()].into_iter().find(|t| !t.is_empty()).unwrap_or_default().to_string();
+        let title = [day.holiday.as_str(), day.why.as_str()]
+            .into_iter()
+            .find(|t| !t.is_empty())
+            .unwrap_or_default()
+            .to_string();
         picture.cells.push(Cell { class, x: percent(x), y, width: percent(WIDE), title });
         for (date, class, text) in [(conservative, "cons", "act by the end"), (due, "legal", "limit, end")] {
             if date == day.date && (class == "cons" || due != conservative) {
                 let text = format!("{text} of {} {}", date.format("%a"), date.day());
-                let mark = Mark { class, x: percent(x + WIDE), top: y - 3, bottom: y + 32, text, text_y: 0, anchor: "end", dx: 0 };
+                let mark = Mark {
+                    class,
+                    x: percent(x + WIDE),
+                    top: y - 3,
+                    bottom: y + 32,
+                    text,
+                    text_y: 0,
+                    anchor: "end",
+                    dx: 0,
+                };
                 picture.marks.push(mark);
             }
         }
@@ -321,7 +373,10 @@ mod tests {
 
     #[test]
     fn working_hours_have_no_place_in_the_day() {
-        let grid = ["4", "8", "8", "4"].iter().enumerate().map(|(at, n)| json!({"date": format!("2026-03-2{at}"), "counted": n}));
+        let grid = ["4", "8", "8", "4"]
+            .iter()
+            .enumerate()
+            .map(|(at, n)| json!({"date": format!("2026-03-2{at}"), "counted": n}));
         assert!(draw(&grid.collect::<Vec<_>>(), limits()).is_none());
     }
 

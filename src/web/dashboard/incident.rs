@@ -1,12 +1,12 @@
 //! `/incidents/{id}`: the question worth asking, the timeline, what the last facts changed, obligations and facts.
 
-use super::lanes::{self, Chart};
+use super::lanes::Chart;
 use super::question::{Asked, Input, Other};
 use super::row::Row;
 use super::state::State;
-use super::story;
 use super::words::{When, fact_name, fact_value, instant, person, relative};
 use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use super::{story, timeline};
 use crate::rules::{NotCovered, Warning};
 use crate::store::Store;
 use crate::time::{Timestamp, Zone};
@@ -99,13 +99,23 @@ struct Extra {
     kept: (String, String),
 }
 
-pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, params: Params) -> Response {
+pub async fn show<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    params: Params,
+) -> Response {
     let skip = params.all("skip").map(str::to_string).collect();
     render(&web, &caller, &id, Extra { skip, ..Extra::default() }).await
 }
 
 /// One fact, from the question or from the form. The page that follows says what it changed.
-pub async fn answer<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn answer<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -144,7 +154,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         Ok(incident) => incident,
         Err(trouble) => return error_page(&trouble.into(), now),
     };
-    let timeline = match web.house.timeline(caller, id, now).await {
+    let items = match web.house.timeline(caller, id, now).await {
         Ok(items) => items,
         Err(trouble) => return error_page(&trouble.into(), now),
     };
@@ -165,12 +175,22 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         .filter(|q| !known.contains(&q.key.as_str()))
         .map(|q| Unknown { name: fact_name(&q.key), question: q.text.clone() })
         .collect();
-    let events = timeline
+    let events = items
         .iter()
         .rev()
-        .map(|t| Event { at: When::text(&t.at, zone), kind: t.kind, text: t.text.clone(), by: t.by.as_deref().map(person).unwrap_or_default().to_string() })
+        .map(|t| Event {
+            at: When::text(&t.at, zone),
+            kind: t.kind,
+            text: t.text.clone(),
+            by: t.by.as_deref().map(person).unwrap_or_default().to_string(),
+        })
         .collect();
-    let receipt = extra.changed.as_ref().and_then(|c| c.evidence.as_ref()).map(|e| format!("log entry {}", e.log_index)).unwrap_or_default();
+    let receipt = extra
+        .changed
+        .as_ref()
+        .and_then(|c| c.evidence.as_ref())
+        .map(|e| format!("log entry {}", e.log_index))
+        .unwrap_or_default();
     let mut page_frame = frame(web, caller, "incidents").await;
     page_frame.here = format!("/incidents/{}", encode(id));
     let page = IncidentPage {
@@ -181,7 +201,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         closed: incident.closed_at.as_deref().map(|at| When::text(at, zone)),
         asked,
         others,
-        charts: lanes::timeline(&story::of(&incident, &timeline, zone, now), zone, now),
+        charts: timeline::draw(&story::of(&incident, &items, zone, now), zone, now),
         events,
         diff: extra.changed.map(|c| diff_lines(&c.diff, &incident, zone)),
         receipt,
@@ -241,9 +261,11 @@ fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine>
         },
     };
     let line = |entry: &DiffEntry, class, icon, word| {
-        let known = incident.obligations.iter().find(|o| o.law.id == entry.id || o.law.id.ends_with(&format!("~{}", entry.id)));
+        let known =
+            incident.obligations.iter().find(|o| o.law.id == entry.id || o.law.id.ends_with(&format!("~{}", entry.id)));
         let there = known.map_or(zone, |o| o.law.zone);
-        let title = entry.title.clone().or_else(|| known.map(|o| o.law.title.clone())).unwrap_or_else(|| fact_name(&entry.id));
+        let title =
+            entry.title.clone().or_else(|| known.map(|o| o.law.title.clone())).unwrap_or_else(|| fact_name(&entry.id));
         DiffLine {
             class,
             icon,
@@ -267,7 +289,8 @@ fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine>
     if !diff.unchanged.is_empty() {
         let n = diff.unchanged.len();
         let title = format!("{n} other obligation{}, no date moved", if n == 1 { "" } else { "s" });
-        let because = diff.unchanged.iter().map(|e| e.because.as_str()).find(|b| !b.is_empty()).unwrap_or_default().to_string();
+        let because =
+            diff.unchanged.iter().map(|e| e.because.as_str()).find(|b| !b.is_empty()).unwrap_or_default().to_string();
         let (href, from, to) = Default::default();
         lines.push(DiffLine { class: "run", icon: "same", word: "Unchanged", href, title, from, to, because });
     }

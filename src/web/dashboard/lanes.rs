@@ -32,7 +32,7 @@ impl Scale {
         x.clamp(0.0, 100.0)
     }
 
-    fn holds(&self, at: Timestamp) -> bool {
+    pub fn holds(&self, at: Timestamp) -> bool {
         self.from <= at && at <= self.to
     }
 }
@@ -93,7 +93,7 @@ pub struct Lane {
     pub points: Vec<Point>,
     pub labels: Vec<Label>,
     /// Pixels taken by labels: from, to, and the height they stand at.
-    taken: Vec<(f64, f64, u32)>,
+    pub(super) taken: Vec<(f64, f64, u32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -186,7 +186,11 @@ pub fn axis(scale: &Scale, zone: Zone, now: Timestamp) -> Axis {
         let next = hour + TimeDelta::hours(1);
         let shift = offset(next) - offset(hour);
         if shift != 0 {
-            let label = format!("clocks {}{}", if shift > 0 { "+" } else { "−" }, if shift.abs() == 60 { "1 h".into() } else { format!("{} m", shift.abs()) });
+            let label = format!(
+                "clocks {}{}",
+                if shift > 0 { "+" } else { "−" },
+                if shift.abs() == 60 { "1 h".into() } else { format!("{} m", shift.abs()) }
+            );
             axis.changes.push(Tick { x: percent(scale.x(next)), label });
         }
         hour = next;
@@ -211,7 +215,8 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
     let to = now + TimeDelta::hours(72);
     let earliest = dues.iter().map(|d| d.at).min()?.min(now - TimeDelta::hours(8));
     // a limit that passed long ago must not squeeze the days ahead
-    let from = zone.day_start(zone.local(earliest.max(now - TimeDelta::hours(30))).date()).max(now - TimeDelta::hours(40));
+    let from =
+        zone.day_start(zone.local(earliest.max(now - TimeDelta::hours(30))).date()).max(now - TimeDelta::hours(40));
     let scale = Scale { from, to, bend: None };
     let shown: Vec<&Due> = dues.iter().filter(|d| d.at <= to).collect();
     if shown.is_empty() {
@@ -225,7 +230,7 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
     }
     names.truncate(8);
     let make = |narrow: bool| {
-        let (first, step) = if narrow { (78, 48) } else { (66, 44) };
+        let (first, step) = if narrow { (78, 54) } else { (66, 44) };
         let mut lanes: Vec<Lane> = names
             .iter()
             .enumerate()
@@ -237,7 +242,11 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
                 ..Lane::default()
             })
             .collect();
-        for due in &shown {
+        // what is urgent is drawn over what may not apply
+        let rank = |d: &&&Due| ["maybe", "run", "soon", "late"].iter().position(|s| *s == d.shape);
+        let mut drawn: Vec<&&Due> = shown.iter().collect();
+        drawn.sort_by_key(rank);
+        for due in drawn {
             let Some(lane) = names.iter().position(|n| *n == (due.lane.as_str(), due.sub.as_str())) else { continue };
             lanes[lane].point(narrow, due.shape, scale.x(due.at));
         }
@@ -251,7 +260,7 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
             title: "Limits until three days from now".to_string(),
             summary: format!("{} limits of {count} incidents. The list below holds the same dates.", shown.len()),
             narrow,
-            height: if narrow { 50 + 48 * count } else { 50 + 44 * count },
+            height: if narrow { 50 + 54 * count } else { 50 + 44 * count },
             top: 26,
             axis: axis(&scale, zone, now),
             lanes,
@@ -266,114 +275,6 @@ pub fn cut(text: &str, most: usize) -> String {
         true => text.chars().take(most - 1).collect::<String>().trim_end().to_string() + "…",
         false => text.to_string(),
     }
-}
-
-/// One bar of the timeline.
-pub struct Span {
-    pub name: String,
-    pub sub: String,
-    pub start: Timestamp,
-    pub conservative: Option<Timestamp>,
-    pub due: Option<Timestamp>,
-    pub filed: Option<Timestamp>,
-    /// Class of the elapsed part, `may` for a possible one.
-    pub kind: &'static str,
-    pub text: String,
-}
-
-/// What the timeline of one incident shows.
-pub struct Story {
-    pub facts: Vec<(Timestamp, String)>,
-    pub spans: Vec<Span>,
-    /// Sent reminders, and whether each was answered for by a hand-over.
-    pub sent: Vec<Timestamp>,
-    pub acknowledged: Vec<Timestamp>,
-    pub planned: Vec<Timestamp>,
-}
-
-/// Two scales: the past takes 44 % of the width, since that is where things are known.
-pub fn timeline(story: &Story, zone: Zone, now: Timestamp) -> [Chart; 2] {
-    let past = story.facts.iter().map(|(at, _)| *at).chain(story.spans.iter().map(|s| s.start)).filter(|at| *at < now);
-    let from = past.min().unwrap_or(now - TimeDelta::hours(1)).max(now - TimeDelta::days(30));
-    let ahead = story.spans.iter().filter_map(|s| s.due).filter(|at| *at > now && *at < now + TimeDelta::days(6)).max();
-    let to = ahead.unwrap_or(now + TimeDelta::hours(72)).max(now + TimeDelta::hours(12)) + TimeDelta::hours(1);
-    let scale = Scale { from: from - TimeDelta::minutes(20), to, bend: Some((now, 44.0)) };
-    let make = |narrow: bool| {
-        let (first, step) = if narrow { (80, 46) } else { (73, 42) };
-        let y = |at: usize| first + step * at as u32;
-        let mut lanes = vec![Lane { name: "Facts".into(), y: y(0), has_axis: true, ..Lane::default() }];
-        let seen: Vec<_> = story.facts.iter().filter(|(at, _)| scale.holds(*at)).collect();
-        seen.iter().for_each(|(at, _)| lanes[0].point(narrow, "fact", scale.x(*at)));
-        seen.iter().for_each(|(at, text)| lanes[0].label(narrow, scale.x(*at), "", text));
-        for (at, span) in story.spans.iter().enumerate() {
-            lanes.push(bar(span, &scale, narrow, y(at + 1), now));
-        }
-        let mut told = Lane { name: "Reminders".into(), y: y(lanes.len()), has_axis: true, ..Lane::default() };
-        let groups = [("run", &story.sent), ("done", &story.acknowledged), ("plan", &story.planned)];
-        for (shape, times) in groups {
-            times.iter().filter(|at| scale.holds(**at)).for_each(|at| told.point(narrow, shape, scale.x(*at)));
-        }
-        lanes.push(told);
-        let count = lanes.len() as u32;
-        Chart {
-            id: if narrow { "tn" } else { "tl" },
-            title: "Timeline of the incident".to_string(),
-            summary: "Facts, one bar for each obligation, and reminders. The tables below hold the same facts and dates.".to_string(),
-            narrow,
-            height: if narrow { 64 + 46 * count } else { 58 + 42 * count },
-            top: 30,
-            axis: axis(&scale, zone, now),
-            lanes,
-        }
-    };
-    [make(false), make(true)]
-}
-
-fn bar(span: &Span, scale: &Scale, narrow: bool, y: u32, now: Timestamp) -> Lane {
-    let mut lane = Lane { name: span.name.clone(), sub: span.sub.clone(), y, ..Lane::default() };
-    let start = scale.x(span.start);
-    let mut rect = |class, from: f64, to: f64, hatched| {
-        if to > from {
-            lane.rects.push(Rect { class, x: percent(from), y: y - 5, width: percent(to - from), hatched });
-        }
-    };
-    let Some(due) = span.due else {
-        let end = span.filed.map_or(100.0, |at| scale.x(at));
-        rect(if span.filed.is_some() { "el done" } else if span.kind == "may" { "open maybe" } else { "open" }, start, end, false);
-        if span.filed.is_some() {
-            lane.point(narrow, "done", end);
-        }
-        lane.label(narrow, end.min(60.0), if span.kind == "may" { "maybe" } else { "" }, &span.text);
-        return lane;
-    };
-    let (end, careful) = (scale.x(due), scale.x(span.conservative.unwrap_or(due)));
-    if span.kind == "may" {
-        rect("may", start, end, false);
-    } else {
-        rect("trk", start, end, false);
-        let until = span.filed.unwrap_or(now);
-        // late: the bar goes on past the limit until somebody files
-        let until = if span.filed.is_none() && span.kind != "el late" { until.min(due) } else { until };
-        rect(span.kind, start, scale.x(until), false);
-        if span.filed.is_none() {
-            rect("", careful, end, true);
-        }
-    }
-    match span.filed {
-        Some(at) => {
-            lane.point(narrow, "done", scale.x(at));
-            lane.label(narrow, end.max(scale.x(at)), "done", &span.text);
-        }
-        None => {
-            if span.kind != "may" {
-                lane.point(narrow, "tick", careful);
-            }
-            let class = if span.kind == "may" { "maybe" } else if span.kind == "el late" { "late" } else { "b" };
-            let at = if span.kind == "el late" { scale.x(now).max(end) } else { end };
-            lane.label(narrow, at, class, &span.text);
-        }
-    }
-    lane
 }
 
 #[cfg(test)]
@@ -397,7 +298,10 @@ mod tests {
         let now = at("2026-03-28T01:13:30Z");
         let scale = Scale { from: at("2026-03-27T08:00:00Z"), to: now + TimeDelta::hours(72), bend: None };
         let axis = axis(&scale, Zone::named("Europe/Paris").expect("zone"), now);
-        assert_eq!(axis.days.iter().map(|d| d.label.as_str()).collect::<Vec<_>>(), ["Fri 27", "Sat 28", "Sun 29", "Mon 30"]);
+        assert_eq!(
+            axis.days.iter().map(|d| d.label.as_str()).collect::<Vec<_>>(),
+            ["Fri 27", "Sat 28", "Sun 29", "Mon 30"]
+        );
         assert_eq!((axis.weekends.len(), axis.changes.len()), (2, 1));
         assert_eq!((axis.changes[0].label.as_str(), axis.now_label.as_str()), ("clocks +1 h", "now 02:13"));
     }

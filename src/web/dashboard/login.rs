@@ -25,7 +25,11 @@ pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) ->
     show(&LoginPage { frame, next: local(params.get("next")).to_string(), fault: "" })
 }
 
-pub async fn open<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap, fields: Result<Fields, Problem>) -> Response {
+pub async fn open<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    headers: HeaderMap,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -36,7 +40,9 @@ pub async fn open<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap
     }
     let next = local(fields.get("next"));
     // a token is printable ASCII without blanks; anything else cannot be one, nor a cookie
-    let token = fields.get("token").filter(|t| t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\')));
+    let token = fields
+        .get("token")
+        .filter(|t| t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\')));
     let caller = match token {
         None => None,
         Some(token) => match web.house.authenticate(token, now).await {
@@ -46,7 +52,8 @@ pub async fn open<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap
     };
     let (Some(token), Some(_)) = (token, caller) else {
         let fault = "This token is unknown, expired or revoked.";
-        let mut response = show(&LoginPage { frame: Frame::bare(reader_zone(&web), now), next: next.to_string(), fault });
+        let mut response =
+            show(&LoginPage { frame: Frame::bare(reader_zone(&web), now), next: next.to_string(), fault });
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return response;
     };

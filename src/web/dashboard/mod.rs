@@ -17,6 +17,7 @@ pub mod report;
 mod row;
 mod state;
 mod story;
+mod timeline;
 mod words;
 
 use super::error::Problem;
@@ -84,7 +85,8 @@ impl Frame {
 
     fn of(status: &StatusView, caller: &Caller, nav: &'static str, zone: Zone, now: Timestamp) -> Frame {
         let (foot, alert) = foot(status, zone, now);
-        let who = format!("{}, {}", words::person(&caller.name), caller.role.as_str());
+        let (name, role) = (words::person(&caller.name), caller.role.as_str());
+        let who = if name == role { name.to_string() } else { format!("{name}, {role}") };
         Frame { nav, who, stream: true, foot, alert, ..Frame::bare(zone, now) }
     }
 }
@@ -115,7 +117,11 @@ fn foot(status: &StatusView, zone: Zone, now: Timestamp) -> (Vec<FootLine>, Opti
     }
     match near(&status.last_checkpoint) {
         Some(at) => lines.push(fine(format!("Log of {} entries signed {at}", status.log_size))),
-        None => lines.push(FootLine { icon: "info", is_fault: false, text: format!("Log of {} entries, not signed yet", status.log_size) }),
+        None => lines.push(FootLine {
+            icon: "info",
+            is_fault: false,
+            text: format!("Log of {} entries, not signed yet", status.log_size),
+        }),
     }
     if let Some(at) = near(&status.last_anchor) {
         lines.push(fine(format!("Outside time stamp {at}")));
@@ -123,7 +129,10 @@ fn foot(status: &StatusView, zone: Zone, now: Timestamp) -> (Vec<FootLine>, Opti
     for fault in &status.faults {
         lines.push(FootLine { icon: "soon", is_fault: true, text: fault.clone() });
     }
-    let packs = format!("{} duties, rule packs reviewed {}, zone data {}", status.duties, status.rulebook.version, status.rulebook.tzdb);
+    let packs = format!(
+        "{} duties, rule packs reviewed {}, zone data {}",
+        status.duties, status.rulebook.version, status.rulebook.tzdb
+    );
     lines.push(FootLine { icon: "info", is_fault: false, text: packs });
     let alert = match status.faults.as_slice() {
         [] => None,
@@ -177,7 +186,12 @@ struct ErrorPage<'a> {
 
 /// A problem as a page. In UTC: whoever sees it may not be logged in.
 pub fn error_page(problem: &Problem, now: Timestamp) -> Response {
-    let page = ErrorPage { frame: Frame::bare(Zone::UTC, now), title: problem.title, status: problem.status, detail: &problem.detail };
+    let page = ErrorPage {
+        frame: Frame::bare(Zone::UTC, now),
+        title: problem.title,
+        status: problem.status,
+        detail: &problem.detail,
+    };
     let mut response = show(&page);
     *response.status_mut() = problem.status();
     response
@@ -195,7 +209,12 @@ pub struct May {
 impl May {
     fn of(caller: &Caller) -> May {
         let may = |right| caller.role.may(right);
-        May { report: may(Right::Report), respond: may(Right::Respond), approve: may(Right::Approve), export: may(Right::Export) }
+        May {
+            report: may(Right::Report),
+            respond: may(Right::Respond),
+            approve: may(Right::Approve),
+            export: may(Right::Export),
+        }
     }
 }
 

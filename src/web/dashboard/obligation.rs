@@ -96,7 +96,12 @@ struct Extra {
     kept: Kept,
 }
 
-pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, params: Params) -> Response {
+pub async fn show<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    params: Params,
+) -> Response {
     let done = match params.get("done") {
         Some("filing") => "The filing is recorded. Clocks that depend on it have started.",
         Some("taken") => "It is recorded that somebody has it. The clock runs until the filing is recorded.",
@@ -109,7 +114,12 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     render(&web, &caller, &id, Extra { done, ..Extra::default() }).await
 }
 
-pub async fn acknowledge<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn acknowledge<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -127,7 +137,12 @@ pub async fn acknowledge<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(cal
     finish(&web, &caller, &id, result.map(|_| done), &fields).await
 }
 
-pub async fn file<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn file<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -157,7 +172,12 @@ fn filing(fields: &Fields, zone: Zone) -> Result<FilingRequest, Trouble> {
     })
 }
 
-pub async fn waive<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn waive<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -184,7 +204,12 @@ pub async fn waive<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): 
     finish(&web, &caller, &id, result, &fields).await
 }
 
-pub async fn delay<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id, fields: Result<Fields, Problem>) -> Response {
+pub async fn delay<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let now = web.now();
     let fields = match fields {
         Ok(fields) => fields,
@@ -200,7 +225,13 @@ fn fault(pointer: &str, text: String) -> Trouble {
 }
 
 /// Back to the page: by a redirect when it is done, with what was typed and why not when it is not.
-async fn finish<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, result: Result<&'static str, Trouble>, fields: &Fields) -> Response {
+async fn finish<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    result: Result<&'static str, Trouble>,
+    fields: &Fields,
+) -> Response {
     let problem = match result {
         Ok(done) => return see_other(&format!("/obligations/{}?done={done}", encode(id))),
         Err(trouble) => Problem::from(trouble),
@@ -209,10 +240,24 @@ async fn finish<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, result: Re
         return error_page(&problem, web.now());
     }
     let reason = if fields.get("delay").is_some() { "dl" } else { "wr" };
-    let lead = [("/at", "fa"), ("/reference", "fr"), ("/proof", "fp"), ("/review_on", "wd"), ("/second_approver", "w2"), ("/reason", reason)];
+    let lead = [
+        ("/at", "fa"),
+        ("/reference", "fr"),
+        ("/proof", "fp"),
+        ("/review_on", "wd"),
+        ("/second_approver", "w2"),
+        ("/reason", reason),
+    ];
     let text = |name: &str| fields.get(name).unwrap_or_default().to_string();
-    let kept = Kept { at: text("at"), reference: text("reference"), note: text("note"), why: text("why"), delay: text("delay") };
-    let mut response = render(web, caller, id, Extra { faults: form_faults(&problem, &lead), kept, ..Extra::default() }).await;
+    let kept = Kept {
+        at: text("at"),
+        reference: text("reference"),
+        note: text("note"),
+        why: text("why"),
+        delay: text("delay"),
+    };
+    let mut response =
+        render(web, caller, id, Extra { faults: form_faults(&problem, &lead), kept, ..Extra::default() }).await;
     *response.status_mut() = problem.status();
     response
 }
@@ -261,7 +306,11 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         next_reminder: receipt::next(&o, zone, now),
         filings: filings.collect(),
         waived,
-        delays: o.delays.iter().map(|d| (d.reason.clone(), person(&d.by).to_string(), When::text(&d.at, zone))).collect(),
+        delays: o
+            .delays
+            .iter()
+            .map(|d| (d.reason.clone(), person(&d.by).to_string(), When::text(&d.at, zone)))
+            .collect(),
         people: web.house.settings.directory.people.iter().map(|p| p.name.clone()).collect(),
         leases: receipt::leases(row.dates, now),
         zone: super::zone_name(zone),

@@ -26,6 +26,8 @@ pub enum Input {
 pub struct Compared {
     pub label: String,
     pub end: String,
+    /// There is no bar where there is no limit.
+    pub has_end: bool,
     pub is_maybe: bool,
     pub y: u32,
 }
@@ -53,7 +55,13 @@ pub struct Other {
 }
 
 /// The first question nobody put off, and the rest.
-pub fn choose(incident: &IncidentView, catalogue: &FactCatalogue, skip: &[String], zone: Zone, now: Timestamp) -> (Option<Asked>, Vec<Other>) {
+pub fn choose(
+    incident: &IncidentView,
+    catalogue: &FactCatalogue,
+    skip: &[String],
+    zone: Zone,
+    now: Timestamp,
+) -> (Option<Asked>, Vec<Other>) {
     if incident.closed_at.is_some() {
         return (None, Vec::new());
     }
@@ -66,7 +74,14 @@ pub fn choose(incident: &IncidentView, catalogue: &FactCatalogue, skip: &[String
     (asked, others)
 }
 
-fn ask(q: &Question, incident: &IncidentView, catalogue: &FactCatalogue, skip: &[String], zone: Zone, now: Timestamp) -> Asked {
+fn ask(
+    q: &Question,
+    incident: &IncidentView,
+    catalogue: &FactCatalogue,
+    skip: &[String],
+    zone: Zone,
+    now: Timestamp,
+) -> Asked {
     let kind = catalogue.kind(&q.key);
     let input = match kind {
         Some(FactType::YesNo | FactType::Choice) => Input::Buttons,
@@ -81,7 +96,8 @@ fn ask(q: &Question, incident: &IncidentView, catalogue: &FactCatalogue, skip: &
         let mut letters = word.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect::<String>())
     };
-    let buttons = q.answers.iter().map(|a| (capital(&a.label), asserted(&a.assert))).filter(|(_, v)| !v.is_empty()).collect();
+    let buttons =
+        q.answers.iter().map(|a| (capital(&a.label), asserted(&a.assert))).filter(|(_, v)| !v.is_empty()).collect();
     let skip: Vec<&str> = skip.iter().map(String::as_str).chain([q.key.as_str()]).collect();
     let mut asked = Asked {
         key: q.key.clone(),
@@ -110,17 +126,20 @@ fn compare(asked: &mut Asked, q: &Question, incident: &IncidentView, zone: Zone,
     ends.truncate(4);
     let known: Vec<Timestamp> = ends.iter().filter_map(|(_, at, _)| *at).filter(|at| *at > now).collect();
     let Some(last) = known.iter().max().copied().filter(|_| known.len() > 1) else { return };
-    let started = incident.obligations.iter().filter_map(|o| dates(o).started).filter(|at| *at < now).min().unwrap_or(now);
+    let started =
+        incident.obligations.iter().filter_map(|o| dates(o).started).filter(|at| *at < now).min().unwrap_or(now);
     let x = |at: Timestamp| (at - started).num_seconds() as f64 / (last - started).num_seconds().max(1) as f64 * 92.0;
     asked.now_x = percent(x(now));
     for (label, at, is_maybe) in ends {
         let y = 18 + 46 * asked.bars.len() as u32;
         let words = match at {
-            Some(at) if at > now => format!("{label}: {}, in {}", clock(at, zone, now), plain((at - now).num_minutes())),
+            Some(at) if at > now => {
+                format!("{label}: {}, in {}", clock(at, zone, now), plain((at - now).num_minutes()))
+            }
             Some(at) => format!("{label}: {}, passed", clock(at, zone, now)),
             None => format!("{label}: no limit"),
         };
-        asked.bars.push(Compared { label: words, end: percent(at.map_or(0.0, x)), is_maybe, y });
+        asked.bars.push(Compared { label: words, end: percent(at.map_or(0.0, x)), has_end: at.is_some(), is_maybe, y });
     }
     asked.height = 46 * asked.bars.len() as u32 + 6;
     asked.summary = asked.bars.iter().map(|b| b.label.as_str()).collect::<Vec<_>>().join(". ");

@@ -34,16 +34,21 @@ pub fn dated(o: &ObligationView, state: State, dates: Dates, reader: Zone, now: 
             State::Held => "Held",
             State::Undated => "No date could be computed",
             State::Filed => "Filed",
-            _ => "Promptly, no number in the law",
+            _ if o.law.promptly => "Promptly, no number in the law",
+            _ => "No number in the law",
         };
         shown.amber = state == State::Undated;
         shown.words = match (state, o.law.norm.as_deref()) {
             (State::Filed, _) => dates.filed.map(|at| short_label(at, reader)).unwrap_or_default(),
-            (State::Awaiting, _) => o.law.depends_on.as_ref().map_or("Its start has not happened".into(), |d| format!("Starts when {d} is filed")),
+            (State::Awaiting, _) => o
+                .law
+                .depends_on
+                .as_ref()
+                .map_or("Its start has not happened".into(), |d| format!("Starts when {d} is filed")),
             (State::Held, _) => o.law.held.as_ref().map(|h| format!("At the request of {}", h.by)).unwrap_or_default(),
-            (State::Undated, _) => o.law.because.last().cloned().unwrap_or_default(),
+            (State::Undated, _) => super::state::uncounted(o).unwrap_or_default().to_string(),
             (_, Some(norm)) => format!("“{norm}”"),
-            _ => "As soon as possible".to_string(),
+            _ => "No period is named".to_string(),
         };
         if let Some(at) = o.law.projected_due.as_deref().and_then(instant) {
             shown.legal_head = "If that is filed at its own limit";
@@ -74,8 +79,13 @@ pub fn dated(o: &ObligationView, state: State, dates: Dates, reader: Zone, now: 
             shown.head = "Filed";
             shown.when = Some(When::at(filed, reader));
             shown.after = match (filed < careful, filed < due) {
-                (true, _) => format!("{} before the earliest reading: in time under every reading in this rule pack", plain((careful - filed).num_minutes())),
-                (false, true) => format!("{} before the legal limit, after the earliest reading", plain((due - filed).num_minutes())),
+                (true, _) => format!(
+                    "{} before the earliest reading: in time under every reading in this rule pack",
+                    plain((careful - filed).num_minutes())
+                ),
+                (false, true) => {
+                    format!("{} before the legal limit, after the earliest reading", plain((due - filed).num_minutes()))
+                }
                 _ => format!("{} after the legal limit", plain((filed - due).num_minutes() + 1)),
             };
         }
@@ -89,18 +99,24 @@ pub fn dated(o: &ObligationView, state: State, dates: Dates, reader: Zone, now: 
             shown.legal_head = "Earliest reading was";
             shown.legal = Some(Limit::careful(careful, there, reader).when);
             if careful < due {
-                shown.legal_note = format!("{} earlier. {}", plain((due - careful).num_minutes()), utc_label(careful, there));
+                shown.legal_note =
+                    format!("{} earlier. {}", plain((due - careful).num_minutes()), utc_label(careful, there));
             }
         }
         _ if now >= careful => {
             shown.amber = true;
             (shown.counts_to, shown.count) = (Some(iso(due)), countdown(due, now));
-            shown.after = format!("to the legal limit. Past the earliest reading, which ended {}.", relative(careful, now));
+            shown.after =
+                format!("to the legal limit. Past the earliest reading, which ended {}.", relative(careful, now));
         }
         _ => {
             (shown.counts_to, shown.count) = (Some(iso(careful)), countdown(careful, now));
-            let norm = o.law.norm.as_ref().map(|n| format!(" The law also says “{n}”: sooner is safer.")).unwrap_or_default();
-            shown.after = format!("left. {}. Before this instant it is in time under every reading in this rule pack.{norm}", elsewhere(careful));
+            let norm =
+                o.law.norm.as_ref().map(|n| format!(" The law also says “{n}”: sooner is safer.")).unwrap_or_default();
+            shown.after = format!(
+                "left. {}. Before this instant it is in time under every reading in this rule pack.{norm}",
+                elsewhere(careful)
+            );
         }
     }
     shown
@@ -119,7 +135,12 @@ pub fn steps(o: &ObligationView, reader: Zone) -> Vec<Step> {
     if let Some(started) = &o.law.started_by {
         let result = instant(&started.at).map(|at| short_label(at, o.law.zone)).unwrap_or_default();
         let source = format!("{}, {}, by {}", started.key, started.certainty, person(&started.by));
-        steps.push(Step { is_sum: false, text: format!("The clock starts: {}", fact_name(&started.key).to_lowercase()), result, source });
+        steps.push(Step {
+            is_sum: false,
+            text: format!("The clock starts: {}", fact_name(&started.key).to_lowercase()),
+            result,
+            source,
+        });
     }
     steps.extend(o.law.steps.iter().map(|s| Step {
         is_sum: false,
@@ -136,7 +157,8 @@ pub fn steps(o: &ObligationView, reader: Zone) -> Vec<Step> {
         steps.push(Step { is_sum: true, text: "Legal limit".into(), result: Limit::at(due, zone).when.label, source });
         if let Some(careful) = o.law.conservative_due.as_deref().and_then(instant).filter(|c| *c < due) {
             let result = Limit::careful(careful, zone, reader).when.label;
-            let source = "No rounding, no move to a later day, the earlier zone. Reminders follow this date".to_string();
+            let source =
+                "No rounding, no move to a later day, the earlier zone. Reminders follow this date".to_string();
             steps.push(Step { is_sum: false, text: "Earliest defensible reading".into(), result, source });
         }
     }
@@ -157,7 +179,11 @@ pub fn readings(o: &ObligationView) -> Vec<Reading> {
 
 /// The sentences the steps do not say already.
 pub fn reasons(o: &ObligationView) -> Vec<String> {
-    o.law.because.iter().filter(|b| !o.law.steps.iter().any(|s| s.text == **b)).cloned().collect()
+    // the first and the last step say these, with dates as people read them
+    let said =
+        |b: &str| b.starts_with("the clock starts with ") || b.starts_with("the earliest defensible reading ends ");
+    let is_step = |b: &str| o.law.steps.iter().any(|s| s.text == b);
+    o.law.because.iter().filter(|b| !is_step(b) && !said(b)).cloned().collect()
 }
 
 pub fn details(o: &ObligationView) -> Vec<(&'static str, String)> {
@@ -224,7 +250,8 @@ pub fn ladder(o: &ObligationView, zone: Zone, now: Timestamp) -> Vec<Rung> {
 
 pub fn next(o: &ObligationView, zone: Zone, now: Timestamp) -> String {
     let Some(next) = &o.next_reminder else { return String::new() };
-    let at = instant(&next.at).map_or_else(|| next.at.clone(), |at| format!("{}, {}", near_label(at, zone, now), relative(at, now)));
+    let at = instant(&next.at)
+        .map_or_else(|| next.at.clone(), |at| format!("{}, {}", near_label(at, zone, now), relative(at, now)));
     match &next.to {
         Some(to) => format!("Next: {to}, {at}"),
         None => format!("Next reminder {at}"),

@@ -43,7 +43,11 @@ pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     render(&web, &caller, Vec::new(), Kept::default()).await
 }
 
-pub async fn send<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, fields: Result<Fields, Problem>) -> Response {
+pub async fn send<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    fields: Result<Fields, Problem>,
+) -> Response {
     let (now, zone) = (web.now(), reader_zone(&web));
     let fields = match fields {
         Ok(fields) => fields,
@@ -62,7 +66,8 @@ pub async fn send<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     if problem.status != 422 {
         return error_page(&problem, now);
     }
-    let faults = form_faults(&problem, &[("/title", "t"), ("/facts/times", "w"), ("/entity", "e"), ("/reference", "r")]);
+    let faults =
+        form_faults(&problem, &[("/title", "t"), ("/facts/times", "w"), ("/entity", "e"), ("/reference", "r")]);
     let text = |name: &str| fields.get(name).unwrap_or_default().to_string();
     let kept = Kept {
         title: text("title"),

@@ -1,7 +1,7 @@
 //! One obligation as a row of the board.
 
 use super::bar::Bar;
-use super::state::{Dates, Mark, State};
+use super::state::{Dates, Mark, State, uncounted};
 use super::words::{Limit, When, countdown, initials, instant, iso, person, window};
 use crate::notify::words::near_label;
 use crate::time::{Timestamp, Zone};
@@ -83,7 +83,11 @@ impl Row {
             }
             (State::Awaiting, ..) => {
                 big = "Waiting".to_string();
-                small = o.law.depends_on.as_ref().map_or("its start has not happened".to_string(), |d| format!("starts when {d} is filed"));
+                small = o
+                    .law
+                    .depends_on
+                    .as_ref()
+                    .map_or("its start has not happened".to_string(), |d| format!("starts when {d} is filed"));
             }
             (State::Held, ..) => {
                 big = "Held".to_string();
@@ -91,14 +95,15 @@ impl Row {
             }
             (State::Undated, ..) => {
                 big = "No date".to_string();
-                small = o.law.because.last().cloned().unwrap_or_else(|| "the date could not be computed".to_string());
+                small = uncounted(o).unwrap_or_default().to_string();
             }
             (State::Ended, ..) => big = "Ended".to_string(),
             (State::Soft | State::Possible | State::Soon | State::Running | State::Late, ..) => {
-                big = "Promptly".to_string();
+                big = if o.law.promptly { "Promptly".to_string() } else { "No number".to_string() };
                 match o.law.internal_target.as_deref().and_then(instant) {
                     Some(at) => limit = Some(Limit { word: "our target: before", when: When::at(at, there) }),
-                    None => small = "no target set".to_string(),
+                    None if o.law.promptly => small = "no target set".to_string(),
+                    None => small = "no period in the law".to_string(),
                 }
             }
         }
@@ -177,7 +182,8 @@ fn caps(o: &ObligationView, state: State, dates: Dates, now: Timestamp) -> (Stri
 fn who(o: &ObligationView, state: State, zone: Zone, now: Timestamp) -> Who {
     if state == State::Filed {
         let by = o.filings.last().map(|f| person(&f.by).to_string()).unwrap_or_default();
-        let small = o.filings.last().and_then(|f| f.reference.clone()).map(|r| format!("reference {r}")).unwrap_or_default();
+        let small =
+            o.filings.last().and_then(|f| f.reference.clone()).map(|r| format!("reference {r}")).unwrap_or_default();
         return Who { initials: initials(&by), holder: by, text: "recorded it".into(), small, ..Who::default() };
     }
     if let Some(holder) = &o.holder {
@@ -185,15 +191,25 @@ fn who(o: &ObligationView, state: State, zone: Zone, now: Timestamp) -> Who {
         let name = person(&holder.name).to_string();
         return Who { initials: initials(&name), holder: name, text: "has it".into(), small: until, ..Who::default() };
     }
-    let next = o.next_reminder.as_ref().and_then(|n| instant(&n.at)).map(|at| format!("Next reminder {}", near_label(at, zone, now)));
+    let next = o
+        .next_reminder
+        .as_ref()
+        .and_then(|n| instant(&n.at))
+        .map(|at| format!("Next reminder {}", near_label(at, zone, now)));
     let last = o.reminders.last().map(|r| told(r, zone, now));
     let small = [last, next].into_iter().flatten().collect::<Vec<_>>().join(". ");
     match state {
-        State::Late | State::Soon | State::Running | State::Soft | State::Undated => {
-            Who { nobody: true, initials: "–".into(), text: "Nobody has it".into(), alarm: true, small, ..Who::default() }
-        }
+        State::Late | State::Soon | State::Running | State::Soft | State::Undated => Who {
+            nobody: true,
+            initials: "–".into(),
+            text: "Nobody has it".into(),
+            alarm: true,
+            small,
+            ..Who::default()
+        },
         State::Possible => {
-            let text = if o.law.unverified { "Not verified: check with counsel" } else { "Reminders run as if it applies" };
+            let text =
+                if o.law.unverified { "Not verified: check with counsel" } else { "Reminders run as if it applies" };
             Who { nobody: true, initials: "?".into(), text: text.into(), small, ..Who::default() }
         }
         _ => Who { small, ..Who::default() },

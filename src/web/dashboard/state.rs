@@ -56,6 +56,11 @@ impl Dates {
     }
 }
 
+/// Why the limit could not be counted: the planner's own sentence. `None` where the law names no number.
+pub fn uncounted(o: &ObligationView) -> Option<&str> {
+    o.law.because.iter().map(String::as_str).find(|b| b.starts_with("the date cannot be counted"))
+}
+
 impl State {
     pub fn of(o: &ObligationView, now: Timestamp) -> State {
         let dates = Dates::of(o);
@@ -68,8 +73,8 @@ impl State {
             ("running", Some(_), Some(limit)) if (limit - now).num_seconds() < SOON_SECONDS => State::Soon,
             ("running", Some(_), _) => State::Running,
             ("running", None, _) if o.law.held.is_some() => State::Held,
-            ("running", None, _) if o.law.promptly => State::Soft,
-            ("running", None, _) => State::Undated,
+            ("running", None, _) if uncounted(o).is_some() => State::Undated,
+            ("running", None, _) => State::Soft,
             _ => State::Ended,
         }
     }

@@ -1,7 +1,7 @@
 //! What the drawn timeline of an incident shows, from its view.
 
-use super::lanes::{Span, Story};
 use super::state::{Dates, State};
+use super::timeline::{Span, Story};
 use super::words::{countdown, fact_name, instant};
 use crate::time::{Timestamp, Zone};
 use crate::workflow::{IncidentView, ObligationView, TimelineItem};
@@ -12,7 +12,9 @@ const NAME_LETTERS: usize = 30;
 
 pub fn of(incident: &IncidentView, timeline: &[TimelineItem], zone: Zone, now: Timestamp) -> Story {
     let mut facts: Vec<(Timestamp, String)> = Vec::new();
-    for fact in incident.facts.iter().filter(|f| !f.superseded && !f.value.is_null() && !f.key.starts_with("times.filed.")) {
+    for fact in
+        incident.facts.iter().filter(|f| !f.superseded && !f.value.is_null() && !f.key.starts_with("times.filed."))
+    {
         // a time is drawn when it was, anything else when it was said
         let at = match fact.key.starts_with("times.") {
             true => fact.value.as_str().and_then(instant),
@@ -29,13 +31,24 @@ pub fn of(incident: &IncidentView, timeline: &[TimelineItem], zone: Zone, now: T
         facts.extend(at.map(|at| (at, words)));
     }
     facts.sort();
-    let mut obligations: Vec<(&ObligationView, State, Dates)> =
-        incident.obligations.iter().map(|o| (o, State::of(o, now), Dates::of(o))).filter(|(_, state, _)| drawn(*state)).collect();
-    obligations.sort_by_key(|(o, state, dates)| (!state.is_open(), dates.conservative.is_none(), dates.conservative, o.law.title.clone()));
+    let mut obligations: Vec<(&ObligationView, State, Dates)> = incident
+        .obligations
+        .iter()
+        .map(|o| (o, State::of(o, now), Dates::of(o)))
+        .filter(|(_, state, _)| drawn(*state))
+        .collect();
+    obligations.sort_by_key(|(o, state, dates)| {
+        (!state.is_open(), dates.conservative.is_none(), dates.conservative, o.law.title.clone())
+    });
     obligations.truncate(MAX_BARS);
-    let of_kind = |kind: &str| timeline.iter().filter(|t| t.kind == kind).filter_map(|t| instant(&t.at)).collect::<Vec<_>>();
-    let mut planned: Vec<Timestamp> =
-        incident.obligations.iter().filter_map(|o| instant(&o.next_reminder.as_ref()?.at)).filter(|at| *at > now).collect();
+    let of_kind =
+        |kind: &str| timeline.iter().filter(|t| t.kind == kind).filter_map(|t| instant(&t.at)).collect::<Vec<_>>();
+    let mut planned: Vec<Timestamp> = incident
+        .obligations
+        .iter()
+        .filter_map(|o| instant(&o.next_reminder.as_ref()?.at))
+        .filter(|at| *at > now)
+        .collect();
     planned.sort();
     planned.dedup();
     Story {

@@ -144,7 +144,8 @@ pub fn fact_value(value: &serde_json::Value, zone: Zone) -> String {
             (Some(least), None) => format!("at least {}", number(least)),
             (None, Some(most)) => format!("at most {}", number(most)),
             (None, None) => {
-                let parts = members.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| format!("{k} {}", fact_value(v, zone)));
+                let parts =
+                    members.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| format!("{k} {}", fact_value(v, zone)));
                 parts.collect::<Vec<_>>().join(", ")
             }
         },
@@ -156,7 +157,7 @@ fn group(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 && digits.len() > 4 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && digits.len() > 4 {
             grouped.push('\u{a0}');
         }
         grouped.push(digit);
