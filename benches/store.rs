@@ -69,7 +69,17 @@ fn changeset(n: u64, expected: Option<u64>, record: Record, text: &str) -> Chang
         Draft::new(id.0.clone(), "deadline.computed", at(0), nonce, &BTreeMap::from([("text", text)]))
     };
     let (first, more) = (draft(0), vec![draft(1), draft(2)]);
-    Changeset { change: Change::Incident { expected, record, wake_at: Some(at((n % 1_000_000) as i64)), messages: vec![], idempotency: None }, first, more }
+    Changeset {
+        change: Change::Incident {
+            expected,
+            record,
+            wake_at: Some(at((n % 1_000_000) as i64)),
+            messages: vec![],
+            idempotency: None,
+        },
+        first,
+        more,
+    }
 }
 
 /// Bytes in entries and packed record, roughly.
@@ -131,7 +141,8 @@ async fn floor(dir: &Path, seconds: u64, bytes: usize) -> Figures {
     let file = dir.join("floor.db");
     let writer = std::thread::spawn(move || {
         let mut sql = rusqlite::Connection::open(file).expect("opens");
-        sql.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;").expect("sets");
+        sql.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;")
+            .expect("sets");
         sql.execute_batch("CREATE TABLE evidence (seq INTEGER PRIMARY KEY, ts INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL)").expect("makes");
         let (mut n, mut prev) = (0i64, [0u8; 32]);
         while let Ok(first) = waiting.recv() {
@@ -143,7 +154,9 @@ async fn floor(dir: &Path, seconds: u64, bytes: usize) -> Figures {
             let step = sql.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("begins");
             let mut done = Vec::with_capacity(batch.len());
             {
-                let mut insert = step.prepare_cached("INSERT INTO evidence (seq, ts, hash, body) VALUES (?, ?, ?, ?)").expect("prepares");
+                let mut insert = step
+                    .prepare_cached("INSERT INTO evidence (seq, ts, hash, body) VALUES (?, ?, ?, ?)")
+                    .expect("prepares");
                 for (body, reply) in batch {
                     n += 1;
                     prev = breachclock::evidence::sha256(&[&prev[..], &body[..body.len().min(300)]].concat());
@@ -214,7 +227,8 @@ fn main() {
     let dir = words.get(2).map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     std::fs::create_dir_all(&dir).expect("a folder");
     // as many workers as the daemon has on two cores
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let mut cases: Vec<(String, Vec<Figures>)> = Vec::new();
     let mut measured = |name: String, figures: Figures| match cases.iter_mut().find(|(known, _)| *known == name) {
         Some((_, all)) => all.push(figures),
@@ -226,7 +240,11 @@ fn main() {
         measured("floor 1.3k".into(), runtime.block_on(floor(fresh().path(), seconds, SMALL_ROW)));
         for obligations in [20, 200] {
             let weight = weight(obligations);
-            let (same, new, old) = (format!("floor same ({weight} bytes)"), format!("create {obligations}"), format!("update {obligations}"));
+            let (same, new, old) = (
+                format!("floor same ({weight} bytes)"),
+                format!("create {obligations}"),
+                format!("update {obligations}"),
+            );
             if wanted(&same) {
                 measured(same, runtime.block_on(floor(fresh().path(), seconds, weight)));
             }

@@ -252,7 +252,12 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut checker = Checker { file: path.display().to_string(), text: std::fs::read_to_string(path).unwrap_or_default(), base, faults };
+    let mut checker = Checker {
+        file: path.display().to_string(),
+        text: std::fs::read_to_string(path).unwrap_or_default(),
+        base,
+        faults,
+    };
     let config = checker.check(raw);
     if checker.faults.is_empty() { Ok(config) } else { Err(checker.faults) }
 }
@@ -279,7 +284,11 @@ fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
 fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     fn once<T>(into: &mut Option<T>, part: Option<T>, table: &str, name: &str, faults: &mut Vec<ConfigFault>) {
         match (into.is_some(), part) {
-            (true, Some(_)) => faults.push(ConfigFault { file: name.to_string(), line: 0, text: format!("`[{table}]` is given twice; keep one") }),
+            (true, Some(_)) => faults.push(ConfigFault {
+                file: name.to_string(),
+                line: 0,
+                text: format!("`[{table}]` is given twice; keep one"),
+            }),
             (false, part @ Some(_)) => *into = part,
             (_, None) => {}
         }
@@ -292,7 +301,11 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
     if !part.include.is_empty() {
-        faults.push(ConfigFault { file: name.to_string(), line: 0, text: "an included file cannot include others".to_string() });
+        faults.push(ConfigFault {
+            file: name.to_string(),
+            line: 0,
+            text: "an included file cannot include others".to_string(),
+        });
     }
     into.webhook.extend(part.webhook);
     into.entity.extend(part.entity);
@@ -337,26 +350,48 @@ impl Checker<'_> {
     }
 
     fn check(&mut self, raw: Raw) -> Config {
-        let server = raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
+        let server =
+            raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
         let listen = self.listen(&listen_text, server.behind_proxy);
-        let public_url = server.public_url.map(|u| u.trim_end_matches('/').to_string()).unwrap_or_else(|| format!("http://{listen_text}"));
+        let public_url = server
+            .public_url
+            .map(|u| u.trim_end_matches('/').to_string())
+            .unwrap_or_else(|| format!("http://{listen_text}"));
         let data_dir = raw.data.map(|d| d.dir).unwrap_or_else(|| {
-            self.fault("", "`[data]` is missing: name the folder for database and keys, `dir = \"/var/lib/breachclock\"`");
+            self.fault(
+                "",
+                "`[data]` is missing: name the folder for database and keys, `dir = \"/var/lib/breachclock\"`",
+            );
             PathBuf::new()
         });
         let origin = raw.log.map(|l| l.origin).unwrap_or_else(|| "breachclock.local/log".to_string());
         if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c == '+') {
-            self.fault("origin", format!("`origin` is `{origin}`; it is the log's name, without spaces and without `+`"));
+            self.fault(
+                "origin",
+                format!("`origin` is `{origin}`; it is the log's name, without spaces and without `+`"),
+            );
         }
         if let Some(store) = &raw.store
             && store.url != "sqlite"
         {
-            self.fault("[store]", format!("`[store].url` is `{}`; this version keeps its data in SQLite: write `sqlite` or leave it out", store.url));
+            self.fault(
+                "[store]",
+                format!(
+                    "`[store].url` is `{}`; this version keeps its data in SQLite: write `sqlite` or leave it out",
+                    store.url
+                ),
+            );
         }
         let mail = raw.smtp.map(|s| {
             if !["smtp://", "smtp+starttls://", "smtps://", "maildir:"].iter().any(|p| s.url.starts_with(p)) {
-                self.fault(&s.url, format!("`[smtp].url` is `{}`; it begins with smtp://, smtp+starttls://, smtps:// or maildir:", s.url));
+                self.fault(
+                    &s.url,
+                    format!(
+                        "`[smtp].url` is `{}`; it begins with smtp://, smtp+starttls://, smtps:// or maildir:",
+                        s.url
+                    ),
+                );
             }
             MailSettings {
                 password: s.password.as_deref().map(|p| self.secret(p)),
@@ -368,21 +403,44 @@ impl Checker<'_> {
         });
         let mut webhooks = Vec::new();
         for hook in raw.webhook {
-            if !hook.url.starts_with("https://") && !(hook.allow_private && hook.url.starts_with("http://")) {
-                self.fault(&hook.url, format!("webhook `{}` is not https; plain http is for private addresses with `allow_private = true`", hook.id));
+            let encrypted = hook.url.starts_with("https://");
+            let plain_inside = hook.allow_private && hook.url.starts_with("http://");
+            if !encrypted && !plain_inside {
+                self.fault(
+                    &hook.url,
+                    format!(
+                        "webhook `{}` is not https; plain http is for private addresses with `allow_private = true`",
+                        hook.id
+                    ),
+                );
             }
             let secret = self.secret(&hook.secret);
-            webhooks.push(WebhookSettings { id: hook.id, url: hook.url, secret, events: hook.events, allow_private: hook.allow_private });
+            webhooks.push(WebhookSettings {
+                id: hook.id,
+                url: hook.url,
+                secret,
+                events: hook.events,
+                allow_private: hook.allow_private,
+            });
         }
         let contracts: Vec<Contract> = raw
             .contract
             .into_iter()
-            .map(|c| Contract { name: c.name.unwrap_or_else(|| c.id.clone()), id: c.id, duty: c.duty, hours: c.hours, citation: c.citation })
+            .map(|c| Contract {
+                name: c.name.unwrap_or_else(|| c.id.clone()),
+                id: c.id,
+                duty: c.duty,
+                hours: c.hours,
+                citation: c.citation,
+            })
             .collect();
         let people = raw.person;
         for person in &people {
             if person.email.as_deref().is_none_or(|e| !e.contains('@')) && person.deputy.is_none() {
-                self.fault(&person.id, format!("person `{}` has neither `email` nor `deputy`: nobody would be told", person.id));
+                self.fault(
+                    &person.id,
+                    format!("person `{}` has neither `email` nor `deputy`: nobody would be told", person.id),
+                );
             }
             if let Some(zone) = &person.zone
                 && let Err(error) = Zone::named(zone)
@@ -393,7 +451,8 @@ impl Checker<'_> {
         let rotas = raw.rota.into_iter().filter_map(|r| self.rota(r, &people)).collect();
         let directory = Directory { people, rotas, webhooks: webhooks.iter().map(|w| w.id.clone()).collect() };
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
-        let mut policies: Vec<EscalationPolicy> = raw.policy.into_iter().map(|p| self.policy(p, &directory, unverified)).collect();
+        let mut policies: Vec<EscalationPolicy> =
+            raw.policy.into_iter().map(|p| self.policy(p, &directory, unverified)).collect();
         if policies.is_empty() {
             policies.push(default_policy(unverified));
         }
@@ -429,7 +488,10 @@ impl Checker<'_> {
                 Listen::Tcp(address)
             }
             Err(_) => {
-                self.fault(text, format!("`listen` is `{text}`; write `127.0.0.1:7272` or `unix:/run/breachclock/api.sock`"));
+                self.fault(
+                    text,
+                    format!("`listen` is `{text}`; write `127.0.0.1:7272` or `unix:/run/breachclock/api.sock`"),
+                );
                 Listen::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
             }
         }
@@ -488,7 +550,13 @@ impl Checker<'_> {
                             Who::Webhook(id) => directory.webhooks.contains(id),
                         };
                         if !known {
-                            self.fault(who, format!("step `{}` of policy `{}` tells `{who}`, which nothing describes", step.at, raw.id));
+                            self.fault(
+                                who,
+                                format!(
+                                    "step `{}` of policy `{}` tells `{who}`, which nothing describes",
+                                    step.at, raw.id
+                                ),
+                            );
                         }
                         notify.push(parsed);
                     }
@@ -496,15 +564,30 @@ impl Checker<'_> {
                 }
             }
             if let Some(channel) = step.channels.iter().find(|c| *c != "email") {
-                self.fault(channel, format!("channel `{channel}` is not available; this version has `email` (and webhooks by `webhook:ID`)"));
+                self.fault(
+                    channel,
+                    format!(
+                        "channel `{channel}` is not available; this version has `email` (and webhooks by `webhook:ID`)"
+                    ),
+                );
             }
-            let mut seconds = |text: &Option<String>| text.as_deref().and_then(|t| duration(t).map_err(|error| self.fault(t, error)).ok());
+            let mut seconds = |text: &Option<String>| {
+                text.as_deref().and_then(|t| duration(t).map_err(|error| self.fault(t, error)).ok())
+            };
             let repeat_seconds = seconds(&step.repeat);
             let lease_seconds = seconds(&step.lease).unwrap_or(DEFAULT_LEASE_SECONDS);
             if repeat_seconds.is_some_and(|s| s < 60) {
                 self.fault(step.repeat.as_deref().unwrap_or(""), "`repeat` is shorter than a minute");
             }
-            steps.push(Step { name: step.at, at, notify, channels: step.channels, repeat_seconds, needs: step.needs, lease_seconds });
+            steps.push(Step {
+                name: step.at,
+                at,
+                notify,
+                channels: step.channels,
+                repeat_seconds,
+                needs: step.needs,
+                lease_seconds,
+            });
         }
         EscalationPolicy { id: raw.id, steps, include_unverified }
     }
@@ -520,7 +603,8 @@ impl Checker<'_> {
         for id in &raw.contracts {
             match contracts.iter().find(|c| c.id == *id) {
                 Some(contract) => own.push(contract.clone()),
-                None => self.fault(id, format!("entity `{}` names contract `{id}`, which no [[contract]] describes", raw.id)),
+                None => self
+                    .fault(id, format!("entity `{}` names contract `{id}`, which no [[contract]] describes", raw.id)),
             }
         }
         Entity {

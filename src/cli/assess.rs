@@ -57,7 +57,10 @@ pub fn run(args: Args) -> i32 {
         EntityRef::Inline(entity) => *entity,
         EntityRef::Unstated => Entity { name: "the entity".into(), ..Entity::default() },
         EntityRef::Id(id) => {
-            eprintln!("error: {}: /entity: `{id}` is an id, but `assess` has no configuration; give the entity inline", args.file);
+            eprintln!(
+                "error: {}: /entity: `{id}` is an id, but `assess` has no configuration; give the entity inline",
+                args.file
+            );
             return exit::REJECTED;
         }
     };
@@ -94,7 +97,8 @@ pub fn run(args: Args) -> i32 {
 }
 
 fn text_of(answer: &Answer) -> String {
-    let mut text = format!("As of {}, rule packs {} (tzdb {})\n", answer.now, answer.rulebook.version, answer.rulebook.tzdb);
+    let mut text =
+        format!("As of {}, rule packs {} (tzdb {})\n", answer.now, answer.rulebook.version, answer.rulebook.tzdb);
     if answer.obligations.is_empty() {
         text.push_str("\nNo duty of the rule packs arises from these facts. That is not advice that none exists.\n");
     }
@@ -120,14 +124,19 @@ fn text_of(answer: &Answer) -> String {
 }
 
 fn obligation_text(o: &ObligationAnswer) -> String {
-    let mut text = format!("\n{} to {} ({}) [{}]\n", o.title, o.recipient_name, o.jurisdiction, o.standing);
+    let mut text = format!("\n{}: {} ({}) [{}]\n", o.title, o.recipient_name, o.jurisdiction, o.standing);
     match (&o.conservative_due, &o.due) {
         (Some(conservative), Some(due)) => {
-            text.push_str(&format!("  act before  {conservative}\n  legal limit {due}, {}\n", o.due_label.as_deref().unwrap_or("")));
+            text.push_str(&format!(
+                "  act before  {conservative}\n  legal limit {due}, {}\n",
+                o.due_label.as_deref().unwrap_or("")
+            ));
         }
         _ if o.promptly => text.push_str(&format!("  {}; no number in law\n", o.norm.as_deref().unwrap_or("promptly"))),
         _ => match &o.projected_due {
-            Some(projected) => text.push_str(&format!("  would be due {projected} if the awaited act happens at its own limit\n")),
+            Some(projected) => {
+                text.push_str(&format!("  would be due {projected} if the awaited act happens at its own limit\n"))
+            }
             None => text.push_str("  no date yet\n"),
         },
     }

@@ -137,7 +137,11 @@ pub type Called<T> = Result<T, i32>;
 
 impl Server {
     pub fn new(to: &Connection) -> Called<Server> {
-        let base = to.server.clone().or_else(|| std::env::var("BREACHCLOCK_SERVER").ok()).unwrap_or_else(|| format!("http://{}", crate::config::DEFAULT_LISTEN));
+        let base = to
+            .server
+            .clone()
+            .or_else(|| std::env::var("BREACHCLOCK_SERVER").ok())
+            .unwrap_or_else(|| format!("http://{}", crate::config::DEFAULT_LISTEN));
         let file = to.token_file.clone().or_else(|| std::env::var_os("BREACHCLOCK_TOKEN_FILE").map(PathBuf::from));
         let token = match file {
             None => None,
@@ -256,9 +260,11 @@ pub fn incident(command: IncidentCommand) -> i32 {
                 text
             })
         }
-        IncidentCommand::Show { id, to } => {
-            finish(Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/incidents/{id}"), None)), to.json, incident_text)
-        }
+        IncidentCommand::Show { id, to } => finish(
+            Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/incidents/{id}"), None)),
+            to.json,
+            incident_text,
+        ),
         IncidentCommand::Assert { id, facts, to } => {
             let mut table = serde_json::Map::new();
             for fact in &facts {
@@ -267,14 +273,21 @@ pub fn incident(command: IncidentCommand) -> i32 {
                     return exit::USAGE;
                 };
                 // a word that is no JSON is a text
-                table.insert(key.to_string(), serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_string())));
+                table.insert(
+                    key.to_string(),
+                    serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_string())),
+                );
             }
-            let result = Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/facts"), Some(Value::Object(table))));
+            let result = Server::new(&to).and_then(|s| {
+                s.call(Method::POST, &format!("/api/v1/incidents/{id}/facts"), Some(Value::Object(table)))
+            });
             finish(result, to.json, diff_text)
         }
-        IncidentCommand::Close { id, to } => {
-            finish(Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)), to.json, incident_text)
-        }
+        IncidentCommand::Close { id, to } => finish(
+            Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)),
+            to.json,
+            incident_text,
+        ),
     }
 }
 
@@ -292,15 +305,17 @@ pub fn obligation(command: ObligationCommand) -> i32 {
                 v["items"].as_array().into_iter().flatten().map(obligation_line).collect()
             })
         }
-        ObligationCommand::Show { id, to } => {
-            finish(Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/obligations/{id}"), None)), to.json, |v| {
+        ObligationCommand::Show { id, to } => finish(
+            Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/obligations/{id}"), None)),
+            to.json,
+            |v| {
                 let mut text = obligation_line(v);
                 for sentence in v["because"].as_array().into_iter().flatten() {
                     text.push_str(&format!("  - {}\n", sentence.as_str().unwrap_or("")));
                 }
                 text
-            })
-        }
+            },
+        ),
         ObligationCommand::Ack { id, lease, by, decline, to } => {
             let lease_seconds = match lease.as_deref().map(crate::escalation::duration) {
                 None => None,
@@ -346,7 +361,9 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             }
             finish(post(&to, &id, "waiver", body), to.json, obligation_line)
         }
-        ObligationCommand::Delay { id, reason, to } => finish(post(&to, &id, "delay", json!({ "reason": reason })), to.json, obligation_line),
+        ObligationCommand::Delay { id, reason, to } => {
+            finish(post(&to, &id, "delay", json!({ "reason": reason })), to.json, obligation_line)
+        }
     }
 }
 
@@ -371,7 +388,14 @@ fn obligation_line(o: &Value) -> String {
         |due| format!("before {due}"),
     );
     let holder = o["holder"]["name"].as_str().map_or("nobody has it".to_string(), |name| format!("{name} has it"));
-    format!("  {:<10} {:<28} {} to {}; {holder}\n             {}\n", str_of(o, "standing"), when, str_of(o, "title"), str_of(o, "recipient_name"), str_of(o, "id"))
+    format!(
+        "  {:<10} {:<28} {} to {}; {holder}\n             {}\n",
+        str_of(o, "standing"),
+        when,
+        str_of(o, "title"),
+        str_of(o, "recipient_name"),
+        str_of(o, "id")
+    )
 }
 
 fn diff_text(diff: &Value) -> String {

@@ -52,17 +52,20 @@ async fn demo(args: Args) -> Result<(), (i32, String)> {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         (exit::BAD_CONFIG, lines.join("\n"))
     })?;
-    let listener = run::Listener::bind(&config.listen)
-        .await
-        .map_err(|e| (exit::UNREACHABLE, format!("cannot listen on `{}`: {e}; choose another with --listen", args.listen)))?;
+    let listener = run::Listener::bind(&config.listen).await.map_err(|e| {
+        (exit::UNREACHABLE, format!("cannot listen on `{}`: {e}; choose another with --listen", args.listen))
+    })?;
     let house = Arc::new(open::open(&config).await.map_err(|e| (e.code, e.text))?);
-    let notifiers = Arc::new(Notifiers::from_settings(&open::notify_settings(&config)).map_err(|e| fail(e.to_string()))?);
+    let notifiers =
+        Arc::new(Notifiers::from_settings(&open::notify_settings(&config)).map_err(|e| fail(e.to_string()))?);
     open::record_start(&house).await.map_err(fail)?;
     let tokens = tokens(&house, &dir).await.map_err(fail)?;
     let incident = sample(&house).await.map_err(fail)?;
 
     let url = match &listener {
-        run::Listener::Tcp(l) => format!("http://{}", l.local_addr().map(|a| a.to_string()).unwrap_or(args.listen.clone())),
+        run::Listener::Tcp(l) => {
+            format!("http://{}", l.local_addr().map(|a| a.to_string()).unwrap_or(args.listen.clone()))
+        }
         run::Listener::Unix(_) => args.listen.clone(),
     };
     let place = dir.display();
@@ -102,9 +105,17 @@ async fn tokens(house: &House<SqliteStore>, dir: &Path) -> Result<String, String
             continue;
         }
         let label = format!("demo-{}", role.as_str());
-        let (_, text) = house.create_token(&Caller::system(), role, &label, Vec::new(), None, clock::now()).await.map_err(|e| e.to_string())?;
+        let (_, text) = house
+            .create_token(&Caller::system(), role, &label, Vec::new(), None, clock::now())
+            .await
+            .map_err(|e| e.to_string())?;
         use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| e.to_string())?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| e.to_string())?;
         writeln!(file, "{text}").map_err(|e| e.to_string())?;
     }
     Ok(list)

@@ -63,7 +63,9 @@ pub fn run(command: Command) -> i32 {
             super::print(&format!("{}  {} bytes\n", output.display(), bytes.len()));
             exit::DONE
         }
-        Command::Checkpoint { to } => match Server::new(&to).and_then(|s| s.call_bytes(Method::GET, "/api/v1/log/checkpoint", None)) {
+        Command::Checkpoint { to } => match Server::new(&to)
+            .and_then(|s| s.call_bytes(Method::GET, "/api/v1/log/checkpoint", None))
+        {
             Ok((status, bytes)) if status.is_success() => {
                 super::print(&String::from_utf8_lossy(&bytes));
                 exit::DONE
@@ -81,7 +83,8 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
         read_folder(path)
     } else {
         match std::fs::read(path) {
-            Ok(bytes) => zipfile::read(&bytes).map_err(|error| (exit::NEGATIVE, format!("`{}` is not a readable bundle: {error}", path.display()))),
+            Ok(bytes) => zipfile::read(&bytes)
+                .map_err(|error| (exit::NEGATIVE, format!("`{}` is not a readable bundle: {error}", path.display()))),
             Err(error) => Err((exit::NO_INPUT, format!("`{}` cannot be read: {error}", path.display()))),
         }
     };
@@ -128,7 +131,10 @@ fn verdict(report: &verify::VerifyReport) -> String {
         report.erased,
         report.withheld
     ));
-    text.push_str(&format!("export key {}\nlog key    {}\n\nNot provable by this bundle:\n", report.export_fingerprint, report.log_fingerprint));
+    text.push_str(&format!(
+        "export key {}\nlog key    {}\n\nNot provable by this bundle:\n",
+        report.export_fingerprint, report.log_fingerprint
+    ));
     for sentence in &report.not_provable {
         text.push_str(&format!("  - {sentence}\n"));
     }
@@ -151,7 +157,8 @@ fn read_folder(root: &Path) -> Result<Files, (i32, String)> {
         Ok(())
     }
     let mut files = Files::new();
-    walk(root, root, &mut files).map_err(|error| (exit::NO_INPUT, format!("`{}` cannot be read: {error}", root.display())))?;
+    walk(root, root, &mut files)
+        .map_err(|error| (exit::NO_INPUT, format!("`{}` cannot be read: {error}", root.display())))?;
     Ok(files)
 }
 
@@ -179,7 +186,10 @@ fn fsck(path: &Path, json: bool) -> i32 {
                     eprintln!("{place}: {}", fault.what);
                 }
                 let verdict = if report.ok { "the log is whole" } else { "the log is NOT whole" };
-                super::print(&format!("{verdict}: {} entries in {} streams, {} checkpoint(s) compared\n", report.entries, report.streams, report.checkpoints));
+                super::print(&format!(
+                    "{verdict}: {} entries in {} streams, {} checkpoint(s) compared\n",
+                    report.entries, report.streams, report.checkpoints
+                ));
             }
             if report.ok { exit::DONE } else { exit::NEGATIVE }
         }

@@ -65,14 +65,18 @@ pub fn run(command: Command) -> i32 {
             };
             let listing = book.listing(|d| d.id.0 == duty);
             let Some(d) = listing.duties.first() else {
-                eprintln!("error: no rule pack has the duty `{duty}`{}", crate::rules::did_you_mean(&book.nearest_duties(&duty)));
+                eprintln!(
+                    "error: no rule pack has the duty `{duty}`{}",
+                    crate::rules::did_you_mean(&book.nearest_duties(&duty))
+                );
                 return exit::NEGATIVE;
             };
             if json {
                 super::print_json(&listing);
                 return exit::DONE;
             }
-            let mut text = format!("{}  {}\n{}\n{}, {}\n{}\n\n", d.id, d.title, d.recipient_name, d.law, d.citation, d.source_url);
+            let mut text =
+                format!("{}  {}\n{}\n{}, {}\n{}\n\n", d.id, d.title, d.recipient_name, d.law, d.citation, d.source_url);
             text.push_str(&format!("who        {}\n", d.roles.join(", ")));
             text.push_str(&format!("starts     {}\n", d.starts));
             text.push_str(&format!("when       {}\n", if d.when.is_empty() { "always" } else { &d.when }));
@@ -84,9 +88,18 @@ pub fn run(command: Command) -> i32 {
                     (Some(n), Some(unit)) => format!("{n} {unit}(s), {}", p.convention.as_deref().unwrap_or("")),
                     _ => p.promptly.clone().unwrap_or_else(|| "no period".into()),
                 };
-                text.push_str(&format!("text       {} to {}: {amount}\n", p.from.as_deref().unwrap_or("the beginning"), p.until.as_deref().unwrap_or("today")));
+                text.push_str(&format!(
+                    "text       {} to {}: {amount}\n",
+                    p.from.as_deref().unwrap_or("the beginning"),
+                    p.until.as_deref().unwrap_or("today")
+                ));
             }
-            text.push_str(&format!("status     {} (confidence {}, reviewed {})\n", d.status, d.confidence, d.reviewed.as_deref().unwrap_or("never")));
+            text.push_str(&format!(
+                "status     {} (confidence {}, reviewed {})\n",
+                d.status,
+                d.confidence,
+                d.reviewed.as_deref().unwrap_or("never")
+            ));
             text.push_str(&format!("basis      {}\n", d.basis));
             if !d.notes.is_empty() {
                 text.push_str(&format!("notes      {}\n", d.notes));
@@ -105,13 +118,22 @@ pub fn run(command: Command) -> i32 {
             };
             let rows = book.coverage();
             if json {
-                super::print_json(&serde_json::json!({ "rulebook": book.name(), "covered": rows, "not_modelled": book.not_modelled() }));
+                super::print_json(
+                    &serde_json::json!({ "rulebook": book.name(), "covered": rows, "not_modelled": book.not_modelled() }),
+                );
                 return exit::DONE;
             }
-            let mut text = format!("{} duties in {} jurisdictions; {} rule packs\n\n", book.duties().len(), rows.len(), book.packs().len());
+            let mut text = format!(
+                "{} duties in {} jurisdictions; {} rule packs\n\n",
+                book.duties().len(),
+                rows.len(),
+                book.packs().len()
+            );
             for row in &rows {
                 match &row.no_duty {
-                    Some(why) if row.duties == 0 => text.push_str(&format!("{:<10} no duty: {why}\n", row.jurisdiction)),
+                    Some(why) if row.duties == 0 => {
+                        text.push_str(&format!("{:<10} no duty: {why}\n", row.jurisdiction))
+                    }
                     _ => text.push_str(&format!(
                         "{:<10} {:>3} duties, {:>3} in force, {:>2} unverified  {}\n",
                         row.jurisdiction, row.duties, row.in_force, row.unverified, row.name

@@ -78,9 +78,12 @@ pub fn run() -> i32 {
         Command::Demo(args) => demo::run(args),
         Command::Serve { config } => serve::run(&config),
         Command::Assess(args) => assess::run(args),
-        Command::Period(args) => {
-            period::run(args, &mut std::io::stdin().lock(), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
-        }
+        Command::Period(args) => period::run(
+            args,
+            &mut std::io::stdin().lock(),
+            &mut std::io::stdout().lock(),
+            &mut std::io::stderr().lock(),
+        ),
         Command::Law(command) => law::run(command),
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),

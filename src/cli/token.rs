@@ -42,7 +42,9 @@ pub enum Command {
 
 pub fn run(command: Command) -> i32 {
     let path = match &command {
-        Command::Create { config, .. } | Command::Revoke { config, .. } | Command::List { config, .. } => config.clone(),
+        Command::Create { config, .. } | Command::Revoke { config, .. } | Command::List { config, .. } => {
+            config.clone()
+        }
     };
     let config = match config::load(&path) {
         Ok(config) => config,
@@ -77,7 +79,10 @@ pub fn run(command: Command) -> i32 {
                     }
                 };
                 let label = if label.is_empty() { role.as_str().to_string() } else { label };
-                house.create_token(&caller, role, &label, entities, expires_at, now).await.map(|(_, text)| super::print(&format!("{text}\n")))
+                house
+                    .create_token(&caller, role, &label, entities, expires_at, now)
+                    .await
+                    .map(|(_, text)| super::print(&format!("{text}\n")))
             }
             Command::Revoke { id, .. } => house.revoke_token(&caller, &id, now).await,
             Command::List { json, .. } => house.tokens(&caller).await.map(|tokens| {

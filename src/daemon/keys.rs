@@ -35,6 +35,7 @@ pub fn load_or_create(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<S
 }
 
 fn read(path: &Path) -> Result<SigningKey, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("the key `{}` cannot be read: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("the key `{}` cannot be read: {error}", path.display()))?;
     SigningKey::from_pem(&text).map_err(|error| format!("the key `{}` is not usable: {error}", path.display()))
 }

@@ -11,8 +11,11 @@ pub mod run;
 fn systemd_watchdog() -> impl FnMut() + Send {
     let mut ready = false;
     move || {
-        let state: &[sd_notify::NotifyState<'_>] =
-            if ready { &[sd_notify::NotifyState::Watchdog] } else { &[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog] };
+        let state: &[sd_notify::NotifyState<'_>] = if ready {
+            &[sd_notify::NotifyState::Watchdog]
+        } else {
+            &[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]
+        };
         ready = true;
         if let Err(error) = sd_notify::notify(state) {
             tracing::debug!(%error, "the service manager could not be told");

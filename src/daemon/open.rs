@@ -37,15 +37,19 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     if !faults.is_empty() {
         return Err(OpenError::config(faults.join("\n")));
     }
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|error| OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display())))?;
-    let archive = packs::archive(&config.data_dir, &files)
-        .map_err(|error| OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display())))?;
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
+    })?;
+    let archive = packs::archive(&config.data_dir, &files).map_err(|error| {
+        OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display()))
+    })?;
     let entropy = SystemEntropy;
     let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
-    let store = SqliteStore::open(&config.data_dir, &config.origin)
-        .map_err(|error| OpenError { code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 }, text: error.to_string() })?;
+    let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|error| OpenError {
+        code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 },
+        text: error.to_string(),
+    })?;
     let house = House {
         store: Arc::new(store),
         book: RwLock::new(Arc::new(book)),
@@ -126,7 +130,9 @@ pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
     let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
     let mut signed = Vec::new();
     if let Some(stored) = checkpoint {
-        let verified = Checkpoint::parse(&stored.note).and_then(|c| c.verify(&config.origin, &log_key.public())).map_err(|e| broken(&e))?;
+        let verified = Checkpoint::parse(&stored.note)
+            .and_then(|c| c.verify(&config.origin, &log_key.public()))
+            .map_err(|e| broken(&e))?;
         signed.push(verified);
     }
     Ok(verify_log(&config.origin, entries, &signed))

@@ -20,12 +20,23 @@ use tokio::sync::watch;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// Open requests get this long to finish at the end.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a failed round, so that a full disk is not hammered.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
-pub async fn run<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, listener: Listener, max_body: usize, stop: watch::Receiver<bool>) {
-    let app = web::router(house.clone(), web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") });
+pub async fn run<S: Store>(
+    house: Arc<House<S>>,
+    notifiers: Arc<Notifiers>,
+    listener: Listener,
+    max_body: usize,
+    stop: watch::Receiver<bool>,
+) {
+    let app = web::router(
+        house.clone(),
+        web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") },
+    );
     let tasks = [
         tokio::spawn(scheduler(house.clone(), stop.clone())),
         tokio::spawn(courier(house.clone(), notifiers, stop.clone())),
@@ -35,12 +46,25 @@ pub async fn run<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, list
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    let served = match listener {
-        Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-        Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+    let serve = async {
+        match listener {
+            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+        }
     };
-    if let Err(error) = served {
-        tracing::error!(%error, "the server stopped");
+    let mut stopping = stop.clone();
+    // an open event stream never ends by itself
+    let patience = async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+        tokio::time::sleep(SHUTDOWN_PATIENCE).await;
+    };
+    tokio::select! {
+        served = serve => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the server stopped");
+            }
+        }
+        () = patience => {}
     }
     for task in tasks {
         let _ = task.await;
@@ -139,7 +163,9 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
 
 /// Sleeps until `next`, a change, the end, or half a minute.
 async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
-    let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY));
+    let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| {
+        (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
+    });
     tokio::select! {
         () = tokio::time::sleep(until) => {}
         _ = changed.changed() => {}

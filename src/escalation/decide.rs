@@ -82,8 +82,22 @@ pub fn decide(
             if let Some(every) = latest.step.repeat_seconds.filter(|s| *s > 0) {
                 look_at(&mut wake_at, now + Duration::seconds(every), now);
             }
-            let coalesced = due.iter().filter(|s| told_before(history, subject, &target, s).is_none()).count().saturating_sub(1);
-            let message = message(incident, subject, act, policy, latest, &target, history, directory, repeat, due_at, coalesced as u32, now);
+            let coalesced =
+                due.iter().filter(|s| told_before(history, subject, &target, s).is_none()).count().saturating_sub(1);
+            let message = message(
+                incident,
+                subject,
+                act,
+                policy,
+                latest,
+                &target,
+                history,
+                directory,
+                repeat,
+                due_at,
+                coalesced as u32,
+                now,
+            );
             by_target.entry(target).or_default().push(message);
         }
     }
@@ -134,8 +148,11 @@ fn targets_of(planned: &[Planned<'_>], directory: &Directory, now: Timestamp) ->
 }
 
 fn step_targets(step: &Step, directory: &Directory, now: Timestamp) -> Vec<Target> {
-    let mut targets: Vec<Target> = step.notify.iter().flat_map(|who| directory.targets(who, &step.channels, now)).collect();
-    if !targets.iter().any(|t| matches!(t, Target::Email { .. })) && step.notify.iter().any(|w| !matches!(w, super::policy::Who::Webhook(_))) {
+    let mut targets: Vec<Target> =
+        step.notify.iter().flat_map(|who| directory.targets(who, &step.channels, now)).collect();
+    if !targets.iter().any(|t| matches!(t, Target::Email { .. }))
+        && step.notify.iter().any(|w| !matches!(w, super::policy::Who::Webhook(_)))
+    {
         // a step that reaches nobody is the silent failure this product exists to prevent
         targets.extend(directory.everybody());
     }
@@ -143,7 +160,12 @@ fn step_targets(step: &Step, directory: &Directory, now: Timestamp) -> Vec<Targe
 }
 
 /// Steps due by `now` that tell `target`, in the order of time.
-fn due_steps<'p, 'a>(planned: &'p [Planned<'a>], target: &Target, directory: &Directory, now: Timestamp) -> Vec<&'p Planned<'a>> {
+fn due_steps<'p, 'a>(
+    planned: &'p [Planned<'a>],
+    target: &Target,
+    directory: &Directory,
+    now: Timestamp,
+) -> Vec<&'p Planned<'a>> {
     planned.iter().filter(|p| p.at <= now && step_targets(p.step, directory, now).contains(target)).collect()
 }
 
@@ -164,7 +186,9 @@ fn told_before<'h>(history: &'h [Sent], subject: &Subject, target: &Target, step
                 }
             };
             // a moved limit is a new schedule: its steps are told again, except that the clock started
-            about && message.reason.due_at >= due_at && (due == subject.brief.conservative_due || matches!(step.step.at, StepAt::Start(_)))
+            about
+                && message.reason.due_at >= due_at
+                && (due == subject.brief.conservative_due || matches!(step.step.at, StepAt::Start(_)))
         })
         .max_by_key(|sent| sent.message.reason.due_at)
 }
@@ -194,10 +218,15 @@ fn message(
     now: Timestamp,
 ) -> Message {
     let mut brief = subject.brief.clone();
-    brief.holder = act.and_then(|a| a.holder(now)).map(|lease| Told { name: lease.by.clone(), what: "has it".into(), at: lease.until });
+    brief.holder = act.and_then(|a| a.holder(now)).map(|lease| Told {
+        name: lease.by.clone(),
+        what: "has it".into(),
+        at: lease.until,
+    });
     brief.told = told_list(history, &subject.id);
     brief.next = next_person(policy, subject, target, directory, now);
-    let already_told = history.iter().any(|s| s.message.target == *target && s.message.obligation.as_deref() == Some(&subject.id));
+    let already_told =
+        history.iter().any(|s| s.message.target == *target && s.message.obligation.as_deref() == Some(&subject.id));
     let late = brief.due.is_some_and(|due| now >= due);
     let event = if late {
         Event::ObligationOverdue
@@ -240,10 +269,18 @@ fn told_list(history: &[Sent], obligation: &str) -> Vec<Told> {
 }
 
 /// The next person the policy will tell, if this one does nothing.
-fn next_person(policy: &EscalationPolicy, subject: &Subject, target: &Target, directory: &Directory, now: Timestamp) -> Option<Told> {
+fn next_person(
+    policy: &EscalationPolicy,
+    subject: &Subject,
+    target: &Target,
+    directory: &Directory,
+    now: Timestamp,
+) -> Option<Told> {
     plan_steps(policy, subject).iter().filter(|p| p.at > now).find_map(|planned| {
         step_targets(planned.step, directory, planned.at).into_iter().find_map(|t| match &t {
-            Target::Email { name, .. } if t != *target => Some(Told { name: name.clone(), what: "next".into(), at: planned.at }),
+            Target::Email { name, .. } if t != *target => {
+                Some(Told { name: name.clone(), what: "next".into(), at: planned.at })
+            }
             _ => None,
         })
     })

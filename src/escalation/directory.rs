@@ -32,7 +32,11 @@ impl Directory {
     pub fn targets(&self, who: &Who, channels: &[String], at: Timestamp) -> Vec<Target> {
         match who {
             Who::Webhook(id) => {
-                if self.webhooks.contains(id) { vec![Target::Webhook { id: id.clone() }] } else { Vec::new() }
+                if self.webhooks.contains(id) {
+                    vec![Target::Webhook { id: id.clone() }]
+                } else {
+                    Vec::new()
+                }
             }
             Who::Person(id) => self.person(id).map(|p| self.reach(p, channels)).unwrap_or_default(),
             Who::Role(role) => {
@@ -64,7 +68,11 @@ impl Directory {
             _ => self
                 .deputy_of(person)
                 .and_then(|d| d.email.as_ref().map(|address| (d, address)))
-                .map(|(d, address)| Target::Email { person: d.id.clone(), name: d.name.clone(), address: address.clone() })
+                .map(|(d, address)| Target::Email {
+                    person: d.id.clone(),
+                    name: d.name.clone(),
+                    address: address.clone(),
+                })
                 .into_iter()
                 .collect(),
         }

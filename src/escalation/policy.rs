@@ -17,7 +17,11 @@ pub enum StepAt {
 impl StepAt {
     /// Reads `start`, `start+30m`, `due-4h`, `due`, `due+1h`, `75%`.
     pub fn parse(text: &str) -> Result<StepAt, String> {
-        let wrong = || format!("`{text}` is no step; write `start`, `start+30m`, `due-4h`, `due`, `due+1h` or a share such as `75%`");
+        let wrong = || {
+            format!(
+                "`{text}` is no step; write `start`, `start+30m`, `due-4h`, `due`, `due+1h` or a share such as `75%`"
+            )
+        };
         if let Some(share) = text.strip_suffix('%') {
             let share: u8 = share.trim().parse().map_err(|_| wrong())?;
             return if share <= 100 { Ok(StepAt::Share(share)) } else { Err(wrong()) };

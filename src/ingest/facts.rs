@@ -17,10 +17,20 @@ pub struct Reading<'a> {
 }
 
 /// Reads the table of facts, adding every rejection to `rejections`.
-pub fn read(table: &Node, pointer: &Pointer, format: Format, reading: &Reading<'_>, rejections: &mut Vec<Rejection>) -> Vec<Fact> {
+pub fn read(
+    table: &Node,
+    pointer: &Pointer,
+    format: Format,
+    reading: &Reading<'_>,
+    rejections: &mut Vec<Rejection>,
+) -> Vec<Fact> {
     let mut facts = Vec::new();
     if !matches!(table.kind, Kind::Table(_)) {
-        rejections.push(Rejection::at(pointer, table, format!("`facts` is {}; give a table of keys and values", table.what())));
+        rejections.push(Rejection::at(
+            pointer,
+            table,
+            format!("`facts` is {}; give a table of keys and values", table.what()),
+        ));
         return facts;
     }
     read_members("", table, pointer, format, reading, rejections, &mut facts);
@@ -59,7 +69,10 @@ fn read_members(
                 let hint = if near.is_empty() {
                     "; `breachclock law list` shows what is asked".to_string()
                 } else {
-                    format!("; did you mean {}?", near.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or "))
+                    format!(
+                        "; did you mean {}?",
+                        near.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or ")
+                    )
                 };
                 rejections.push(Rejection::at(&here, node, format!("no fact has the key `{key}`{hint}")));
             }
@@ -84,14 +97,19 @@ fn fact(key: &str, kind: FactType, node: &Node, pointer: &Pointer, reading: &Rea
     if let Some(wrapper) = wrapper {
         for (name, member) in wrapper.members() {
             let here = pointer.child(name);
-            let text = || member.text().ok_or_else(|| Rejection::at(&here, member, format!("`{name}` is {}; give a text", member.what())));
+            let text = || {
+                member
+                    .text()
+                    .ok_or_else(|| Rejection::at(&here, member, format!("`{name}` is {}; give a text", member.what())))
+            };
             match name.as_str() {
                 "value" => {}
                 "zone" => zone = Some(Zone::named(text()?).map_err(|e| Rejection::at(&here, member, e.to_string()))?),
                 "certainty" => {
                     let word = text()?;
                     fact.certainty = Certainty::ALL.into_iter().find(|c| c.as_str() == word).ok_or_else(|| {
-                        let text = format!("`certainty` is `{word}`; it may be `suspected`, `estimated` or `confirmed`");
+                        let text =
+                            format!("`certainty` is `{word}`; it may be `suspected`, `estimated` or `confirmed`");
                         Rejection::at(&here, member, text)
                     })?;
                 }
@@ -99,7 +117,9 @@ fn fact(key: &str, kind: FactType, node: &Node, pointer: &Pointer, reading: &Rea
                 "at" => fact.asserted_at = instant(text()?, None).map_err(|e| Rejection::at(&here, member, e))?,
                 "note" => fact.note = Some(text()?.to_string()),
                 other => {
-                    let text = format!("`{other}` is not a member of a fact; it may have value, zone, certainty, by, at, note");
+                    let text = format!(
+                        "`{other}` is not a member of a fact; it may have value, zone, certainty, by, at, note"
+                    );
                     return Err(Rejection::at(&here, member, text));
                 }
             }
@@ -110,7 +130,14 @@ fn fact(key: &str, kind: FactType, node: &Node, pointer: &Pointer, reading: &Rea
     Ok(fact)
 }
 
-fn value(key: &str, kind: FactType, node: &Node, zone: Option<Zone>, pointer: &Pointer, reading: &Reading<'_>) -> Result<Option<Value>, Rejection> {
+fn value(
+    key: &str,
+    kind: FactType,
+    node: &Node,
+    zone: Option<Zone>,
+    pointer: &Pointer,
+    reading: &Reading<'_>,
+) -> Result<Option<Value>, Rejection> {
     let reject = |text: String| Err(Rejection::at(pointer, node, text));
     if node.kind == Kind::Null {
         return Ok(None);
@@ -122,11 +149,16 @@ fn value(key: &str, kind: FactType, node: &Node, zone: Option<Zone>, pointer: &P
         }
         let near = nearest_of(word, declared.iter().map(String::as_str));
         let hint = near.first().map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
-        Err(format!("`{key}` cannot be `{word}`{hint}; it may be {}", declared.iter().map(|d| format!("`{d}`")).collect::<Vec<_>>().join(", ")))
+        Err(format!(
+            "`{key}` cannot be `{word}`{hint}; it may be {}",
+            declared.iter().map(|d| format!("`{d}`")).collect::<Vec<_>>().join(", ")
+        ))
     };
     Ok(Some(match (kind, &node.kind) {
         (FactType::YesNo, Kind::Bool(yes)) => Value::YesNo(*yes),
-        (FactType::YesNo, _) => return reject(format!("`{key}` is {}; give true or false, or leave it out when unknown", node.what())),
+        (FactType::YesNo, _) => {
+            return reject(format!("`{key}` is {}; give true or false, or leave it out when unknown", node.what()));
+        }
         (FactType::Choice, Kind::Text(word)) => match allowed(word) {
             Ok(()) => Value::Choice(word.clone()),
             Err(text) => return reject(text),
@@ -139,7 +171,11 @@ fn value(key: &str, kind: FactType, node: &Node, zone: Option<Zone>, pointer: &P
             for (at, item) in items.iter().enumerate() {
                 let here = pointer.child(&at.to_string());
                 let Some(word) = item.text() else {
-                    return Err(Rejection::at(&here, item, format!("`{key}` holds {}; give a list of words", item.what())));
+                    return Err(Rejection::at(
+                        &here,
+                        item,
+                        format!("`{key}` holds {}; give a list of words", item.what()),
+                    ));
                 };
                 allowed(word).map_err(|text| Rejection::at(&here, item, text))?;
                 if !words.iter().any(|w| w == word) {
@@ -161,9 +197,13 @@ fn value(key: &str, kind: FactType, node: &Node, zone: Option<Zone>, pointer: &P
             }
             Value::Instant(at)
         }
-        (FactType::Instant, _) => return reject(format!("`{key}` is {}; give an instant such as `2026-03-27T16:20:00+01:00`", node.what())),
+        (FactType::Instant, _) => {
+            return reject(format!("`{key}` is {}; give an instant such as `2026-03-27T16:20:00+01:00`", node.what()));
+        }
         (FactType::Hold, Kind::Table(_)) => Value::Hold(hold(key, node, zone, pointer)?),
-        (FactType::Hold, _) => return reject(format!("`{key}` is {}; give a table with from, until, by, written", node.what())),
+        (FactType::Hold, _) => {
+            return reject(format!("`{key}` is {}; give a table with from, until, by, written", node.what()));
+        }
     }))
 }
 
@@ -174,8 +214,9 @@ fn reject_instant(pointer: &Pointer, node: &Node, key: &str, error: String) -> R
 fn count(key: &str, node: &Node, pointer: &Pointer) -> Result<Count, Rejection> {
     let whole = |node: &Node, pointer: &Pointer| -> Result<u64, Rejection> {
         match node.kind {
-            Kind::Integer(n) => u64::try_from(n)
-                .map_err(|_| Rejection::at(pointer, node, format!("`{key}` is `{n}`; a number of persons is zero or more"))),
+            Kind::Integer(n) => u64::try_from(n).map_err(|_| {
+                Rejection::at(pointer, node, format!("`{key}` is `{n}`; a number of persons is zero or more"))
+            }),
             _ => Err(Rejection::at(pointer, node, format!("`{key}` is {}; give a whole number", node.what()))),
         }
     };
@@ -209,7 +250,9 @@ fn hold(key: &str, node: &Node, zone: Option<Zone>, pointer: &Pointer) -> Result
         let here = pointer.child(name);
         let when = || match &member.kind {
             Kind::Null => Ok(None),
-            Kind::Text(text) => instant(text, zone).map(Some).map_err(|e| Rejection::at(&here, member, format!("`{name}`: {e}"))),
+            Kind::Text(text) => {
+                instant(text, zone).map(Some).map_err(|e| Rejection::at(&here, member, format!("`{name}`: {e}")))
+            }
             _ => Err(Rejection::at(&here, member, format!("`{name}` is {}; give an instant", member.what()))),
         };
         match (name.as_str(), &member.kind) {
@@ -220,7 +263,11 @@ fn hold(key: &str, node: &Node, zone: Option<Zone>, pointer: &Pointer) -> Result
             ("by", _) => return Err(Rejection::at(&here, member, "`by` names the authority that asked".to_string())),
             ("written", _) => return Err(Rejection::at(&here, member, "`written` is true or false".to_string())),
             (other, _) => {
-                return Err(Rejection::at(&here, member, format!("`{other}` is not a member of a hold; it has from, until, by, written")));
+                return Err(Rejection::at(
+                    &here,
+                    member,
+                    format!("`{other}` is not a member of a hold; it has from, until, by, written"),
+                ));
             }
         }
     }

@@ -58,11 +58,19 @@ pub fn suppose(text: &str, reading: &Reading<'_>) -> Result<Option<Suppose>, Vec
     let mut rejections = Vec::new();
     let root = Pointer::root();
     for (name, member) in node.members().iter().filter(|(n, _)| n != "incident" && n != "suppose") {
-        rejections.push(Rejection::at(&root.child(name), member, format!("`{name}` does not belong beside `incident`; use `suppose`")));
+        rejections.push(Rejection::at(
+            &root.child(name),
+            member,
+            format!("`{name}` does not belong beside `incident`; use `suppose`"),
+        ));
     }
     let id = incident.text().map(str::to_string);
     if id.is_none() {
-        rejections.push(Rejection::at(&root.child("incident"), incident, "`incident` is the id of an incident".to_string()));
+        rejections.push(Rejection::at(
+            &root.child("incident"),
+            incident,
+            "`incident` is the id of an incident".to_string(),
+        ));
     }
     let facts = match node.member("suppose") {
         Some(table) => facts::read(table, &root.child("suppose"), format, reading, &mut rejections),
@@ -77,7 +85,9 @@ pub fn facts_only(text: &str, reading: &Reading<'_>) -> Result<Vec<Fact>, Vec<Re
     let mut rejections = Vec::new();
     let root = Pointer::root();
     let facts = match node.member("facts") {
-        Some(table) if node.members().len() == 1 => facts::read(table, &root.child("facts"), format, reading, &mut rejections),
+        Some(table) if node.members().len() == 1 => {
+            facts::read(table, &root.child("facts"), format, reading, &mut rejections)
+        }
         _ => facts::read(&node, &root, format, reading, &mut rejections),
     };
     if rejections.is_empty() { Ok(facts) } else { Err(rejections) }
@@ -92,7 +102,13 @@ fn document(text: &str) -> Result<(Node, Format), Vec<Rejection>> {
     }
 }
 
-fn read(node: &Node, format: Format, reading: &Reading<'_>, title_required: bool, rejections: &mut Vec<Rejection>) -> Report {
+fn read(
+    node: &Node,
+    format: Format,
+    reading: &Reading<'_>,
+    title_required: bool,
+    rejections: &mut Vec<Rejection>,
+) -> Report {
     let root = Pointer::root();
     let mut report = Report {
         title: String::new(),
@@ -106,10 +122,22 @@ fn read(node: &Node, format: Format, reading: &Reading<'_>, title_required: bool
         let here = root.child(name);
         match name.as_str() {
             "title" => match member.text().map(str::trim) {
-                Some(title) if !title.is_empty() && title.chars().count() <= TITLE_LIMIT => report.title = title.to_string(),
-                Some("") => rejections.push(Rejection::at(&here, member, "`title` is empty; say in one line what happened".into())),
-                Some(_) => rejections.push(Rejection::at(&here, member, format!("`title` is longer than {TITLE_LIMIT} characters; keep it to one line"))),
-                None => rejections.push(Rejection::at(&here, member, format!("`title` is {}; give a text", member.what()))),
+                Some(title) if !title.is_empty() && title.chars().count() <= TITLE_LIMIT => {
+                    report.title = title.to_string()
+                }
+                Some("") => rejections.push(Rejection::at(
+                    &here,
+                    member,
+                    "`title` is empty; say in one line what happened".into(),
+                )),
+                Some(_) => rejections.push(Rejection::at(
+                    &here,
+                    member,
+                    format!("`title` is longer than {TITLE_LIMIT} characters; keep it to one line"),
+                )),
+                None => {
+                    rejections.push(Rejection::at(&here, member, format!("`title` is {}; give a text", member.what())))
+                }
             },
             "entity" => report.entity = entity_ref(member, &here, rejections),
             "facts" => report.facts = facts::read(member, &here, format, reading, rejections),
@@ -120,7 +148,9 @@ fn read(node: &Node, format: Format, reading: &Reading<'_>, title_required: bool
                 let near = nearest_of(other, MEMBERS.into_iter());
                 let hint = match near.first() {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None if reading.catalogue.kind(other).is_some() => format!("did you mean `facts` with `{other}` inside?"),
+                    None if reading.catalogue.kind(other).is_some() => {
+                        format!("did you mean `facts` with `{other}` inside?")
+                    }
                     None => format!("it may have {}", MEMBERS.join(", ")),
                 };
                 rejections.push(Rejection::at(&here, member, format!("`{other}` is not a member of a report; {hint}")));
@@ -128,7 +158,11 @@ fn read(node: &Node, format: Format, reading: &Reading<'_>, title_required: bool
         }
     }
     if title_required && node.member("title").is_none() {
-        rejections.push(Rejection::at(&root.child("title"), node, "`title` is missing; say in one line what happened".into()));
+        rejections.push(Rejection::at(
+            &root.child("title"),
+            node,
+            "`title` is missing; say in one line what happened".into(),
+        ));
     }
     report
 }
@@ -138,7 +172,11 @@ fn optional_text(name: &str, node: &Node, pointer: &Pointer, rejections: &mut Ve
         Kind::Null => None,
         Kind::Text(text) if !text.trim().is_empty() => Some(text.clone()),
         _ => {
-            rejections.push(Rejection::at(pointer, node, format!("`{name}` is {}; give a text or leave it out", node.what())));
+            rejections.push(Rejection::at(
+                pointer,
+                node,
+                format!("`{name}` is {}; give a text or leave it out", node.what()),
+            ));
             None
         }
     }
@@ -158,7 +196,11 @@ fn attachments(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) 
                 name: name.to_string(),
                 sha256: item.member("sha256").and_then(Node::text).map(str::to_string),
             }),
-            _ => rejections.push(Rejection::at(&here, item, "an attachment has `name` and, when known, `sha256`; its bytes are sent to /attachments".into())),
+            _ => rejections.push(Rejection::at(
+                &here,
+                item,
+                "an attachment has `name` and, when known, `sha256`; its bytes are sent to /attachments".into(),
+            )),
         }
     }
     found
@@ -170,7 +212,11 @@ fn entity_ref(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) -
         Kind::Text(id) => EntityRef::Id(id.clone()),
         Kind::Table(_) => EntityRef::Inline(Box::new(entity(node, pointer, rejections))),
         _ => {
-            rejections.push(Rejection::at(pointer, node, format!("`entity` is {}; give an id or a table", node.what())));
+            rejections.push(Rejection::at(
+                pointer,
+                node,
+                format!("`entity` is {}; give an id or a table", node.what()),
+            ));
             EntityRef::Unstated
         }
     }
@@ -178,8 +224,19 @@ fn entity_ref(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) -
 
 /// Reads an entity table, in a report or in the configuration. Places and roles are checked by the caller against the rulebook.
 pub fn entity(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) -> Entity {
-    const KNOWN: [&str; 11] =
-        ["id", "name", "roles", "sectors", "established_in", "main_establishment", "operates_in", "zone", "contracts", "policies", "policy"];
+    const KNOWN: [&str; 11] = [
+        "id",
+        "name",
+        "roles",
+        "sectors",
+        "established_in",
+        "main_establishment",
+        "operates_in",
+        "zone",
+        "contracts",
+        "policies",
+        "policy",
+    ];
     let mut entity = Entity::default();
     for (name, member) in node.members() {
         let here = pointer.child(name);
@@ -205,8 +262,14 @@ pub fn entity(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) -
             "contracts" => entity.contracts = contracts(member, &here, rejections),
             other => {
                 let near = nearest_of(other, KNOWN.into_iter());
-                let hint = near.first().map_or_else(|| format!("it may have {}", KNOWN.join(", ")), |n| format!("did you mean `{n}`?"));
-                rejections.push(Rejection::at(&here, member, format!("`{other}` is not a member of an entity; {hint}")));
+                let hint = near
+                    .first()
+                    .map_or_else(|| format!("it may have {}", KNOWN.join(", ")), |n| format!("did you mean `{n}`?"));
+                rejections.push(Rejection::at(
+                    &here,
+                    member,
+                    format!("`{other}` is not a member of an entity; {hint}"),
+                ));
             }
         }
     }
@@ -228,7 +291,11 @@ fn words(name: &str, node: &Node, pointer: &Pointer, rejections: &mut Vec<Reject
         match item.text() {
             Some(word) if words.iter().any(|w| w == word) => {}
             Some(word) => words.push(word.to_string()),
-            None => rejections.push(Rejection::at(&pointer.child(&at.to_string()), item, format!("`{name}` holds {}; give words", item.what()))),
+            None => rejections.push(Rejection::at(
+                &pointer.child(&at.to_string()),
+                item,
+                format!("`{name}` holds {}; give words", item.what()),
+            )),
         }
     }
     words
@@ -256,7 +323,11 @@ fn contracts(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) ->
                 ("citation", Kind::Text(text)) => contract.citation = Some(text.clone()),
                 ("hours", Kind::Integer(n)) if (1..=8784).contains(n) => contract.hours = Some(*n as u32),
                 (other, _) => {
-                    rejections.push(Rejection::at(&here, member, format!("`{other}` is not understood; a contract has id, name, duty, hours, citation")));
+                    rejections.push(Rejection::at(
+                        &here,
+                        member,
+                        format!("`{other}` is not understood; a contract has id, name, duty, hours, citation"),
+                    ));
                 }
             }
         }

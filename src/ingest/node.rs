@@ -105,9 +105,14 @@ fn from_toml(value: &toml::de::DeValue<'_>, at: usize, line_of: &dyn Fn(usize) -
         },
         DeValue::Float(f) => Kind::Fraction(f.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Datetime(at) => Kind::Text(at.to_string()),
-        DeValue::Array(items) => Kind::List(items.iter().map(|i| from_toml(i.get_ref(), i.span().start, line_of)).collect()),
+        DeValue::Array(items) => {
+            Kind::List(items.iter().map(|i| from_toml(i.get_ref(), i.span().start, line_of)).collect())
+        }
         DeValue::Table(table) => Kind::Table(
-            table.iter().map(|(k, v)| (k.get_ref().to_string(), from_toml(v.get_ref(), k.span().start, line_of))).collect(),
+            table
+                .iter()
+                .map(|(k, v)| (k.get_ref().to_string(), from_toml(v.get_ref(), k.span().start, line_of)))
+                .collect(),
         ),
     };
     Node { kind, line: Some(line_of(at)) }

@@ -9,13 +9,22 @@ pub enum Standing {
     /// Applies and its clock runs. `None`: an open norm, without a number.
     Running(Option<Deadline>),
     /// Applies, but the act or instant that starts its clock has not happened.
-    Awaiting { projected_due: Option<Timestamp>, projected_conservative: Option<Timestamp> },
+    Awaiting {
+        projected_due: Option<Timestamp>,
+        projected_conservative: Option<Timestamp>,
+    },
     /// A missing fact decides; dated as if it applied.
     Possible(Option<Deadline>),
     /// Performed.
-    Discharged { at: Timestamp, deadline: Option<Deadline> },
+    Discharged {
+        at: Timestamp,
+        deadline: Option<Deadline>,
+    },
     /// Somebody decided, with reasons, that it does not arise.
-    Waived { reason: String, deadline: Option<Deadline> },
+    Waived {
+        reason: String,
+        deadline: Option<Deadline>,
+    },
     /// It was shown earlier and a later fact ended it.
     Withdrawn,
     NotApplicable,

@@ -156,7 +156,11 @@ impl Rulebook {
                 .iter()
                 .map(|(jurisdiction, why)| NotCovered { jurisdiction: jurisdiction.clone(), why: why.clone() })
                 .collect(),
-            warnings: plan.warnings.iter().map(|(key, text)| Warning { key: key.clone(), text: text.clone() }).collect(),
+            warnings: plan
+                .warnings
+                .iter()
+                .map(|(key, text)| Warning { key: key.clone(), text: text.clone() })
+                .collect(),
         }
     }
 
@@ -198,10 +202,15 @@ impl Rulebook {
             zone: o.zone,
             conservative_due: deadline.map(|d| utc(d.conservative_due)),
             contested: deadline.map_or_else(Vec::new, |d| {
-                d.contested.iter().map(|c| Contested { id: c.id.clone(), text: c.text.clone(), due: utc(c.due) }).collect()
+                d.contested
+                    .iter()
+                    .map(|c| Contested { id: c.id.clone(), text: c.text.clone(), due: utc(c.due) })
+                    .collect()
             }),
             phase: phase.map(Phase::as_str),
-            late_by: deadline.filter(|_| phase == Some(Phase::Late)).map(|d| iso_duration((phase_at - d.due).num_seconds())),
+            late_by: deadline
+                .filter(|_| phase == Some(Phase::Late))
+                .map(|d| iso_duration((phase_at - d.due).num_seconds())),
             due_label: deadline.map(|d| due_label(d.due, o.zone)),
             promptly: o.promptly.is_some(),
             norm: o.promptly.clone(),
@@ -273,7 +282,12 @@ impl Rulebook {
         }
         if let Some(started) = &o.started_by {
             let local = o.zone.rfc3339(started.at);
-            because.push(format!("the clock starts with {} at {local} ({}, by {})", started.key, started.certainty.as_str(), started.by));
+            because.push(format!(
+                "the clock starts with {} at {local} ({}, by {})",
+                started.key,
+                started.certainty.as_str(),
+                started.by
+            ));
         } else if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts {
             let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
             because.push(format!("the clock starts when {} is filed", ids.join(" or ")));
@@ -325,14 +339,20 @@ impl Rulebook {
 
     /// The count as a picture: one row per local day.
     fn grid(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<time::GridDay> {
-        let (Some(_), Some(started), Some(convention)) = (deadline, &o.started_by, &o.convention) else { return Vec::new() };
+        let (Some(_), Some(started), Some(convention)) = (deadline, &o.started_by, &o.convention) else {
+            return Vec::new();
+        };
         let Some(row) = self.conventions.iter().position(|c| c.id == *convention) else { return Vec::new() };
         let members = if o.combines.is_empty() { std::slice::from_ref(&o.duty) } else { o.combines.as_slice() };
         let found = members.iter().filter_map(|id| self.by_id.get(id)).map(|&at| &self.duties[at]).find_map(|duty| {
-            duty.periods.iter().find(|p| p.convention == Some(row as u16) && p.period.is_some()).map(|p| (duty, p.period))
+            duty.periods
+                .iter()
+                .find(|p| p.convention == Some(row as u16) && p.period.is_some())
+                .map(|p| (duty, p.period))
         });
         let Some((duty, Some(period))) = found else { return Vec::new() };
-        super::clock::grid(self, &self.conventions[row], period, started.at, duty, &o.jurisdiction, &incident.entity).unwrap_or_default()
+        super::clock::grid(self, &self.conventions[row], period, started.at, duty, &o.jurisdiction, &incident.entity)
+            .unwrap_or_default()
     }
 }
 

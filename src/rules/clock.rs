@@ -32,7 +32,13 @@ pub fn of(book: &Rulebook, duty: &Duty<Condition>, place: &str, parties: &Partie
     Clock { zone: zone(book, record, duty, place, parties) }
 }
 
-fn zone(book: &Rulebook, record: Option<&ConventionRecord>, duty: &Duty<Condition>, place: &str, parties: &Parties) -> Zone {
+fn zone(
+    book: &Rulebook,
+    record: Option<&ConventionRecord>,
+    duty: &Duty<Condition>,
+    place: &str,
+    parties: &Parties,
+) -> Zone {
     let recipient = recipient_zone(book, duty, place, parties);
     let notifier = parties.notifier_zone.unwrap_or(recipient);
     match record.map(|r| &r.zone) {
@@ -45,13 +51,15 @@ fn zone(book: &Rulebook, record: Option<&ConventionRecord>, duty: &Duty<Conditio
 
 fn recipient_zone(book: &Rulebook, duty: &Duty<Condition>, place: &str, parties: &Parties) -> Zone {
     let authority = duty.regime.as_deref().and_then(|regime| book.authority(place, regime)).and_then(|a| a.zone);
-    authority
-        .or_else(|| book.places.get(place).map(|p| p.zone))
-        .or(parties.notifier_zone)
-        .unwrap_or(Zone::UTC)
+    authority.or_else(|| book.places.get(place).map(|p| p.zone)).or(parties.notifier_zone).unwrap_or(Zone::UTC)
 }
 
-fn calendar<'b>(book: &'b Rulebook, record: &ConventionRecord, place: &str, parties: &Parties) -> Result<&'b Calendar, TimeError> {
+fn calendar<'b>(
+    book: &'b Rulebook,
+    record: &ConventionRecord,
+    place: &str,
+    parties: &Parties,
+) -> Result<&'b Calendar, TimeError> {
     let of_place = |place: &str| -> String {
         let mut at = place;
         loop {

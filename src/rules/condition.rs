@@ -58,17 +58,46 @@ pub enum Comparison {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Atom {
-    YesNo { key: String, want: bool },
-    Choice { key: String, among: Vec<String>, want: bool },
-    HasAny { key: String, items: Vec<String> },
-    HasAll { key: String, items: Vec<String> },
+    YesNo {
+        key: String,
+        want: bool,
+    },
+    Choice {
+        key: String,
+        among: Vec<String>,
+        want: bool,
+    },
+    HasAny {
+        key: String,
+        items: Vec<String>,
+    },
+    HasAll {
+        key: String,
+        items: Vec<String>,
+    },
     /// `key: None` is the count in the obligation's own place.
-    Affected { place: Option<String>, comparison: Comparison, n: u64 },
+    Affected {
+        place: Option<String>,
+        comparison: Comparison,
+        n: u64,
+    },
     /// A count fact that is not `affected.…`.
-    Number { key: String, comparison: Comparison, n: u64 },
-    Known { key: String, want: bool },
+    Number {
+        key: String,
+        comparison: Comparison,
+        n: u64,
+    },
+    Known {
+        key: String,
+        want: bool,
+    },
     /// `a` is later than `hours` after `b` (or, with `later: false`, within them).
-    Order { a: String, b: String, hours: i64, later: bool },
+    Order {
+        a: String,
+        b: String,
+        hours: i64,
+        later: bool,
+    },
     Role(String),
     Sector(String),
     OperatesIn(String),

@@ -18,7 +18,9 @@ pub fn lint(book: &Rulebook) -> Vec<String> {
         dated.sort_by_key(|p| p.from);
         for pair in dated.windows(2) {
             match (pair[0].until, pair[1].from) {
-                (Some(until), Some(from)) if until >= from => say(format!("has two texts on {from}: end the first on the day before")),
+                (Some(until), Some(from)) if until >= from => {
+                    say(format!("has two texts on {from}: end the first on the day before"))
+                }
                 (Some(until), Some(from)) if until.succ_opt() != Some(from) => {
                     say(format!("has no text between {until} and {from}: close the gap or split the duty"));
                 }
@@ -42,7 +44,8 @@ pub fn lint(book: &Rulebook) -> Vec<String> {
         {
             say("starts with its own filing".into());
         }
-        if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) = &duty.combine
+        if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) =
+            &duty.combine
             && *id == duty.id
         {
             say("is combined with itself".into());
@@ -66,7 +69,10 @@ pub fn entity_faults(book: &Rulebook, entity: &Entity) -> Vec<String> {
     let places = entity.established_in.iter().chain(&entity.operates_in).chain(&entity.main_establishment);
     for place in places.filter(|p| !book.places().is_known(p)) {
         let near = crate::law::nearest_of(place, book.places().ids());
-        found.push(format!("place `{place}` is not known{}; write ISO 3166 codes such as `FR` or `US-CA`", super::load::did_you_mean(&near)));
+        found.push(format!(
+            "place `{place}` is not known{}; write ISO 3166 codes such as `FR` or `US-CA`",
+            super::load::did_you_mean(&near)
+        ));
     }
     found
 }

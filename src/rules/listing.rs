@@ -65,7 +65,10 @@ pub struct DutyListing {
 
 impl Rulebook {
     pub fn listing(&self, keep: impl Fn(&Duty<Condition>) -> bool) -> Listing {
-        Listing { rulebook: self.name(), duties: self.duties().iter().filter(|d| keep(d)).map(|d| self.list_duty(d)).collect() }
+        Listing {
+            rulebook: self.name(),
+            duties: self.duties().iter().filter(|d| keep(d)).map(|d| self.list_duty(d)).collect(),
+        }
     }
 
     fn list_duty(&self, duty: &Duty<Condition>) -> DutyListing {
@@ -138,7 +141,10 @@ impl Rulebook {
         for duty in self.duties() {
             let row = rows.entry(&duty.jurisdiction).or_insert_with(|| CoverageRow {
                 jurisdiction: duty.jurisdiction.clone(),
-                name: self.places().get(&duty.jurisdiction).map_or_else(|| duty.jurisdiction.clone(), |p| p.name.clone()),
+                name: self
+                    .places()
+                    .get(&duty.jurisdiction)
+                    .map_or_else(|| duty.jurisdiction.clone(), |p| p.name.clone()),
                 duties: 0,
                 in_force: 0,
                 unverified: 0,

@@ -6,8 +6,8 @@ use super::pack::{self, DutyRow, Parameters, PeriodRow};
 use super::places::{PlaceRecord, Places};
 use super::roles::Roles;
 use crate::law::{
-    Binding, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, FactCatalogue, FactDeclaration,
-    FactType, HoldRule, Order, Reach, RecipientKind, Recipients, Relative, Stage, Trigger, nearest_of,
+    Binding, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, FactCatalogue,
+    FactDeclaration, FactType, HoldRule, Order, Reach, RecipientKind, Recipients, Relative, Stage, Trigger, nearest_of,
 };
 use crate::time::{Calendars, CivilDate, Convention, Period, Unit, Zone};
 use serde::Deserialize;
@@ -94,7 +94,8 @@ impl<'a> Loader<'a> {
         }
         let (conventions, convention_ids) = self.conventions();
         let authorities = self.authorities();
-        let not_modelled = self.parsed::<BTreeMap<String, String>>(FileKind::NotModelled).into_iter().flat_map(|(_, m)| m).collect();
+        let not_modelled =
+            self.parsed::<BTreeMap<String, String>>(FileKind::NotModelled).into_iter().flat_map(|(_, m)| m).collect();
 
         let packs = self.parsed::<pack::PackFile>(FileKind::Pack);
         for (file, pack) in &packs {
@@ -127,7 +128,8 @@ impl<'a> Loader<'a> {
             self.pack(&mut book, &convention_ids, file, pack);
         }
         self.link(&mut book);
-        book.version = book.packs.iter().filter_map(|p| p.reviewed.clone()).max().unwrap_or_else(|| "unreviewed".into());
+        book.version =
+            book.packs.iter().filter_map(|p| p.reviewed.clone()).max().unwrap_or_else(|| "unreviewed".into());
         book
     }
 
@@ -190,7 +192,12 @@ impl<'a> Loader<'a> {
     fn declare(&mut self, catalogue: &mut FactCatalogue, file: &SourceFile, rows: &[pack::FactRow]) {
         for row in rows {
             let Some(kind) = FactType::parse(&row.kind) else {
-                self.fault(file, &row.key, &row.kind, one_of("type", &row.kind, ["yes-no", "choice", "set", "count", "instant", "text", "hold"]));
+                self.fault(
+                    file,
+                    &row.key,
+                    &row.kind,
+                    one_of("type", &row.kind, ["yes-no", "choice", "set", "count", "instant", "text", "hold"]),
+                );
                 continue;
             };
             let declaration = FactDeclaration {
@@ -200,7 +207,11 @@ impl<'a> Loader<'a> {
                 question: row.question.clone(),
             };
             if let Err(known) = catalogue.declare(declaration) {
-                let text = format!("`{}` is already declared as {} with another question or values", row.key, known.kind.as_str());
+                let text = format!(
+                    "`{}` is already declared as {} with another question or values",
+                    row.key,
+                    known.kind.as_str()
+                );
                 self.fault(file, &row.key, &row.key, text);
             }
         }
@@ -272,7 +283,12 @@ impl<'a> Loader<'a> {
                         Whose::Recipient
                     }
                     Some(_) => {
-                        self.fault(file, &row.id, "calendar", "`calendar` is a word or a table of place = calendar".into());
+                        self.fault(
+                            file,
+                            &row.id,
+                            "calendar",
+                            "`calendar` is a word or a table of place = calendar".into(),
+                        );
                         Whose::Recipient
                     }
                 };
@@ -282,14 +298,15 @@ impl<'a> Loader<'a> {
                         self.fault(file, &row.id, id, error.to_string());
                     }
                 }
-                let zone = match row.zone.as_deref().map(|word| whose(word, |z| Zone::named(z).map_err(|e| e.to_string()))) {
-                    None => Whose::Recipient,
-                    Some(Ok(zone)) => zone,
-                    Some(Err(error)) => {
-                        self.fault(file, &row.id, row.zone.as_deref().unwrap_or(""), error);
-                        Whose::Recipient
-                    }
-                };
+                let zone =
+                    match row.zone.as_deref().map(|word| whose(word, |z| Zone::named(z).map_err(|e| e.to_string()))) {
+                        None => Whose::Recipient,
+                        Some(Ok(zone)) => zone,
+                        Some(Err(error)) => {
+                            self.fault(file, &row.id, row.zone.as_deref().unwrap_or(""), error);
+                            Whose::Recipient
+                        }
+                    };
                 ids.insert(row.id.clone(), records.len() as u16);
                 records.push(ConventionRecord {
                     id: row.id.clone(),
@@ -306,7 +323,13 @@ impl<'a> Loader<'a> {
         (records, ids)
     }
 
-    fn pack(&mut self, book: &mut Rulebook, conventions: &BTreeMap<String, u16>, file: &SourceFile, pack: pack::PackFile) {
+    fn pack(
+        &mut self,
+        book: &mut Rulebook,
+        conventions: &BTreeMap<String, u16>,
+        file: &SourceFile,
+        pack: pack::PackFile,
+    ) {
         let reviewed = pack.instrument.reviewed.map(|d| d.to_string());
         let id = file.path.strip_suffix(".toml").unwrap_or(&file.path).to_string();
         let name = reviewed.as_ref().map_or_else(|| id.clone(), |date| format!("{id}@{date}"));
@@ -363,7 +386,11 @@ impl<'a> Loader<'a> {
         let status = word!(DutyStatus, "status", &row.status);
         let confidence = word!(Confidence, "confidence", &row.confidence);
         let reach = word!(Reach, "reach", row.reach.as_deref().or(instrument.reach.as_deref()).unwrap_or("role"));
-        let recipients = word!(Recipients, "recipients", row.recipients.as_deref().or(instrument.recipients.as_deref()).unwrap_or("one"));
+        let recipients = word!(
+            Recipients,
+            "recipients",
+            row.recipients.as_deref().or(instrument.recipients.as_deref()).unwrap_or("one")
+        );
         let hold = word!(HoldRule, "hold", row.hold.as_deref().unwrap_or("no"));
         let binding = match row.binding.as_deref().or(instrument.binding.as_deref()) {
             Some(binding) => word!(Binding, "binding", binding),
@@ -392,14 +419,23 @@ impl<'a> Loader<'a> {
             },
             (None, DutyStatus::NoDuty) => Trigger::Fact("times.aware".to_string()),
             (None, _) => {
-                self.fault(file, &id, &id, format!("duty `{id}` has no `starts`: name the instant that starts its clock"));
+                self.fault(
+                    file,
+                    &id,
+                    &id,
+                    format!("duty `{id}` has no `starts`: name the instant that starts its clock"),
+                );
                 return None;
             }
         };
         if let Trigger::Fact(key) | Trigger::CalendarYearEnd { year_of: key } = &starts
             && book.catalogue.kind(key) != Some(FactType::Instant)
         {
-            let text = unknown("instant", key, book.catalogue.iter().filter(|d| d.kind == FactType::Instant).map(|d| d.key.as_str()));
+            let text = unknown(
+                "instant",
+                key,
+                book.catalogue.iter().filter(|d| d.kind == FactType::Instant).map(|d| d.key.as_str()),
+            );
             self.fault(file, &id, key, text);
         }
         if row.citation.trim().is_empty() {
@@ -418,10 +454,13 @@ impl<'a> Loader<'a> {
             None => None,
         };
         let relative = match row.relative {
-            Some(relative) => Some(Relative { order: word!(Order, "order", &relative.order), to: ids_of(&relative.to) }),
+            Some(relative) => {
+                Some(Relative { order: word!(Order, "order", &relative.order), to: ids_of(&relative.to) })
+            }
             None => None,
         };
-        for condition in [&row.when.0, &row.unless.0].into_iter().chain(periods.iter().filter_map(|p| p.when.as_ref())) {
+        for condition in [&row.when.0, &row.unless.0].into_iter().chain(periods.iter().filter_map(|p| p.when.as_ref()))
+        {
             self.check_condition(book, file, &id, condition);
         }
         let content = row
@@ -470,7 +509,13 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn period(&mut self, conventions: &BTreeMap<String, u16>, file: &SourceFile, duty: &str, row: PeriodRow) -> Option<DutyPeriod<Condition>> {
+    fn period(
+        &mut self,
+        conventions: &BTreeMap<String, u16>,
+        file: &SourceFile,
+        duty: &str,
+        row: PeriodRow,
+    ) -> Option<DutyPeriod<Condition>> {
         let amounts = [
             (Unit::Minute, row.minutes),
             (Unit::Hour, row.hours),
@@ -495,7 +540,12 @@ impl<'a> Loader<'a> {
                 }
             },
             (None, Some(_)) => {
-                self.fault(file, duty, "[[duty.period]]", format!("a period of `{duty}` has a number and no `convention`"));
+                self.fault(
+                    file,
+                    duty,
+                    "[[duty.period]]",
+                    format!("a period of `{duty}` has a number and no `convention`"),
+                );
                 None
             }
             (None, None) => None,
@@ -522,8 +572,17 @@ impl<'a> Loader<'a> {
                         format!("`{key}` is not declared{}", did_you_mean(&near))
                     })),
                     Some(kind) => {
-                        if let Some(want) = expected_type(atom).filter(|want| *want != kind && !(kind == FactType::Text && *want == FactType::Choice)) {
-                            found.push((key.to_string(), format!("`{key}` is {}, but the condition reads it as {}", kind.as_str(), want.as_str())));
+                        if let Some(want) = expected_type(atom)
+                            .filter(|want| *want != kind && !(kind == FactType::Text && *want == FactType::Choice))
+                        {
+                            found.push((
+                                key.to_string(),
+                                format!(
+                                    "`{key}` is {}, but the condition reads it as {}",
+                                    kind.as_str(),
+                                    want.as_str()
+                                ),
+                            ));
                         }
                         let declared = book.catalogue.get(key).map(|d| d.values.as_slice()).unwrap_or_default();
                         for word in words_of(atom).iter().filter(|w| !declared.is_empty() && !declared.contains(w)) {
@@ -537,7 +596,8 @@ impl<'a> Loader<'a> {
             {
                 found.push((role.clone(), unknown("role", role, book.roles.ids())));
             }
-            if let Atom::OperatesIn(place) | Atom::EstablishedIn(place) | Atom::Affected { place: Some(place), .. } = atom
+            if let Atom::OperatesIn(place) | Atom::EstablishedIn(place) | Atom::Affected { place: Some(place), .. } =
+                atom
                 && place != "total"
                 && !book.places.is_known(place)
             {
@@ -555,7 +615,11 @@ impl<'a> Loader<'a> {
         let mut unions: Vec<(Vec<DutyId>, bool)> = Vec::new();
         for (at, duty) in book.duties.iter().enumerate() {
             let mut refer = |ids: &[DutyId]| {
-                missing.extend(ids.iter().filter(|id| !book.by_id.contains_key(id)).map(|id| (duty.pack.clone(), duty.id.clone(), id.clone())));
+                missing.extend(
+                    ids.iter()
+                        .filter(|id| !book.by_id.contains_key(id))
+                        .map(|id| (duty.pack.clone(), duty.id.clone(), id.clone())),
+                );
             };
             if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts {
                 refer(ids);
@@ -563,7 +627,9 @@ impl<'a> Loader<'a> {
             if let Some(relative) = &duty.relative {
                 refer(&relative.to);
             }
-            if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) = &duty.combine {
+            if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) =
+                &duty.combine
+            {
                 refer(std::slice::from_ref(id));
             }
             if let Some(Combination::EarliestOf(other) | Combination::LatestOf(other)) = &duty.combine {
@@ -594,7 +660,12 @@ impl<'a> Loader<'a> {
             let near: Vec<&str> = near.iter().map(String::as_str).collect();
             let path = format!("{}.toml", pack.split('@').next().unwrap_or(&pack));
             if let Some(file) = self.files.iter().find(|f| f.path == path) {
-                self.fault(file, &duty.0, &id.0, format!("duty `{duty}` refers to `{id}`, which no pack has{}", did_you_mean(&near)));
+                self.fault(
+                    file,
+                    &duty.0,
+                    &id.0,
+                    format!("duty `{duty}` refers to `{id}`, which no pack has{}", did_you_mean(&near)),
+                );
             }
         }
     }
@@ -681,7 +752,11 @@ fn combination(text: &str) -> Result<Combination, String> {
         "earliest-of" => Combination::EarliestOf(id),
         "latest-of" => Combination::LatestOf(id),
         "same-clock-as" => Combination::SameClockAs(id),
-        _ => return Err(format!("`combine` is `{text}`; it may be `earliest-of:<id>`, `latest-of:<id>` or `same-clock-as:<id>`")),
+        _ => {
+            return Err(format!(
+                "`combine` is `{text}`; it may be `earliest-of:<id>`, `latest-of:<id>` or `same-clock-as:<id>`"
+            ));
+        }
     })
 }
 
@@ -696,9 +771,14 @@ fn whose<T>(word: &str, fixed: impl Fn(&str) -> Result<T, String>) -> Result<Who
 
 /// Lays the parameters a row names over `base`. The error names the row's words and the allowed ones.
 fn apply(mut base: Convention, given: &Parameters) -> Result<Convention, (String, String)> {
-    fn read<T: for<'de> Deserialize<'de>>(field: &str, word: &Option<String>, into: &mut T) -> Result<(), (String, String)> {
+    fn read<T: for<'de> Deserialize<'de>>(
+        field: &str,
+        word: &Option<String>,
+        into: &mut T,
+    ) -> Result<(), (String, String)> {
         let Some(word) = word else { return Ok(()) };
-        let deserializer: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = word.as_str().into_deserializer();
+        let deserializer: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+            word.as_str().into_deserializer();
         *into = T::deserialize(deserializer).map_err(|error| (word.clone(), format!("`{field}`: {error}")))?;
         Ok(())
     }

@@ -19,7 +19,9 @@ mod reach;
 mod roles;
 mod trigger;
 
-pub use answer::{Answer, Content, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc};
+pub use answer::{
+    Answer, Content, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc,
+};
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files};
 pub use condition::{Condition, Truth};

@@ -6,8 +6,8 @@ use super::condition::{Condition, Scene, Truth};
 use super::reach;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place, Recipients, Standing,
-    Started, Trigger, Value,
+    Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place,
+    Recipients, Standing, Started, Trigger, Value,
 };
 use crate::time::{CivilDate, Period, TimeError, Timestamp, Unit};
 use std::collections::BTreeMap;
@@ -33,7 +33,12 @@ pub struct Plan {
 impl Plan {
     /// Earliest conservative limit of anything that is running or may be.
     pub fn earliest(&self) -> Option<Timestamp> {
-        self.obligations.iter().filter(|o| o.standing.is_open()).filter_map(|o| o.standing.deadline()).map(|d| d.conservative_due).min()
+        self.obligations
+            .iter()
+            .filter(|o| o.standing.is_open())
+            .filter_map(|o| o.standing.deadline())
+            .map(|d| d.conservative_due)
+            .min()
     }
 }
 
@@ -73,7 +78,19 @@ impl Rulebook {
                 if truth == Truth::No && !options.all {
                     continue;
                 }
-                self.ask(at, duty, incident, recipient.place, truth, missing, now, options, &parties, &mut candidates, &mut plan);
+                self.ask(
+                    at,
+                    duty,
+                    incident,
+                    recipient.place,
+                    truth,
+                    missing,
+                    now,
+                    options,
+                    &parties,
+                    &mut candidates,
+                    &mut plan,
+                );
             }
         }
         self.compose(&mut candidates);
@@ -118,7 +135,11 @@ impl Rulebook {
         let ask = |condition: Truth, applies: &mut Truth| *applies = applies.and(condition);
 
         if duty.min_affected > 0 && applies != Truth::No {
-            let atom = super::condition::Atom::Affected { place: None, comparison: super::condition::Comparison::AtLeast, n: duty.min_affected };
+            let atom = super::condition::Atom::Affected {
+                place: None,
+                comparison: super::condition::Comparison::AtLeast,
+                n: duty.min_affected,
+            };
             ask(Condition::Atom(atom).truth(&scene, &mut missing), &mut applies);
             note_no(applies, &mut because, &|| format!("fewer than {} persons are affected there", duty.min_affected));
         }
@@ -137,21 +158,22 @@ impl Rulebook {
         }
 
         let mut bound = None;
-        let (started, mut fallback) = match trigger::onset(&duty.starts, &duty.id, &place, facts, &self.acts_of(&duty.starts)) {
-            Onset::Started(started) => (Some(started), None),
-            Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
-            Onset::NotAfter { later, missing: key } => {
-                push_new(&mut missing, key);
-                bound = Some(later);
-                (None, None)
-            }
-            Onset::NotYet { missing: key } => {
-                if let Some(key) = key {
+        let (started, mut fallback) =
+            match trigger::onset(&duty.starts, &duty.id, &place, facts, &self.acts_of(&duty.starts)) {
+                Onset::Started(started) => (Some(started), None),
+                Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
+                Onset::NotAfter { later, missing: key } => {
                     push_new(&mut missing, key);
+                    bound = Some(later);
+                    (None, None)
                 }
-                (None, None)
-            }
-        };
+                Onset::NotYet { missing: key } => {
+                    if let Some(key) = key {
+                        push_new(&mut missing, key);
+                    }
+                    (None, None)
+                }
+            };
         let clock = clock::of(self, duty, &place, parties);
         let text_date = clock.zone.local(started.as_ref().map_or(now, |s| s.at)).date();
         let texts = self.texts(duty, text_date, options, &scene, &mut missing);
@@ -174,7 +196,10 @@ impl Rulebook {
                     because.push("a national row replaces this one".to_string());
                 }
                 Baseline::NotTransposed => {
-                    let why = format!("`{}` binds through national law, and no national row is in force on {text_date}", duty.law);
+                    let why = format!(
+                        "`{}` binds through national law, and no national row is in force on {text_date}",
+                        duty.law
+                    );
                     if !plan.not_covered.iter().any(|(p, w)| *p == place && *w == why) {
                         plan.not_covered.push((place.clone(), why));
                     }
@@ -217,8 +242,15 @@ impl Rulebook {
             {
                 // no limit of its own: the true one is not later than this
                 latest = Some(latest.map_or(counted.due, |l: Timestamp| l.max(counted.due)));
-                projected = Standing::Awaiting { projected_due: Some(counted.due), projected_conservative: Some(counted.conservative_due) };
-                because.push(format!("`{}` is not known; the limit is not later than counted from `{}`", missing.last().map_or("", String::as_str), later.key));
+                projected = Standing::Awaiting {
+                    projected_due: Some(counted.due),
+                    projected_conservative: Some(counted.conservative_due),
+                };
+                because.push(format!(
+                    "`{}` is not known; the limit is not later than counted from `{}`",
+                    missing.last().map_or("", String::as_str),
+                    later.key
+                ));
             }
             let Some(started) = &started else { continue };
             match clock::count(self, record, period, started.at, duty, &place, parties) {
@@ -230,7 +262,8 @@ impl Rulebook {
                     if deadline.as_ref().is_none_or(|d| counted.due < d.due) {
                         let earlier = deadline.take();
                         convention = Some(record.id.clone());
-                        let conservative = earlier.map_or(counted.conservative_due, |e| e.conservative_due.min(counted.conservative_due));
+                        let conservative = earlier
+                            .map_or(counted.conservative_due, |e| e.conservative_due.min(counted.conservative_due));
                         deadline = Some(Deadline { conservative_due: conservative, ..counted });
                     } else if let Some(d) = &mut deadline {
                         d.conservative_due = d.conservative_due.min(counted.conservative_due);
@@ -256,15 +289,23 @@ impl Rulebook {
         let held = self.hold(duty, incident, now, &mut deadline, &mut because);
         let group = self.group_of(&duty.id);
         let filed = match group {
-            Some(group) => group.members.iter().filter_map(|id| trigger::filed(facts, &id.0, &place)).min_by_key(|s| s.at),
+            Some(group) => {
+                group.members.iter().filter_map(|id| trigger::filed(facts, &id.0, &place)).min_by_key(|s| s.at)
+            }
             None if duty.stage == crate::law::Stage::Update => trigger::filed_last(facts, &duty.id.0, &place),
             None => trigger::filed(facts, &duty.id.0, &place),
         };
-        let waived = [format!("waived.{}@{place}", duty.id), format!("waived.{}", duty.id)].iter().find_map(|key| match facts.get(key) {
-            Some(Value::Text(reason)) => Some(reason.clone()),
-            _ => None,
+        let waived = [format!("waived.{}@{place}", duty.id), format!("waived.{}", duty.id)].iter().find_map(|key| {
+            match facts.get(key) {
+                Some(Value::Text(reason)) => Some(reason.clone()),
+                _ => None,
+            }
         });
-        let authority = duty.regime.as_deref().filter(|_| duty.recipient.is_public_body()).and_then(|regime| self.authority(&place, regime));
+        let authority = duty
+            .regime
+            .as_deref()
+            .filter(|_| duty.recipient.is_public_body())
+            .and_then(|regime| self.authority(&place, regime));
         let depends_on = match &duty.starts {
             Trigger::Filed(ids) | Trigger::FiledLast(ids) => ids.clone(),
             _ => Vec::new(),
@@ -281,7 +322,11 @@ impl Rulebook {
                 duty: duty.id.clone(),
                 stage: duty.stage,
                 recipient: duty.recipient,
-                recipient_name: authority.map(|a| &a.name).or(contract.map(|c| &c.name)).unwrap_or(&duty.recipient_name).clone(),
+                recipient_name: authority
+                    .map(|a| &a.name)
+                    .or(contract.map(|c| &c.name))
+                    .unwrap_or(&duty.recipient_name)
+                    .clone(),
                 channel_url: authority.map(|a| a.url.clone()).filter(|u| !u.is_empty()),
                 standing: projected,
                 zone: clock.zone,
@@ -318,12 +363,21 @@ impl Rulebook {
     }
 
     /// The texts in force on `date`: the first whose branch fits, and all before it whose branch is undecided.
-    fn texts<'d>(&self, duty: &'d Duty<Condition>, date: CivilDate, options: Options, scene: &Scene<'_>, missing: &mut Vec<String>) -> Vec<&'d DutyPeriod<Condition>> {
+    fn texts<'d>(
+        &self,
+        duty: &'d Duty<Condition>,
+        date: CivilDate,
+        options: Options,
+        scene: &Scene<'_>,
+        missing: &mut Vec<String>,
+    ) -> Vec<&'d DutyPeriod<Condition>> {
         let mut texts = Vec::new();
         for period in &duty.periods {
             // what is only proposed has no date yet; it is shown when somebody asks what it would do
             let supposed = options.include_proposed && duty.status == DutyStatus::Proposed;
-            let in_force = !period.undated && period.from.is_none_or(|from| from <= date) && period.until.is_none_or(|until| date <= until);
+            let in_force = !period.undated
+                && period.from.is_none_or(|from| from <= date)
+                && period.until.is_none_or(|until| date <= until);
             if !in_force && !supposed {
                 continue;
             }
@@ -342,10 +396,15 @@ impl Rulebook {
     fn transposition(&self, duty: &Duty<Condition>, place: &Place, date: CivilDate) -> Baseline {
         let in_force = |d: &Duty<Condition>| {
             matches!(d.status, DutyStatus::InForce | DutyStatus::NotYetApplicable | DutyStatus::Repealed)
-                && d.periods.iter().any(|p| !p.undated && p.from.is_none_or(|f| f <= date) && p.until.is_none_or(|u| date <= u))
+                && d.periods
+                    .iter()
+                    .any(|p| !p.undated && p.from.is_none_or(|f| f <= date) && p.until.is_none_or(|u| date <= u))
         };
         let national = |ids: Option<&Vec<usize>>| {
-            ids.into_iter().flatten().map(|&at| &self.duties[at]).any(|d| self.places.contains(&d.jurisdiction, place) && in_force(d))
+            ids.into_iter()
+                .flatten()
+                .map(|&at| &self.duties[at])
+                .any(|d| self.places.contains(&d.jurisdiction, place) && in_force(d))
         };
         if national(self.replaced_by.get(&duty.id)) {
             return Baseline::Replaced;
@@ -370,14 +429,22 @@ impl Rulebook {
     ) -> Option<(Option<Timestamp>, String)> {
         let hold = incident.facts.hold("hold.law_enforcement")?;
         if duty.hold == HoldRule::No {
-            because.push(format!("the hold asked for by {} does not move this clock: the law gives it no such effect", hold.by));
+            because.push(format!(
+                "the hold asked for by {} does not move this clock: the law gives it no such effect",
+                hold.by
+            ));
             return None;
         }
         if duty.hold == HoldRule::LawEnforcementWritten && !hold.written {
-            because.push(format!("the hold asked for by {} is not in writing, and only a written one moves this clock", hold.by));
+            because.push(format!(
+                "the hold asked for by {} is not in writing, and only a written one moves this clock",
+                hold.by
+            ));
             return None;
         }
-        if hold.until.is_some_and(|until| until <= now) && deadline.as_ref().is_none_or(|d| hold.until.is_some_and(|u| u <= d.due)) {
+        if hold.until.is_some_and(|until| until <= now)
+            && deadline.as_ref().is_none_or(|d| hold.until.is_some_and(|u| u <= d.due))
+        {
             because.push(format!("the hold asked for by {} has ended", hold.by));
             return None;
         }
@@ -396,7 +463,10 @@ impl Rulebook {
             (Some(_), None) => {}
             (None, _) => {
                 *deadline = None;
-                because.push(format!("held at the request of {}, without an end: notify promptly once it is lifted", hold.by));
+                because.push(format!(
+                    "held at the request of {}, without an end: notify promptly once it is lifted",
+                    hold.by
+                ));
             }
         }
         Some((hold.until, hold.by.clone()))
@@ -410,7 +480,8 @@ impl Rulebook {
         let mut heads: BTreeMap<(Vec<DutyId>, Place), usize> = BTreeMap::new();
         let mut composed: Vec<Candidate> = Vec::new();
         for candidate in candidates.drain(..) {
-            let Some(group) = self.group_of(&candidate.obligation.duty).filter(|_| candidate.applies != Truth::No) else {
+            let Some(group) = self.group_of(&candidate.obligation.duty).filter(|_| candidate.applies != Truth::No)
+            else {
                 composed.push(candidate);
                 continue;
             };
@@ -432,13 +503,20 @@ impl Rulebook {
     fn relate(&self, candidates: &mut [Candidate]) {
         let limits: BTreeMap<(DutyId, Place), (Option<Timestamp>, Option<Deadline>)> = candidates
             .iter()
-            .map(|c| ((c.obligation.duty.clone(), c.obligation.jurisdiction.clone()), (c.filed.as_ref().map(|f| f.at), c.deadline.clone())))
+            .map(|c| {
+                (
+                    (c.obligation.duty.clone(), c.obligation.jurisdiction.clone()),
+                    (c.filed.as_ref().map(|f| f.at), c.deadline.clone()),
+                )
+            })
             .collect();
         for candidate in candidates.iter_mut() {
             let duty = &self.duties[candidate.duty];
             let Some(relative) = &duty.relative else { continue };
             let others = relative.to.iter().filter_map(|id| {
-                limits.get(&(id.clone(), candidate.obligation.jurisdiction.clone())).or_else(|| limits.iter().find(|((d, _), _)| d == id).map(|(_, l)| l))
+                limits
+                    .get(&(id.clone(), candidate.obligation.jurisdiction.clone()))
+                    .or_else(|| limits.iter().find(|((d, _), _)| d == id).map(|(_, l)| l))
             });
             let words = match relative.order {
                 crate::law::Order::With => "together with",
@@ -458,7 +536,14 @@ impl Rulebook {
                     candidate.started = true;
                     candidate.deadline = Some(match own {
                         Some(d) => Deadline { due, conservative_due: d.conservative_due.min(due), ..d },
-                        None => Deadline { due, conservative_due: due, counting_from: from, steps: Vec::new(), contested: Vec::new(), uncertain: false },
+                        None => Deadline {
+                            due,
+                            conservative_due: due,
+                            counting_from: from,
+                            steps: Vec::new(),
+                            contested: Vec::new(),
+                            uncertain: false,
+                        },
                     });
                     candidate.obligation.because.push(format!("due {words} {name}, which was performed already"));
                 } else if let Some(other) = deadline {
@@ -468,7 +553,8 @@ impl Rulebook {
                             own.conservative_due = own.conservative_due.min(other.conservative_due).min(own.due);
                         }
                         None if !duty.periods.iter().any(|p| p.period.is_some()) => {
-                            candidate.deadline = Some(Deadline { steps: Vec::new(), contested: Vec::new(), ..other.clone() });
+                            candidate.deadline =
+                                Some(Deadline { steps: Vec::new(), contested: Vec::new(), ..other.clone() });
                         }
                         None => {}
                     }
@@ -484,8 +570,13 @@ impl Rulebook {
             let Some(Combination::SameClockAs(other)) = &self.duties[candidates[at].duty].combine else { continue };
             let head = self.group_of(other).and_then(|g| g.members.first()).unwrap_or(other);
             let place = &candidates[at].obligation.jurisdiction;
-            let shared = candidates.iter().find(|c| (c.obligation.duty == *head || c.obligation.combines.contains(other) || c.obligation.duty == *other) && c.obligation.jurisdiction == *place);
-            if let Some((deadline, started, by)) = shared.map(|c| (c.deadline.clone(), c.started, c.obligation.started_by.clone())) {
+            let shared = candidates.iter().find(|c| {
+                (c.obligation.duty == *head || c.obligation.combines.contains(other) || c.obligation.duty == *other)
+                    && c.obligation.jurisdiction == *place
+            });
+            if let Some((deadline, started, by)) =
+                shared.map(|c| (c.deadline.clone(), c.started, c.obligation.started_by.clone()))
+            {
                 let candidate = &mut candidates[at];
                 candidate.deadline = deadline;
                 candidate.started = started;
@@ -502,13 +593,18 @@ impl Rulebook {
             let mut changed = false;
             for at in 0..candidates.len() {
                 let candidate = &candidates[at];
-                if candidate.started || candidate.filed.is_some() || !matches!(candidate.obligation.standing, Standing::NotApplicable) {
+                if candidate.started
+                    || candidate.filed.is_some()
+                    || !matches!(candidate.obligation.standing, Standing::NotApplicable)
+                {
                     continue;
                 }
                 let ids = self.acts_of(&self.duties[candidate.duty].starts);
                 let awaited = candidates
                     .iter()
-                    .filter(|c| ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|d| ids.contains(d)))
+                    .filter(|c| {
+                        ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|d| ids.contains(d))
+                    })
                     .filter(|c| c.obligation.jurisdiction == candidate.obligation.jurisdiction || candidates.len() == 1)
                     .filter_map(|c| match (&c.deadline, &c.obligation.standing) {
                         (Some(d), _) => Some(d.conservative_due.max(now)),
@@ -518,8 +614,19 @@ impl Rulebook {
                     .min();
                 let Some(act_at) = awaited else { continue };
                 let duty = &self.duties[candidate.duty];
-                let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else { continue };
-                let counted = clock::count(self, self.convention(row), period, act_at, duty, &candidate.obligation.jurisdiction, parties).ok();
+                let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else {
+                    continue;
+                };
+                let counted = clock::count(
+                    self,
+                    self.convention(row),
+                    period,
+                    act_at,
+                    duty,
+                    &candidate.obligation.jurisdiction,
+                    parties,
+                )
+                .ok();
                 candidates[at].obligation.standing = Standing::Awaiting {
                     projected_due: counted.as_ref().map(|c| c.due),
                     projected_conservative: counted.as_ref().map(|c| c.conservative_due),
@@ -562,14 +669,19 @@ impl Rulebook {
                 let due = o.standing.deadline().map(|d| d.conservative_due);
                 (open, due.is_none(), due)
             };
-            rank(a).cmp(&rank(b)).then_with(|| self.by_id.get(&a.duty).cmp(&self.by_id.get(&b.duty))).then_with(|| a.jurisdiction.cmp(&b.jurisdiction))
+            rank(a)
+                .cmp(&rank(b))
+                .then_with(|| self.by_id.get(&a.duty).cmp(&self.by_id.get(&b.duty)))
+                .then_with(|| a.jurisdiction.cmp(&b.jurisdiction))
         });
     }
 
     fn not_covered(&self, incident: &Incident, plan: &mut Plan) {
         let entity = &incident.entity;
-        let affected = incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]).filter(|p| *p != "total");
-        let mut places: Vec<&str> = entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).chain(affected).collect();
+        let affected =
+            incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]).filter(|p| *p != "total");
+        let mut places: Vec<&str> =
+            entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).chain(affected).collect();
         places.sort_unstable();
         places.dedup();
         for place in places {
@@ -579,7 +691,10 @@ impl Rulebook {
                         || self.places.contains(place, &d.jurisdiction)
                         || d.region.as_deref().is_some_and(|r| self.places.contains(r, place)))
             };
-            let no_duty = self.duties.iter().find(|d| d.status == DutyStatus::NoDuty && self.places.contains(&d.jurisdiction, place));
+            let no_duty = self
+                .duties
+                .iter()
+                .find(|d| d.status == DutyStatus::NoDuty && self.places.contains(&d.jurisdiction, place));
             let covered = self.duties.iter().any(|d| d.status != DutyStatus::NoDuty && covers(d));
             if let Some(duty) = no_duty {
                 plan.not_covered.push((place.to_string(), format!("{} ({})", duty.title, duty.citation)));
@@ -604,18 +719,27 @@ impl Rulebook {
             if let (Some(a), Some(b)) = (facts.instant(first), facts.instant(second))
                 && b < a
             {
-                plan.warnings.push((second.to_string(), format!("`{second}` lies before `{first}`: check both; they are kept as stated")));
+                plan.warnings.push((
+                    second.to_string(),
+                    format!("`{second}` lies before `{first}`: check both; they are kept as stated"),
+                ));
             }
         }
         if let Some(total) = facts.count("affected.total") {
             let known = super::counts::count_in(&without_total(facts), &self.places, "total");
             if total.at_most.is_some_and(|most| known.at_least > most) {
-                let text = format!("the places add up to at least {} persons, more than `affected.total` allows", known.at_least);
+                let text = format!(
+                    "the places add up to at least {} persons, more than `affected.total` allows",
+                    known.at_least
+                );
                 plan.warnings.push(("affected.total".to_string(), text));
             }
         }
         if incident.entity.roles.is_empty() {
-            plan.warnings.push(("entity.roles".to_string(), "the entity states no role: every duty that depends on one is only possible".to_string()));
+            plan.warnings.push((
+                "entity.roles".to_string(),
+                "the entity states no role: every duty that depends on one is only possible".to_string(),
+            ));
         }
     }
 }
@@ -636,7 +760,8 @@ fn without_total(facts: &crate::law::FactBook) -> crate::law::FactBook {
 
 /// Adds a member of a combination to the head that names it.
 fn join(head: &mut Candidate, member: Candidate, latest: bool) {
-    let (head_sure, member_sure) = (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
+    let (head_sure, member_sure) =
+        (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
     head.obligation.combines.push(member.obligation.duty.clone());
     head.filed = match (head.filed.take(), member.filed) {
         (Some(a), Some(b)) => Some(if a.at <= b.at { a } else { b }),

@@ -28,8 +28,11 @@ pub struct QuestionAnswer {
     pub earliest: Option<String>,
 }
 
+/// Nearest date a fact decides on, the obligations it would add, and those it would move.
+type Asked<'p> = (Option<Timestamp>, Vec<&'p str>, Vec<&'p str>);
+
 pub fn questions(book: &Rulebook, incident: &Incident, plan: &Plan, now: Timestamp) -> Vec<Question> {
-    let mut asked: BTreeMap<&str, (Option<Timestamp>, Vec<&str>, Vec<&str>)> = BTreeMap::new();
+    let mut asked: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
     for o in plan.obligations.iter().filter(|o| o.standing.is_open()) {
         for key in &o.missing {
             let entry = asked.entry(key).or_default();
@@ -46,7 +49,9 @@ pub fn questions(book: &Rulebook, incident: &Incident, plan: &Plan, now: Timesta
     }
     let mut ranked: Vec<_> = asked.into_iter().collect();
     // nearest date first; undated last; then what would add most
-    ranked.sort_by_key(|(key, (due, adds, moves))| (due.is_none(), *due, std::cmp::Reverse(adds.len() + moves.len()), *key));
+    ranked.sort_by_key(|(key, (due, adds, moves))| {
+        (due.is_none(), *due, std::cmp::Reverse(adds.len() + moves.len()), *key)
+    });
     ranked
         .into_iter()
         .enumerate()

@@ -84,7 +84,12 @@ fn reach(book: &Rulebook, reach: Reach, scope: &str, incident: &Incident) -> (Tr
 
 /// Some place is known, and none of it has to do with `scope`.
 fn known_elsewhere(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
-    let mut places = incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]).filter(|p| *p != "total").peekable();
+    let mut places = incident
+        .facts
+        .with_prefix("affected.")
+        .map(|f| &f.key["affected.".len()..])
+        .filter(|p| *p != "total")
+        .peekable();
     places.peek().is_some() && places.all(|p| !book.places.contains(scope, p) && !book.places.contains(p, scope))
 }
 
@@ -92,7 +97,9 @@ fn known_elsewhere(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
 fn residents(book: &Rulebook, scope: &str, incident: &Incident) -> (Truth, Option<String>) {
     let count = counts::count_in(&incident.facts, &book.places, scope);
     match counts::compare(count, Comparison::AtLeast, 1) {
-        Truth::Unknown if is_linked(book, scope, incident) => (Truth::Unknown, Some(counts::key_of(&book.places, scope))),
+        Truth::Unknown if is_linked(book, scope, incident) => {
+            (Truth::Unknown, Some(counts::key_of(&book.places, scope)))
+        }
         Truth::Unknown => (Truth::No, None),
         decided => (decided, None),
     }
@@ -172,7 +179,9 @@ fn each_established(book: &Rulebook, duty: &Duty<Condition>, scope: &str, entity
 fn each_affected(book: &Rulebook, scope: &str, incident: &Incident) -> Vec<Recipient> {
     let members = match book.places.members(scope).as_slice() {
         // a country stands for its subdivisions on record
-        [only] if *only == scope => book.places.ids().filter(|p| *p != scope && book.places.contains(scope, p)).collect(),
+        [only] if *only == scope => {
+            book.places.ids().filter(|p| *p != scope && book.places.contains(scope, p)).collect()
+        }
         members => members.to_vec(),
     };
     members

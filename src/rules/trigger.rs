@@ -13,11 +13,19 @@ const OCCURRENCE: &str = "times.occurred_from";
 pub enum Onset {
     Started(Started),
     /// The key is unknown, but an earlier kind of knowledge is known: counted from there, and the key is missing.
-    From { earlier: Started, missing: String },
+    From {
+        earlier: Started,
+        missing: String,
+    },
     /// The key is unknown, but a later instant is known: the clock has surely started, and not after that.
-    NotAfter { later: Started, missing: String },
+    NotAfter {
+        later: Started,
+        missing: String,
+    },
     /// The act or instant has not happened, or nobody said so; `missing` is the key to ask for, if asking helps.
-    NotYet { missing: Option<String> },
+    NotYet {
+        missing: Option<String>,
+    },
 }
 
 /// `acts` are the duties whose performance counts, for triggers that wait for one.
@@ -25,12 +33,10 @@ pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, 
     match trigger {
         Trigger::Fact(key) => instant(key, facts),
         Trigger::CalendarYearEnd { year_of } => instant(year_of, facts),
-        Trigger::Filed(_) => {
-            match acts.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
-                Some(started) => Onset::Started(started),
-                None => Onset::NotYet { missing: None },
-            }
-        }
+        Trigger::Filed(_) => match acts.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
+            Some(started) => Onset::Started(started),
+            None => Onset::NotYet { missing: None },
+        },
         Trigger::FiledLast(_) => {
             match acts.iter().filter_map(|d| filed_last(facts, &d.0, place)).max_by_key(|s| s.at) {
                 Some(started) => Onset::Started(started),

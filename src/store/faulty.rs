@@ -1,8 +1,8 @@
 //! A store that fails on command, for tests: each write can fail before its effect, or after it with the answer lost.
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError, StoredCheckpoint,
-    StoredEntry, TokenRecord,
+    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    StoredCheckpoint, StoredEntry, TokenRecord,
 };
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;

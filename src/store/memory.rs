@@ -107,7 +107,9 @@ impl State {
     ) -> Result<u64> {
         let asked = idempotency.map(|i| (pack::request_key(pack::IDEMPOTENCY, &i.principal, &i.key), Some(i.request)));
         let reference = match (&record.incident.source, &record.incident.reference, expected) {
-            (Some(source), Some(reference), None) => Some((pack::request_key(pack::REFERENCE, source, reference), None)),
+            (Some(source), Some(reference), None) => {
+                Some((pack::request_key(pack::REFERENCE, source, reference), None))
+            }
             _ => None,
         };
         for (key, request) in asked.iter().chain(&reference) {
@@ -138,7 +140,13 @@ impl State {
             known.or_insert_with(|| {
                 let at = self.sent.len();
                 self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
-                self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+                self.sent.push(Sent {
+                    message,
+                    state: DeliveryState::Queued,
+                    attempts: 0,
+                    settled_at: None,
+                    detail: None,
+                });
                 self.incidents[row].sent.push(at);
                 at
             });
@@ -227,7 +235,8 @@ impl State {
         };
         let wanted = |row: &usize| {
             let incident = &self.incidents[*row].record.incident;
-            (!query.open_only || incident.closed_at.is_none()) && (query.entity.is_none() || query.entity == incident.entity.id)
+            (!query.open_only || incident.closed_at.is_none())
+                && (query.entity.is_none() || query.entity == incident.entity.id)
         };
         Ok((0..before).rev().filter(wanted).take(query.limit as usize).map(|row| self.dossier(row)).collect())
     }
@@ -250,7 +259,8 @@ impl Store for MemoryStore {
     async fn accepted(&self, key: &Idempotency) -> Result<Option<(IncidentId, bool)>> {
         let state = self.state();
         let first = state.accepted.get(&pack::request_key(pack::IDEMPOTENCY, &key.principal, &key.key));
-        Ok(first.map(|(row, request)| (state.incidents[*row].record.incident.id.clone(), *request == Some(key.request))))
+        Ok(first
+            .map(|(row, request)| (state.incidents[*row].record.incident.id.clone(), *request == Some(key.request))))
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {

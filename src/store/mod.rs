@@ -38,24 +38,22 @@ pub mod memory;
 mod pack;
 mod queue;
 pub mod sqlite;
+mod tracked;
 mod wakes;
 
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
 /// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
     /// `<duty>@<place>`.
     pub id: String,
     /// The word of its standing.
     pub standing: String,
-    #[serde(with = "pack::instant_option")]
     pub due: Option<Timestamp>,
-    #[serde(with = "pack::instant_option")]
     pub conservative_due: Option<Timestamp>,
     /// When this obligation was first seen: reminders due before could not have been sent.
-    #[serde(with = "pack::instant")]
     pub known_at: Timestamp,
 }
 
@@ -63,6 +61,7 @@ pub struct Tracked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub incident: Incident,
+    #[serde(with = "tracked")]
     pub tracked: Vec<Tracked>,
     /// What people did, by obligation id.
     pub acts: BTreeMap<String, Act>,
@@ -196,12 +195,19 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// Somebody else changed the incident: reload and decide again.
-    Conflict { stored: Option<u64> },
+    Conflict {
+        stored: Option<u64>,
+    },
     /// Already accepted: the incident of the first request, and whether the request was the same.
-    Duplicate { incident: IncidentId, same_request: bool },
+    Duplicate {
+        incident: IncidentId,
+        same_request: bool,
+    },
     LeaseLost,
     /// Another checkpoint of this size exists, or the old one is not the current one.
-    Fork { size: u64 },
+    Fork {
+        size: u64,
+    },
     NotFound,
     /// Another daemon holds the data folder.
     Locked(String),
@@ -215,7 +221,9 @@ impl fmt::Display for StoreError {
             StoreError::Conflict { .. } => f.write_str("the incident was changed meanwhile; read it again and repeat"),
             StoreError::Duplicate { incident, .. } => write!(f, "already accepted as `{incident}`"),
             StoreError::LeaseLost => f.write_str("the lease on the message ended and somebody else has it"),
-            StoreError::Fork { size } => write!(f, "a different checkpoint of size {size} exists; the log may be forked"),
+            StoreError::Fork { size } => {
+                write!(f, "a different checkpoint of size {size} exists; the log may be forked")
+            }
             StoreError::NotFound => f.write_str("not found"),
             StoreError::Locked(path) => {
                 write!(f, "another breachclock holds `{path}`; stop it first or choose another [data].dir")
@@ -238,7 +246,12 @@ pub trait Store: Send + Sync + 'static {
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
     /// Most urgent first; each claim is leased until `now + lease_seconds`.
-    fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> impl Future<Output = Result<Vec<Claim>>> + Send;
+    fn claim_outbox(
+        &self,
+        now: Timestamp,
+        lease_seconds: u32,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Claim>>> + Send;
     /// Earliest instant at which an unsettled message may be claimed; 1970 when it may be at once.
     fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease

@@ -14,7 +14,8 @@ const VERSION: u8 = 1;
 
 /// Packs a record, message or token.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    postcard::to_extend(value, Vec::from([VERSION])).map_err(|error| StoreError::Backend(format!("cannot be packed: {error}")))
+    postcard::to_extend(value, Vec::from([VERSION]))
+        .map_err(|error| StoreError::Backend(format!("cannot be packed: {error}")))
 }
 
 /// Reads [`pack`]'s form. `what` names the thing in the error.
@@ -26,9 +27,9 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T>
     }
 }
 
-/// Size of a packed record at which a first buffer is made.
+/// [`pack`] into a buffer that is seldom too small.
 pub(super) fn pack_record(record: &Record) -> Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(1024 + 96 * record.tracked.len());
+    let mut start = Vec::with_capacity(1024 + 32 * record.tracked.len());
     start.push(VERSION);
     postcard::to_extend(record, start).map_err(|error| StoreError::Backend(format!("record cannot be packed: {error}")))
 }
@@ -90,7 +91,9 @@ pub(super) struct Settled {
 
 pub(super) fn settled(settlement: &Settlement) -> Settled {
     match (&settlement.outcome, settlement.retry_at) {
-        (Outcome::HandedOver { answer }, _) => Settled { state: DeliveryState::HandedOver, detail: answer.clone(), not_before: 0 },
+        (Outcome::HandedOver { answer }, _) => {
+            Settled { state: DeliveryState::HandedOver, detail: answer.clone(), not_before: 0 }
+        }
         (Outcome::Retry { error, .. }, Some(at)) => {
             Settled { state: DeliveryState::Queued, detail: error.clone(), not_before: micros_up(at) }
         }
@@ -112,37 +115,9 @@ pub(super) fn micros_up(at: Timestamp) -> i64 {
 
 /// The instant of stored microseconds; the nearest there is when the number means none.
 pub(super) fn instant_of(micros: i64) -> Timestamp {
-    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 { DateTime::<chrono::Utc>::MIN_UTC } else { DateTime::<chrono::Utc>::MAX_UTC })
-}
-
-/// An instant as seconds and nanoseconds: 6 to 10 bytes and no text to parse, and nothing is rounded.
-pub(super) mod instant {
-    use crate::time::Timestamp;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        (at.timestamp(), at.timestamp_subsec_nanos()).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        let (seconds, nanos) = Deserialize::deserialize(deserializer)?;
-        chrono::DateTime::from_timestamp(seconds, nanos).ok_or_else(|| D::Error::custom("no such instant"))
-    }
-}
-
-/// [`instant`] for what may be absent.
-pub(super) mod instant_option {
-    use crate::time::Timestamp;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        at.map(|at| (at.timestamp(), at.timestamp_subsec_nanos())).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-        let parts: Option<(i64, u32)> = Deserialize::deserialize(deserializer)?;
-        let instant = |(seconds, nanos)| chrono::DateTime::from_timestamp(seconds, nanos).ok_or_else(|| D::Error::custom("no such instant"));
-        parts.map(instant).transpose()
-    }
+    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 {
+        DateTime::<chrono::Utc>::MIN_UTC
+    } else {
+        DateTime::<chrono::Utc>::MAX_UTC
+    })
 }

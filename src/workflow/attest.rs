@@ -15,7 +15,8 @@ impl<S: Store> House<S> {
             return Ok(last);
         }
         let root = head.root();
-        let signed = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key).map_err(|e| Trouble::NotNow(e.to_string()))?;
+        let signed = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key)
+            .map_err(|e| Trouble::NotNow(e.to_string()))?;
         let note = signed.note;
         let new = StoredCheckpoint { size: head.size, root, note };
         self.store.replace_checkpoint(last.map(|c| c.size), new.clone()).await?;

@@ -37,7 +37,10 @@ fn run_file(book: &Rulebook, file: &SourceFile) -> Vec<CaseOutcome> {
     for (name, node) in document.members() {
         match (&node.kind, name.as_str()) {
             (Kind::List(cases), "case") => outcomes.extend(cases.iter().map(|case| run_case(book, file, case))),
-            _ => outcomes.push(broken(node.line.unwrap_or(0), format!("`{name}` is not understood; a cases file holds [[case]] tables"))),
+            _ => outcomes.push(broken(
+                node.line.unwrap_or(0),
+                format!("`{name}` is not understood; a cases file holds [[case]] tables"),
+            )),
         }
     }
     outcomes
@@ -45,7 +48,13 @@ fn run_file(book: &Rulebook, file: &SourceFile) -> Vec<CaseOutcome> {
 
 fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
     let name = case.member("name").and_then(Node::text).unwrap_or("unnamed").to_string();
-    let mut outcome = CaseOutcome { file: file.path.clone(), line: case.line.unwrap_or(0), name, duties: Vec::new(), faults: Vec::new() };
+    let mut outcome = CaseOutcome {
+        file: file.path.clone(),
+        line: case.line.unwrap_or(0),
+        name,
+        duties: Vec::new(),
+        faults: Vec::new(),
+    };
     if let Err(faults) = judge(book, case, &mut outcome) {
         outcome.faults.extend(faults);
     }
@@ -58,7 +67,8 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
     let now = instant(text("now").ok_or_else(|| vec!["the case has no `now`".to_string()])?)?;
     let mut rejections = Vec::new();
     let reading = Reading { catalogue: book.catalogue(), now, by: "case" };
-    let entity = case.member("entity").map(|e| ingest::entity(e, &Pointer::root(), &mut rejections)).unwrap_or_default();
+    let entity =
+        case.member("entity").map(|e| ingest::entity(e, &Pointer::root(), &mut rejections)).unwrap_or_default();
     let mut facts = FactBook::default();
     if let Some(table) = case.member("facts") {
         for fact in ingest::read(table, &Pointer::root().child("facts"), Format::Toml, &reading, &mut rejections) {
@@ -102,19 +112,29 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
                     compare(book, &plan, want, outcome, &mut faults)?;
                 }
             }
-            other => faults.push(format!("`{other}` is not a member of a case; it has name, why, now, entity, facts, then, want")),
+            other => faults
+                .push(format!("`{other}` is not a member of a case; it has name, why, now, entity, facts, then, want")),
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-fn compare(book: &Rulebook, plan: &Plan, want: &Node, outcome: &mut CaseOutcome, faults: &mut Vec<String>) -> Result<(), Vec<String>> {
+fn compare(
+    book: &Rulebook,
+    plan: &Plan,
+    want: &Node,
+    outcome: &mut CaseOutcome,
+    faults: &mut Vec<String>,
+) -> Result<(), Vec<String>> {
     let text = |key: &str| want.member(key).and_then(Node::text);
     let duty = text("duty").ok_or_else(|| vec!["a `want` has no `duty`".to_string()])?;
     let place = text("place");
     outcome.duties.push(duty.to_string());
     if book.duty(duty).is_none() {
-        return Err(vec![format!("no pack has the duty `{duty}`{}", crate::rules::did_you_mean(&book.nearest_duties(duty)))]);
+        return Err(vec![format!(
+            "no pack has the duty `{duty}`{}",
+            crate::rules::did_you_mean(&book.nearest_duties(duty))
+        )]);
     }
     let found: Vec<&Obligation> =
         plan.obligations.iter().filter(|o| o.duty.0 == duty && place.is_none_or(|p| p == o.jurisdiction)).collect();
@@ -134,7 +154,11 @@ fn compare(book: &Rulebook, plan: &Plan, want: &Node, outcome: &mut CaseOutcome,
         }
     };
     if obligation.standing.as_str() != standing {
-        faults.push(format!("{label}: wanted {standing}, is {} (missing: {})", obligation.standing.as_str(), obligation.missing.join(", ")));
+        faults.push(format!(
+            "{label}: wanted {standing}, is {} (missing: {})",
+            obligation.standing.as_str(),
+            obligation.missing.join(", ")
+        ));
     }
     let deadline = obligation.standing.deadline();
     for (key, node) in want.members() {
@@ -158,11 +182,16 @@ fn compare(book: &Rulebook, plan: &Plan, want: &Node, outcome: &mut CaseOutcome,
                     Kind::List(items) => items.iter().filter_map(Node::text).collect(),
                     _ => Vec::new(),
                 };
-                let (mut wanted_sorted, mut is): (Vec<&str>, Vec<&str>) = (wanted, obligation.missing.iter().map(String::as_str).collect());
+                let (mut wanted_sorted, mut is): (Vec<&str>, Vec<&str>) =
+                    (wanted, obligation.missing.iter().map(String::as_str).collect());
                 wanted_sorted.sort_unstable();
                 is.sort_unstable();
                 if wanted_sorted != is {
-                    faults.push(format!("{label}: `missing` should be [{}], is [{}]", wanted_sorted.join(", "), is.join(", ")));
+                    faults.push(format!(
+                        "{label}: `missing` should be [{}], is [{}]",
+                        wanted_sorted.join(", "),
+                        is.join(", ")
+                    ));
                 }
             }
             "unverified" | "promptly" | "no_due" | "held" => {

@@ -89,12 +89,19 @@ impl<S: Store> House<S> {
             match self.store.commit(Changeset { change, first, more }).await {
                 Ok(receipt) => {
                     self.announce();
-                    return Ok(Changed { incident: id.to_string(), version: receipt.version, diff, evidence: receipt_view(&receipt) });
+                    return Ok(Changed {
+                        incident: id.to_string(),
+                        version: receipt.version,
+                        diff,
+                        evidence: receipt_view(&receipt),
+                    });
                 }
                 Err(StoreError::Conflict { .. }) => {
                     self.stats.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
-                Err(StoreError::Duplicate { incident, same_request }) => return self.repeated(caller, &incident.0, same_request).await,
+                Err(StoreError::Duplicate { incident, same_request }) => {
+                    return self.repeated(caller, &incident.0, same_request).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -109,7 +116,14 @@ impl<S: Store> House<S> {
         Ok(Changed { incident: id.to_string(), version: dossier.version, diff: Diff::default(), evidence: None })
     }
 
-    fn announcements(&self, diff: &Diff, record: &Record, plan: &Plan, book: &Rulebook, now: Timestamp) -> Vec<crate::escalation::Message> {
+    fn announcements(
+        &self,
+        diff: &Diff,
+        record: &Record,
+        plan: &Plan,
+        book: &Rulebook,
+        now: Timestamp,
+    ) -> Vec<crate::escalation::Message> {
         let mut messages = self.broadcast(Event::IncidentUpdated, record, plan, book, now);
         for (event, any) in [
             (Event::ObligationAdded, !diff.added.is_empty()),
@@ -138,7 +152,9 @@ impl<S: Store> House<S> {
             let after = book.plan(&incident, now, Options::default());
             let diff = diff(&book, &dossier.record.incident.facts, &before, &incident.facts, &after);
             let mut answer = serde_json::to_value(book.answer(&incident, &after, now)).unwrap_or_default();
-            if let (Some(answer), Ok(serde_json::Value::Object(diff))) = (answer.as_object_mut(), serde_json::to_value(&diff)) {
+            if let (Some(answer), Ok(serde_json::Value::Object(diff))) =
+                (answer.as_object_mut(), serde_json::to_value(&diff))
+            {
                 answer.extend(diff);
             }
             return Ok(answer);
@@ -156,7 +172,11 @@ impl<S: Store> House<S> {
             },
         };
         if let Some(text) = crate::rules::entity_faults(&book, &entity).into_iter().next() {
-            return Err(Trouble::Rejected(vec![crate::ingest::Rejection { pointer: "/entity".into(), line: None, text }]));
+            return Err(Trouble::Rejected(vec![crate::ingest::Rejection {
+                pointer: "/entity".into(),
+                line: None,
+                text,
+            }]));
         }
         let mut facts = FactBook::default();
         for fact in report.facts {
@@ -180,11 +200,24 @@ impl<S: Store> House<S> {
 
 /// A fact asserted by a verb of ours, e.g. a filing.
 pub(super) fn assertion(key: String, value: Value, by: &str, now: Timestamp) -> Fact {
-    Fact { key, value: Some(value), certainty: Certainty::Confirmed, asserted_by: by.to_string(), asserted_at: now, note: None }
+    Fact {
+        key,
+        value: Some(value),
+        certainty: Certainty::Confirmed,
+        asserted_by: by.to_string(),
+        asserted_at: now,
+        note: None,
+    }
 }
 
 /// What a change of facts did to the obligations, each with its reason.
-pub(super) fn diff(book: &Rulebook, facts_before: &FactBook, before: &Plan, facts_after: &FactBook, after: &Plan) -> Diff {
+pub(super) fn diff(
+    book: &Rulebook,
+    facts_before: &FactBook,
+    before: &Plan,
+    facts_after: &FactBook,
+    after: &Plan,
+) -> Diff {
     let mut diff = Diff::default();
     let mut changed: Vec<String> = Vec::new();
     for fact in facts_after.history().iter().skip(facts_before.history().len()) {
@@ -207,17 +240,33 @@ pub(super) fn diff(book: &Rulebook, facts_before: &FactBook, before: &Plan, fact
     for o in &after.obligations {
         let old = before.obligations.iter().find(|b| b.id == o.id);
         let due = o.standing.deadline().map(|d| d.conservative_due);
-        let entry = |from: Option<String>, to: Option<String>, because: String| DiffEntry { id: o.id.clone(), title: title(&o.duty), from, to, because };
+        let entry = |from: Option<String>, to: Option<String>, because: String| DiffEntry {
+            id: o.id.clone(),
+            title: title(&o.duty),
+            from,
+            to,
+            because,
+        };
         match old {
-            None => diff.added.push(entry(None, due.map(utc).or_else(|| Some(o.standing.as_str().into())), cause.clone())),
+            None => {
+                diff.added.push(entry(None, due.map(utc).or_else(|| Some(o.standing.as_str().into())), cause.clone()))
+            }
             Some(old) => {
                 let was = old.standing.deadline().map(|d| d.conservative_due);
                 if old.standing.is_open() && !o.standing.is_open() {
-                    diff.dropped.push(entry(Some(old.standing.as_str().into()), Some(o.standing.as_str().into()), cause.clone()));
+                    diff.dropped.push(entry(
+                        Some(old.standing.as_str().into()),
+                        Some(o.standing.as_str().into()),
+                        cause.clone(),
+                    ));
                 } else if was != due {
                     diff.moved.push(entry(was.map(utc), due.map(utc), cause.clone()));
                 } else if old.standing.as_str() != o.standing.as_str() {
-                    diff.moved.push(entry(Some(old.standing.as_str().into()), Some(o.standing.as_str().into()), cause.clone()));
+                    diff.moved.push(entry(
+                        Some(old.standing.as_str().into()),
+                        Some(o.standing.as_str().into()),
+                        cause.clone(),
+                    ));
                 } else {
                     diff.unchanged.push(entry(was.map(utc), due.map(utc), "none of its facts changed the date".into()));
                 }
@@ -226,7 +275,13 @@ pub(super) fn diff(book: &Rulebook, facts_before: &FactBook, before: &Plan, fact
     }
     for old in before.obligations.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
         let was = old.standing.deadline().map(|d| utc(d.conservative_due));
-        diff.dropped.push(DiffEntry { id: old.id.clone(), title: title(&old.duty), from: was, to: Some("not-applicable".into()), because: cause.clone() });
+        diff.dropped.push(DiffEntry {
+            id: old.id.clone(),
+            title: title(&old.duty),
+            from: was,
+            to: Some("not-applicable".into()),
+            because: cause.clone(),
+        });
     }
     diff
 }

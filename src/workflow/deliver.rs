@@ -21,9 +21,15 @@ impl<S: Store> House<S> {
         if claimed == 0 {
             return Ok(0);
         }
-        let context = Context { now, public_url: self.settings.public_url.clone(), checkpoint: self.log_head().await?, drill: false };
+        let context = Context {
+            now,
+            public_url: self.settings.public_url.clone(),
+            checkpoint: self.log_head().await?,
+            drill: false,
+        };
         // a slow webhook must not hold up the mails, nor one webhook the others
-        let (mails, hooks): (Vec<Claim>, Vec<Claim>) = claims.into_iter().partition(|c| matches!(c.message.target, Target::Email { .. }));
+        let (mails, hooks): (Vec<Claim>, Vec<Claim>) =
+            claims.into_iter().partition(|c| matches!(c.message.target, Target::Email { .. }));
         let mail_run = async {
             let mut done = Vec::with_capacity(mails.len());
             for claim in mails {
@@ -64,12 +70,18 @@ impl<S: Store> House<S> {
     fn settlement(&self, claim: &Claim, outcome: Outcome, at: Timestamp) -> Settlement {
         let retry_at = match &outcome {
             Outcome::Retry { after_seconds, .. } => {
-                let seed = claim.message.key.bytes().fold(u64::from(claim.attempt), |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+                let seed = claim
+                    .message
+                    .key
+                    .bytes()
+                    .fold(u64::from(claim.attempt), |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
                 let next = retry::next_attempt(claim.attempt, at, claim.message.brief.conservative_due, seed);
                 let asked = after_seconds.map(|s| at + chrono::Duration::seconds(i64::from(s)));
                 // the peer's wish counts as long as the limit allows
                 match (next, asked) {
-                    (Some(next), Some(asked)) if claim.message.brief.conservative_due.is_none_or(|due| asked < due) => Some(next.max(asked)),
+                    (Some(next), Some(asked)) if claim.message.brief.conservative_due.is_none_or(|due| asked < due) => {
+                        Some(next.max(asked))
+                    }
                     (next, _) => next,
                 }
             }

@@ -3,7 +3,10 @@
 use super::correct::assertion;
 use super::read::{find_obligation, split_obligation};
 use super::tokens::AckClaims;
-use super::{AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role, Trouble, WaiverRequest};
+use super::{
+    AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
+    Trouble, WaiverRequest,
+};
 use crate::law::{Acknowledgement, Delay, Filing, Value, Waiver};
 use crate::rules::utc;
 use crate::store::Store;
@@ -22,7 +25,14 @@ const REASON_LIMIT: usize = 10_000;
 
 impl<S: Store> House<S> {
     /// Takes the obligation for a while, or declines it so that the next person is told at once.
-    pub async fn acknowledge(&self, caller: &Caller, id: &str, ask: AckRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+    pub async fn acknowledge(
+        &self,
+        caller: &Caller,
+        id: &str,
+        ask: AckRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<ObligationView> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
@@ -44,18 +54,28 @@ impl<S: Store> House<S> {
             let mut record = dossier.record.clone();
             let mut draft = None;
             for local in obligations {
-                let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
+                let o =
+                    find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
                 if !o.standing.is_open() {
                     if obligations.len() > 1 {
                         continue;
                     }
-                    return Err(Trouble::NotNow(format!("obligation `{local}` is {}; there is nothing to take", o.standing.as_str())));
+                    return Err(Trouble::NotNow(format!(
+                        "obligation `{local}` is {}; there is nothing to take",
+                        o.standing.as_str()
+                    )));
                 }
                 let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
                 let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
                 let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
                 let name = person.map_or(by, |p| p.name.clone());
-                let policy_lease = house.policy_of(&record.incident.entity).steps.iter().map(|s| s.lease_seconds).min().unwrap_or(4 * 3600);
+                let policy_lease = house
+                    .policy_of(&record.incident.entity)
+                    .steps
+                    .iter()
+                    .map(|s| s.lease_seconds)
+                    .min()
+                    .unwrap_or(4 * 3600);
                 let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
                 let limit = o.standing.deadline().map(|d| d.conservative_due);
                 let started = o.started_by.as_ref().map_or(now, |s| s.at);
@@ -80,7 +100,14 @@ impl<S: Store> House<S> {
     }
 
     /// Records that the notice was given: discharges the obligation and starts the clocks that depend on it.
-    pub async fn file(&self, caller: &Caller, id: &str, ask: FilingRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<Changed> {
+    pub async fn file(
+        &self,
+        caller: &Caller,
+        id: &str,
+        ask: FilingRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<Changed> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         let at = ask.at.unwrap_or(now);
@@ -112,7 +139,14 @@ impl<S: Store> House<S> {
     }
 
     /// Decides that the duty does not arise. With a second approver named, it waits for that person; clock and reminders go on.
-    pub async fn waive(&self, caller: &Caller, id: &str, ask: WaiverRequest, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+    pub async fn waive(
+        &self,
+        caller: &Caller,
+        id: &str,
+        ask: WaiverRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<ObligationView> {
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
         let request = format!("waive {local} {}", ask.reason);
@@ -127,7 +161,11 @@ impl<S: Store> House<S> {
                     if pending.by == by {
                         return Err(Trouble::NotPermitted("the second approver must be another person".into()));
                     }
-                    if pending.second_approver.as_ref().is_some_and(|second| *second != by && !caller_is(caller, second)) {
+                    if pending
+                        .second_approver
+                        .as_ref()
+                        .is_some_and(|second| *second != by && !caller_is(caller, second))
+                    {
                         let second = pending.second_approver.unwrap_or_default();
                         return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
                     }
@@ -136,7 +174,10 @@ impl<S: Store> House<S> {
                 Some(_) => return Err(Trouble::NotNow(format!("obligation `{local}` is waived already"))),
                 None => {
                     if !o.standing.is_open() {
-                        return Err(Trouble::NotNow(format!("obligation `{local}` is {}; there is nothing to decide", o.standing.as_str())));
+                        return Err(Trouble::NotNow(format!(
+                            "obligation `{local}` is {}; there is nothing to decide",
+                            o.standing.as_str()
+                        )));
                     }
                     let reason = reason_of(&ask.reason)?;
                     Waiver {
@@ -163,7 +204,14 @@ impl<S: Store> House<S> {
     }
 
     /// Records why a notice is late, as the law asks.
-    pub async fn delay(&self, caller: &Caller, id: &str, reason: &str, idempotency: Option<&str>, now: Timestamp) -> Answered<ObligationView> {
+    pub async fn delay(
+        &self,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<ObligationView> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         let reason = reason_of(reason)?;
@@ -186,11 +234,18 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Approve)?;
         self.change(caller, id, None, None, now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
-            let running: Vec<&str> =
-                plan.obligations.iter().filter(|o| o.standing.as_str() == "running" && o.standing.deadline().is_some()).map(|o| o.id.as_str()).collect();
+            let running: Vec<&str> = plan
+                .obligations
+                .iter()
+                .filter(|o| o.standing.as_str() == "running" && o.standing.deadline().is_some())
+                .map(|o| o.id.as_str())
+                .collect();
             if !running.is_empty() {
                 let some = running.iter().take(3).map(|o| format!("`{o}`")).collect::<Vec<_>>().join(", ");
-                return Err(Trouble::NotNow(format!("{} clocks still run ({some}); record the filings or decisions first", running.len())));
+                return Err(Trouble::NotNow(format!(
+                    "{} clocks still run ({some}); record the filings or decisions first",
+                    running.len()
+                )));
             }
             let mut record = dossier.record.clone();
             record.incident.closed_at = Some(now);
@@ -238,7 +293,8 @@ impl<S: Store> House<S> {
             .into_iter()
             .filter(|s| latest.is_none_or(|latest| now + Duration::seconds(*s) <= latest))
             .collect();
-        let person = self.settings.directory.person(&claims.person).map_or_else(|| claims.person.clone(), |p| p.name.clone());
+        let person =
+            self.settings.directory.person(&claims.person).map_or_else(|| claims.person.clone(), |p| p.name.clone());
         Ok(AckOffer { person, obligations, lease_options, latest_lease: latest.map(utc), expires: utc(claims.expires) })
     }
 }
@@ -253,7 +309,10 @@ fn reason_of(text: &str) -> Answered<String> {
         return Err(rejected("/reason", "`reason` is empty; write down why, for whoever reads it in two years".into()));
     }
     if text.chars().count() > REASON_LIMIT {
-        return Err(rejected("/reason", format!("`reason` is longer than {REASON_LIMIT} characters; attach a document instead")));
+        return Err(rejected(
+            "/reason",
+            format!("`reason` is longer than {REASON_LIMIT} characters; attach a document instead"),
+        ));
     }
     Ok(text.to_string())
 }

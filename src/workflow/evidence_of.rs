@@ -161,7 +161,14 @@ impl<S: Store> House<S> {
         })
     }
 
-    fn draft(&self, stream: &str, kind: &'static str, at: Timestamp, body: &impl Serialize, sealer: Sealer<'_>) -> Draft {
+    fn draft(
+        &self,
+        stream: &str,
+        kind: &'static str,
+        at: Timestamp,
+        body: &impl Serialize,
+        sealer: Sealer<'_>,
+    ) -> Draft {
         Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
     }
 
@@ -220,7 +227,14 @@ impl<S: Store> House<S> {
         self.draft(&incident.id.0, kind, now, &body, sealer)
     }
 
-    pub(super) fn draft_filed(&self, incident: &Incident, obligation: &str, filing: &crate::law::Filing, caller: &Caller, now: Timestamp) -> Draft {
+    pub(super) fn draft_filed(
+        &self,
+        incident: &Incident,
+        obligation: &str,
+        filing: &crate::law::Filing,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
         let mut sealer = self.sealer();
         let body = Filed {
             obligation,
@@ -258,7 +272,14 @@ impl<S: Store> House<S> {
         self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
     }
 
-    pub(super) fn draft_delay(&self, incident: &Incident, obligation: &str, delay: &crate::law::Delay, caller: &Caller, now: Timestamp) -> Draft {
+    pub(super) fn draft_delay(
+        &self,
+        incident: &Incident,
+        obligation: &str,
+        delay: &crate::law::Delay,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
         #[derive(Serialize)]
         struct Delayed<'a> {
             obligation: &'a str,
@@ -276,7 +297,12 @@ impl<S: Store> House<S> {
         self.draft(&incident.id.0, "delay.justified", now, &body, sealer)
     }
 
-    pub(super) fn draft_messages(&self, incident: &Incident, messages: &[crate::escalation::Message], now: Timestamp) -> Draft {
+    pub(super) fn draft_messages(
+        &self,
+        incident: &Incident,
+        messages: &[crate::escalation::Message],
+        now: Timestamp,
+    ) -> Draft {
         let body = Messages {
             messages: messages
                 .iter()
@@ -370,8 +396,15 @@ fn computed(o: &Obligation) -> ComputedObligation<'_> {
 
 impl<S: Store> House<S> {
     /// A wake-up that found nothing to send: the alarm and the next one.
-    pub(super) fn draft_evaluated(&self, incident: &Incident, wake_at: Timestamp, next: Option<String>, now: Timestamp) -> Draft {
-        let body = System { actor: "breachclock", detail: serde_json::json!({ "wake_at": utc(wake_at), "next": next }) };
+    pub(super) fn draft_evaluated(
+        &self,
+        incident: &Incident,
+        wake_at: Timestamp,
+        next: Option<String>,
+        now: Timestamp,
+    ) -> Draft {
+        let body =
+            System { actor: "breachclock", detail: serde_json::json!({ "wake_at": utc(wake_at), "next": next }) };
         self.draft(&incident.id.0, "timer.evaluated", now, &body, self.sealer())
     }
 }

@@ -28,18 +28,34 @@ const WITHHOLDABLE: [(&str, &[&str]); 3] =
 
 impl<S: Store> House<S> {
     /// The bundle as a ZIP, with its file name. The export is itself an entry, the stream's last one.
-    pub async fn bundle(&self, caller: &Caller, id: &str, profile: &str, withhold: &[String], now: Timestamp) -> Answered<(String, Vec<u8>)> {
+    pub async fn bundle(
+        &self,
+        caller: &Caller,
+        id: &str,
+        profile: &str,
+        withhold: &[String],
+        now: Timestamp,
+    ) -> Answered<(String, Vec<u8>)> {
         self.permit(caller, Right::Export)?;
         if !["authority", "client", "internal"].contains(&profile) {
-            return Err(rejected("/profile", format!("`{profile}` is no profile; it may be `authority`, `client` or `internal`")));
+            return Err(rejected(
+                "/profile",
+                format!("`{profile}` is no profile; it may be `authority`, `client` or `internal`"),
+            ));
         }
         let kinds = withhold_kinds(withhold)?;
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
             let before = self.store.stream(id).await?;
             let disclosures = self.store.disclosures(id).await?;
-            let (withheld, disclosed) = partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
-            let body = ExportCreated { actor: caller.name.clone(), profile: profile.into(), entries: before.len() as u64 + 1, withheld };
+            let (withheld, disclosed) =
+                partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
+            let body = ExportCreated {
+                actor: caller.name.clone(),
+                profile: profile.into(),
+                entries: before.len() as u64 + 1,
+                withheld,
+            };
             let first = self.draft_export(id, &body, now);
             self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
             let checkpoint = self.attest(now).await?.ok_or_else(|| Trouble::NotNow("the log is empty".into()))?;
@@ -111,11 +127,19 @@ impl<S: Store> House<S> {
     }
 
     /// An inclusion proof for `index`, or a consistency proof from the tree of size `from`, to `size` (the current one by default).
-    pub async fn log_proof(&self, caller: &Caller, index: Option<u64>, from: Option<u64>, size: Option<u64>) -> Answered<Value> {
+    pub async fn log_proof(
+        &self,
+        caller: &Caller,
+        index: Option<u64>,
+        from: Option<u64>,
+        size: Option<u64>,
+    ) -> Answered<Value> {
         self.permit(caller, Right::Read)?;
         let head = self.store.head().await?;
         let size = size.unwrap_or(head.size);
-        let beyond = |what: &str, n: u64| rejected(&format!("/{what}"), format!("`{n}` is beyond the log, which has {} entries", head.size));
+        let beyond = |what: &str, n: u64| {
+            rejected(&format!("/{what}"), format!("`{n}` is beyond the log, which has {} entries", head.size))
+        };
         if size == 0 || size > head.size {
             return Err(beyond("size", size));
         }
@@ -131,7 +155,9 @@ impl<S: Store> House<S> {
                 Ok(json!({ "kind": "consistency", "from": old, "size": size, "proof": hashes(proof) }))
             }
             (None, Some(old)) => Err(beyond("from", old)),
-            _ => Err(rejected("/index", "name `index` for an inclusion proof, or `from` for a consistency proof".into())),
+            _ => {
+                Err(rejected("/index", "name `index` for an inclusion proof, or `from` for a consistency proof".into()))
+            }
         }
     }
 
@@ -165,7 +191,11 @@ impl<S: Store> House<S> {
             for (at, node) in wanted.into_iter().zip(nodes) {
                 match node {
                     Some(hash) => drop(known.insert(at, hash)),
-                    None => return Err(Trouble::NotNow(format!("node {at:?} of the log is missing; run `breachclock evidence fsck`"))),
+                    None => {
+                        return Err(Trouble::NotNow(format!(
+                            "node {at:?} of the log is missing; run `breachclock evidence fsck`"
+                        )));
+                    }
                 }
             }
         }
@@ -185,7 +215,9 @@ impl<S: Store> House<S> {
             if entry["type"] != "deadline.computed" {
                 continue;
             }
-            let Some(manifest_hash) = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32) else { continue };
+            let Some(manifest_hash) = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32) else {
+                continue;
+            };
             let Some(manifest) = (self.archive)(&manifest_hash) else { continue };
             let listing: Value = serde_json::from_slice(&manifest).unwrap_or_default();
             let mut packs: Vec<String> = vec!["conventions.toml".into(), "places.toml".into()];
@@ -216,7 +248,11 @@ impl<S: Store> House<S> {
         let zone = incident.entity.zone.unwrap_or(Zone::UTC);
         let open = plan.obligations.iter().filter(|o| matches!(o.standing, Standing::Running(_))).count();
         let filed = plan.obligations.iter().filter(|o| matches!(o.standing, Standing::Discharged { .. })).count();
-        let figure = |label: &str, value: usize| Highlight { label: label.into(), value: value.to_string(), note: String::new() };
+        let figure = |label: &str, value: usize| Highlight {
+            label: label.into(),
+            value: value.to_string(),
+            note: String::new(),
+        };
         let obligations = plan
             .obligations
             .iter()
@@ -242,7 +278,11 @@ impl<S: Store> House<S> {
                     steps: view
                         .steps
                         .into_iter()
-                        .map(|s| StepRow { text: s.text, result: s.result.unwrap_or_default(), citation: s.citation.unwrap_or_default() })
+                        .map(|s| StepRow {
+                            text: s.text,
+                            result: s.result.unwrap_or_default(),
+                            citation: s.citation.unwrap_or_default(),
+                        })
                         .collect(),
                 }
             })
@@ -299,7 +339,13 @@ impl<S: Store> House<S> {
                 figure("facts asserted", incident.facts.history().len()),
                 figure("messages", dossier.sent.len()),
             ],
-            summary: vec![format!("Reported on {} by {}. Rule packs {}, zone data {}.", utc(incident.opened_at), incident.opened_by, book.version, crate::time::tzdb_version())],
+            summary: vec![format!(
+                "Reported on {} by {}. Rule packs {}, zone data {}.",
+                utc(incident.opened_at),
+                incident.opened_by,
+                book.version,
+                crate::time::tzdb_version()
+            )],
             timeline: BTreeMap::new(),
             obligations,
             facts,
@@ -343,11 +389,17 @@ fn withhold_kinds(wanted: &[String]) -> Answered<Vec<(&'static str, &'static [&'
 }
 
 fn stands_at(disclosure: &[u8], ends: &[&str]) -> bool {
-    Disclosure::from_bytes(disclosure.to_vec()).read().is_some_and(|(pointer, _)| ends.iter().any(|end| pointer.ends_with(end)))
+    Disclosure::from_bytes(disclosure.to_vec())
+        .read()
+        .is_some_and(|(pointer, _)| ends.iter().any(|end| pointer.ends_with(end)))
 }
 
 /// Splits the fields of a stream into those left out, by kind, and those shown.
-fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[(&'static str, &'static [&'static str])]) -> (Vec<Withheld>, Vec<Disclosure>) {
+fn partition(
+    entries: &[&[u8]],
+    stored: &BTreeMap<Hash, Vec<u8>>,
+    kinds: &[(&'static str, &'static [&'static str])],
+) -> (Vec<Withheld>, Vec<Disclosure>) {
     let mut withheld: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut disclosed = Vec::new();
     for commitment in export::commitments(entries.iter().copied()) {
@@ -357,7 +409,10 @@ fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[(&'st
             None => disclosed.push(Disclosure::from_bytes(bytes.clone())),
         }
     }
-    (withheld.into_iter().map(|(reason, commitments)| Withheld { reason: reason.into(), commitments }).collect(), disclosed)
+    (
+        withheld.into_iter().map(|(reason, commitments)| Withheld { reason: reason.into(), commitments }).collect(),
+        disclosed,
+    )
 }
 
 fn entry_json(idx: u64, bytes: &[u8]) -> Value {

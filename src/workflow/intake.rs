@@ -18,7 +18,13 @@ pub(super) struct Outlook {
 
 impl<S: Store> House<S> {
     /// Opens an incident. The same idempotency key, or the same `source` and `reference`, answers with the first result.
-    pub async fn report(&self, caller: &Caller, text: &str, idempotency: Option<&str>, now: Timestamp) -> Answered<Reported> {
+    pub async fn report(
+        &self,
+        caller: &Caller,
+        text: &str,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<Reported> {
         self.permit(caller, Right::Report)?;
         let idempotency = idempotency.map(|key| idempotency_of(caller, key, text));
         if let Some(key) = &idempotency
@@ -58,7 +64,8 @@ impl<S: Store> House<S> {
             more.push(self.draft_messages(&record.incident, &messages, now));
         }
         let id = record.incident.id.clone();
-        let change = Change::Incident { expected: None, record, wake_at: outlook.decision.wake_at, messages, idempotency };
+        let change =
+            Change::Incident { expected: None, record, wake_at: outlook.decision.wake_at, messages, idempotency };
         match self.store.commit(Changeset { change, first, more }).await {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -66,7 +73,9 @@ impl<S: Store> House<S> {
                 let incident = self.incident(caller, &id.0, now).await?;
                 Ok(Reported { incident, evidence: receipt_view(&receipt), created: true })
             }
-            Err(StoreError::Duplicate { incident, same_request }) => self.first_result(caller, &incident.0, same_request, now).await,
+            Err(StoreError::Duplicate { incident, same_request }) => {
+                self.first_result(caller, &incident.0, same_request, now).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -113,7 +122,13 @@ impl<S: Store> House<S> {
     }
 
     /// Plans and decides, and brings `record.tracked` up to the plan.
-    pub(super) fn outlook(&self, book: &Rulebook, record: &mut Record, sent: &[escalation::Sent], now: Timestamp) -> Outlook {
+    pub(super) fn outlook(
+        &self,
+        book: &Rulebook,
+        record: &mut Record,
+        sent: &[escalation::Sent],
+        now: Timestamp,
+    ) -> Outlook {
         let plan = book.plan(&record.incident, now, Options::default());
         let known: BTreeMap<String, Timestamp> = record.tracked.drain(..).map(|t| (t.id, t.known_at)).collect();
         record.tracked = plan
@@ -133,7 +148,15 @@ impl<S: Store> House<S> {
         } else {
             let subjects = self.subjects(book, record, &plan);
             let policy = self.policy_of(&record.incident.entity);
-            escalation::decide(&record.incident.id, &subjects, &record.acts, policy, &self.settings.directory, sent, now)
+            escalation::decide(
+                &record.incident.id,
+                &subjects,
+                &record.acts,
+                policy,
+                &self.settings.directory,
+                sent,
+                now,
+            )
         };
         Outlook { plan, decision }
     }
@@ -150,7 +173,9 @@ impl<S: Store> House<S> {
                     Standing::Awaiting { projected_due, projected_conservative: Some(limit) } if o.latest.is_some() => {
                         (brief.due, brief.conservative_due) = (*projected_due, Some(*limit));
                         let facts = &record.incident.facts;
-                        ["times.detected", "times.aware", "times.determined"].iter().find_map(|key| facts.instant(key))?
+                        ["times.detected", "times.aware", "times.determined"]
+                            .iter()
+                            .find_map(|key| facts.instant(key))?
                     }
                     _ => return None,
                 };
@@ -170,7 +195,14 @@ impl<S: Store> House<S> {
     }
 
     /// One message per webhook that wants `event`, about the incident as a whole.
-    pub(super) fn broadcast(&self, event: Event, record: &Record, plan: &Plan, book: &Rulebook, now: Timestamp) -> Vec<Message> {
+    pub(super) fn broadcast(
+        &self,
+        event: Event,
+        record: &Record,
+        plan: &Plan,
+        book: &Rulebook,
+        now: Timestamp,
+    ) -> Vec<Message> {
         let head = plan.obligations.iter().find(|o| o.standing.is_open() && o.standing.deadline().is_some());
         self.subscribers(event)
             .map(|id| Message {
@@ -179,7 +211,13 @@ impl<S: Store> House<S> {
                 incident: record.incident.id.clone(),
                 obligation: None,
                 target: Target::Webhook { id: id.to_string() },
-                reason: Reason { policy: "events".into(), step: event.as_str().into(), repeat: 0, due_at: now, coalesced: 0 },
+                reason: Reason {
+                    policy: "events".into(),
+                    step: event.as_str().into(),
+                    repeat: 0,
+                    due_at: now,
+                    coalesced: 0,
+                },
                 created_at: now,
                 urgent_at: now + chrono::Duration::days(1),
                 brief: brief(book, &record.incident, head),
@@ -198,7 +236,9 @@ impl<S: Store> House<S> {
         for message in messages.iter().filter(|m| matches!(m.target, Target::Email { .. })) {
             for id in self.subscribers(message.event) {
                 let target = Target::Webhook { id: id.to_string() };
-                let same = |m: &Message| m.target == target && m.obligation == message.obligation && m.reason.step == message.reason.step;
+                let same = |m: &Message| {
+                    m.target == target && m.obligation == message.obligation && m.reason.step == message.reason.step
+                };
                 if messages.iter().any(same) || copies.iter().any(same) {
                     continue;
                 }
@@ -253,9 +293,17 @@ pub(super) fn brief(book: &Rulebook, incident: &Incident, o: Option<&Obligation>
 
 /// The key is the caller's own: another caller's equal key is another key.
 pub(super) fn idempotency_of(caller: &Caller, key: &str, request: &str) -> Idempotency {
-    Idempotency { principal: caller.name.clone(), key: key.to_string(), request: Sha256::digest(request.as_bytes()).into() }
+    Idempotency {
+        principal: caller.name.clone(),
+        key: key.to_string(),
+        request: Sha256::digest(request.as_bytes()).into(),
+    }
 }
 
 pub(super) fn receipt_view(receipt: &Receipt) -> Option<EvidenceReceipt> {
-    receipt.entries.first().map(|(idx, leaf)| EvidenceReceipt { log_index: *idx, leaf_hash: hex(leaf), entries: receipt.entries.len() })
+    receipt.entries.first().map(|(idx, leaf)| EvidenceReceipt {
+        log_index: *idx,
+        leaf_hash: hex(leaf),
+        entries: receipt.entries.len(),
+    })
 }

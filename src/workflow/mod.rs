@@ -166,7 +166,9 @@ pub enum Trouble {
     /// The caller's role or entities do not allow it.
     NotPermitted(String),
     /// `If-Match` named another version.
-    Stale { current: u64 },
+    Stale {
+        current: u64,
+    },
     /// The idempotency key was used with another request.
     KeyReused,
     /// The state of things does not allow it, with what to do instead.
@@ -189,7 +191,10 @@ impl fmt::Display for Trouble {
             Trouble::NotFound(what) => write!(f, "there is no {what}"),
             Trouble::NotPermitted(why) | Trouble::NotNow(why) => f.write_str(why),
             Trouble::Stale { current } => {
-                write!(f, "the incident is at version {current} by now; read it again and repeat with `If-Match: \"{current}\"`")
+                write!(
+                    f,
+                    "the incident is at version {current} by now; read it again and repeat with `If-Match: \"{current}\"`"
+                )
             }
             Trouble::KeyReused => f.write_str("this idempotency key was used with another request; choose a new key"),
             Trouble::Store(error) => write!(f, "{error}"),

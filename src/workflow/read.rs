@@ -1,8 +1,8 @@
 //! Reading: incidents, obligations, timeline, status. Everything that depends on the present is computed here, never stored.
 
 use super::{
-    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary, IncidentView,
-    NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble, WaiverView,
+    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
+    IncidentView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble, WaiverView,
 };
 use crate::escalation::{Sent, Target};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
@@ -60,7 +60,12 @@ impl<S: Store> House<S> {
         }
     }
 
-    fn dress_obligation(&self, dossier: &Dossier, mut law: crate::rules::ObligationAnswer, now: Timestamp) -> ObligationView {
+    fn dress_obligation(
+        &self,
+        dossier: &Dossier,
+        mut law: crate::rules::ObligationAnswer,
+        now: Timestamp,
+    ) -> ObligationView {
         let incident = &dossier.record.incident;
         let act = dossier.record.acts.get(&law.id);
         let local = std::mem::take(&mut law.id);
@@ -93,7 +98,10 @@ impl<S: Store> House<S> {
         let mut page = Page { items: Vec::new(), next: None };
         let mut after = filter.after.clone().map(IncidentId);
         loop {
-            let batch = self.store.list(Query { open_only: false, entity: filter.entity.clone(), after: after.clone(), limit: BATCH }).await?;
+            let batch = self
+                .store
+                .list(Query { open_only: false, entity: filter.entity.clone(), after: after.clone(), limit: BATCH })
+                .await?;
             let last_batch = batch.len() < BATCH as usize;
             for dossier in batch {
                 let id = dossier.record.incident.id.clone();
@@ -123,7 +131,10 @@ impl<S: Store> House<S> {
         let mut after = filter.after.clone().map(IncidentId);
         let mut next = None;
         'pages: loop {
-            let batch = self.store.list(Query { open_only: true, entity: filter.entity.clone(), after: after.clone(), limit: BATCH }).await?;
+            let batch = self
+                .store
+                .list(Query { open_only: true, entity: filter.entity.clone(), after: after.clone(), limit: BATCH })
+                .await?;
             let last_batch = batch.len() < BATCH as usize;
             for dossier in batch {
                 if items.len() >= limit {
@@ -168,7 +179,12 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, id).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let mut items: Vec<(Timestamp, TimelineItem)> = Vec::new();
-        let mut push = |at: Timestamp, kind, text: String, obligation: Option<&str>, by: Option<&str>, until: Option<Timestamp>| {
+        let mut push = |at: Timestamp,
+                        kind,
+                        text: String,
+                        obligation: Option<&str>,
+                        by: Option<&str>,
+                        until: Option<Timestamp>| {
             items.push((
                 at,
                 TimelineItem {
@@ -182,18 +198,39 @@ impl<S: Store> House<S> {
             ));
         };
         for fact in dossier.record.incident.facts.history() {
-            let value = fact.value.as_ref().map_or_else(|| "unknown again".to_string(), |v| value_text(v));
-            push(fact.asserted_at, "fact", format!("{} = {value} ({})", fact.key, fact.certainty.as_str()), None, Some(&fact.asserted_by), None);
+            let value = fact.value.as_ref().map_or_else(|| "unknown again".to_string(), value_text);
+            push(
+                fact.asserted_at,
+                "fact",
+                format!("{} = {value} ({})", fact.key, fact.certainty.as_str()),
+                None,
+                Some(&fact.asserted_by),
+                None,
+            );
         }
         for o in &plan.obligations {
             let title = book.duty(&o.duty.0).map_or("", |d| d.title.as_str());
             if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
-                push(started.at, "clock", format!("{title}: {} ({})", o.recipient_name, o.standing.as_str()), Some(&o.id), None, Some(deadline.conservative_due));
+                push(
+                    started.at,
+                    "clock",
+                    format!("{title}: {} ({})", o.recipient_name, o.standing.as_str()),
+                    Some(&o.id),
+                    None,
+                    Some(deadline.conservative_due),
+                );
             }
         }
         for (obligation, act) in &dossier.record.acts {
             for ack in &act.acknowledgements {
-                push(ack.at, "acknowledgement", format!("{} has it", ack.by), Some(obligation), Some(&ack.by), Some(ack.until));
+                push(
+                    ack.at,
+                    "acknowledgement",
+                    format!("{} has it", ack.by),
+                    Some(obligation),
+                    Some(&ack.by),
+                    Some(ack.until),
+                );
             }
             for (by, at) in &act.declined {
                 push(*at, "acknowledgement", format!("{by} cannot take it"), Some(obligation), Some(by), None);
@@ -202,14 +239,33 @@ impl<S: Store> House<S> {
                 push(filing.at, "filing", "notice given".to_string(), Some(obligation), Some(&filing.by), None);
             }
             if let Some(waiver) = &act.waiver {
-                push(waiver.at, "decision", format!("not to notify: {}", waiver.reason), Some(obligation), Some(&waiver.by), None);
+                push(
+                    waiver.at,
+                    "decision",
+                    format!("not to notify: {}", waiver.reason),
+                    Some(obligation),
+                    Some(&waiver.by),
+                    None,
+                );
             }
             for delay in &act.delays {
-                push(delay.at, "decision", format!("reasons for the delay: {}", delay.reason), Some(obligation), Some(&delay.by), None);
+                push(
+                    delay.at,
+                    "decision",
+                    format!("reasons for the delay: {}", delay.reason),
+                    Some(obligation),
+                    Some(&delay.by),
+                    None,
+                );
             }
         }
         for sent in &dossier.sent {
-            let text = format!("{} to {} ({})", sent.message.event.as_str(), target_name(&sent.message.target), sent.state.as_str());
+            let text = format!(
+                "{} to {} ({})",
+                sent.message.event.as_str(),
+                target_name(&sent.message.target),
+                sent.state.as_str()
+            );
             push(sent.message.created_at, "message", text, sent.message.obligation.as_deref(), None, None);
         }
         items.sort_by_key(|(at, _)| *at);
@@ -221,7 +277,8 @@ impl<S: Store> House<S> {
         let book = self.book();
         let micros = |at: i64| (at > 0).then(|| chrono::DateTime::from_timestamp_micros(at)).flatten();
         let last_loop = micros(self.stats.last_loop.load(Ordering::Relaxed));
-        let mut faults: Vec<String> = self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
+        let mut faults: Vec<String> =
+            self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
         if let Some(at) = last_loop
             && (now - at).num_seconds() > 90
         {
@@ -266,16 +323,56 @@ impl<S: Store> House<S> {
         let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         let seconds = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed) as f64 / 1e6;
         let rows: [(&str, &str, &str, f64); 10] = [
-            ("breachclock_ready", "gauge", "1 when store, scheduler and outbox are well", f64::from(u8::from(status.ready))),
+            (
+                "breachclock_ready",
+                "gauge",
+                "1 when store, scheduler and outbox are well",
+                f64::from(u8::from(status.ready)),
+            ),
             ("breachclock_reports_total", "counter", "accepted reports since start", count(&self.stats.reports) as f64),
-            ("breachclock_messages_handed_over_total", "counter", "messages taken by the next hop since start", count(&self.stats.messages_handed_over) as f64),
-            ("breachclock_messages_failed_total", "counter", "messages given up or refused since start", count(&self.stats.messages_failed) as f64),
-            ("breachclock_wakes_total", "counter", "incident wake-ups handled since start", count(&self.stats.wakes) as f64),
-            ("breachclock_conflicts_total", "counter", "decisions repeated because the incident changed", count(&self.stats.conflicts) as f64),
-            ("breachclock_escalation_lag_seconds", "gauge", "how late the last wake-up was handled", status.scheduler_lag_seconds),
-            ("breachclock_timer_loop_last_success_timestamp_seconds", "gauge", "last proven loop", seconds(&self.stats.last_loop)),
+            (
+                "breachclock_messages_handed_over_total",
+                "counter",
+                "messages taken by the next hop since start",
+                count(&self.stats.messages_handed_over) as f64,
+            ),
+            (
+                "breachclock_messages_failed_total",
+                "counter",
+                "messages given up or refused since start",
+                count(&self.stats.messages_failed) as f64,
+            ),
+            (
+                "breachclock_wakes_total",
+                "counter",
+                "incident wake-ups handled since start",
+                count(&self.stats.wakes) as f64,
+            ),
+            (
+                "breachclock_conflicts_total",
+                "counter",
+                "decisions repeated because the incident changed",
+                count(&self.stats.conflicts) as f64,
+            ),
+            (
+                "breachclock_escalation_lag_seconds",
+                "gauge",
+                "how late the last wake-up was handled",
+                status.scheduler_lag_seconds,
+            ),
+            (
+                "breachclock_timer_loop_last_success_timestamp_seconds",
+                "gauge",
+                "last proven loop",
+                seconds(&self.stats.last_loop),
+            ),
             ("breachclock_checkpoint_size", "gauge", "entries in the evidence log", status.log_size as f64),
-            ("breachclock_checkpoint_last_timestamp_seconds", "gauge", "last signed checkpoint", seconds(&self.stats.last_checkpoint)),
+            (
+                "breachclock_checkpoint_last_timestamp_seconds",
+                "gauge",
+                "last signed checkpoint",
+                seconds(&self.stats.last_checkpoint),
+            ),
         ];
         let mut text = String::new();
         for (name, kind, help, value) in rows {
@@ -286,7 +383,8 @@ impl<S: Store> House<S> {
 }
 
 pub(super) fn split_obligation(id: &str) -> Answered<(&str, &str)> {
-    id.split_once('~').ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`; an id looks like `inc-…~<duty>@<place>`")))
+    id.split_once('~')
+        .ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`; an id looks like `inc-…~<duty>@<place>`")))
 }
 
 pub(super) fn find_obligation<'p>(plan: &'p Plan, local: &str) -> Option<&'p Obligation> {
@@ -331,7 +429,9 @@ pub fn value_json(value: &Value) -> serde_json::Value {
             None => json!({ "at_least": count.at_least }),
         },
         Value::Instant(at) => json!(utc(*at)),
-        Value::Hold(hold) => json!({ "from": hold.from.map(utc), "until": hold.until.map(utc), "by": hold.by, "written": hold.written }),
+        Value::Hold(hold) => {
+            json!({ "from": hold.from.map(utc), "until": hold.until.map(utc), "by": hold.by, "written": hold.written })
+        }
     }
 }
 
@@ -393,7 +493,12 @@ fn delay_views(act: &Act) -> Vec<DelayView> {
 
 fn summarise(dossier: &Dossier, filter: &Filter, now: Timestamp) -> Option<IncidentSummary> {
     let incident = &dossier.record.incident;
-    let open: Vec<_> = dossier.record.tracked.iter().filter(|t| matches!(t.standing.as_str(), "running" | "possible" | "awaiting")).collect();
+    let open: Vec<_> = dossier
+        .record
+        .tracked
+        .iter()
+        .filter(|t| matches!(t.standing.as_str(), "running" | "possible" | "awaiting"))
+        .collect();
     let overdue = open.iter().filter(|t| t.due.is_some_and(|due| due <= now)).count();
     let next_due = open.iter().filter_map(|t| t.conservative_due).min();
     let place = |id: &str| id.rsplit_once('@').map(|(_, p)| p.to_string());

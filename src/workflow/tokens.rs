@@ -99,15 +99,30 @@ impl<S: Store> House<S> {
     }
 
     /// The token of the link in a message.
-    pub(super) fn ack_token(&self, incident: &IncidentId, obligations: Vec<String>, person: &str, message: &Message) -> String {
+    pub(super) fn ack_token(
+        &self,
+        incident: &IncidentId,
+        obligations: Vec<String>,
+        person: &str,
+        message: &Message,
+    ) -> String {
         let until = message.brief.conservative_due.map_or(message.created_at, |due| due.max(message.created_at));
-        let claims = AckClaims { incident: incident.0.clone(), obligations, person: person.to_string(), expires: until + LINK_LIFE };
+        let claims = AckClaims {
+            incident: incident.0.clone(),
+            obligations,
+            person: person.to_string(),
+            expires: until + LINK_LIFE,
+        };
         let payload = serde_json::to_vec(&claims).unwrap_or_default();
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.link_mac(&payload)))
     }
 
     pub(super) fn read_ack_token(&self, token: &str, now: Timestamp) -> Answered<AckClaims> {
-        let invalid = || Trouble::NotFound("such link: it is incomplete or not ours; open the newest message about this obligation".into());
+        let invalid = || {
+            Trouble::NotFound(
+                "such link: it is incomplete or not ours; open the newest message about this obligation".into(),
+            )
+        };
         let (payload, mac) = token.split_once('.').ok_or_else(invalid)?;
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid())?;
         let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| invalid())?;
@@ -123,7 +138,10 @@ impl<S: Store> House<S> {
 
     fn link_mac(&self, payload: &[u8]) -> Vec<u8> {
         // a key of its own, derived from the log key (its Ed25519 signature is deterministic and never published)
-        let key = Sha256::new().chain_update(b"breachclock acknowledgement links v1").chain_update(self.log_key.sign(b"breachclock acknowledgement links v1")).finalize();
+        let key = Sha256::new()
+            .chain_update(b"breachclock acknowledgement links v1")
+            .chain_update(self.log_key.sign(b"breachclock acknowledgement links v1"))
+            .finalize();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
         mac.update(payload);
         mac.finalize().into_bytes()[..MAC_BYTES].to_vec()

@@ -57,7 +57,9 @@ impl<S: Store> House<S> {
             match self.store.commit(Changeset { change, first, more: drafts }).await {
                 Ok(_) => {
                     self.stats.wakes.fetch_add(1, Ordering::Relaxed);
-                    self.stats.last_lag.store((now - wake_at).num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
+                    self.stats
+                        .last_lag
+                        .store((now - wake_at).num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
                     self.announce();
                     return Ok(());
                 }

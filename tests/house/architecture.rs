@@ -62,7 +62,11 @@ fn module_of(file: &str) -> &str {
 /// Lines of code with their number: comments and what stands after `#[cfg(test)]` left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let until = text.find("#[cfg(test)]").unwrap_or(text.len());
-    text[..until].lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    text[..until]
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 #[test]
@@ -78,7 +82,9 @@ fn modules_import_only_from_below() {
                 let Some(other_layer) = layer_of(&other) else { continue };
                 let neighbours = NEIGHBOURS.iter().any(|(a, b, _)| *a == module && *b == other);
                 if other != module && other_layer >= layer && !neighbours {
-                    faults.push(format!("src/{file}:{number}: `{module}` (layer {layer}) names `{other}` (layer {other_layer})"));
+                    faults.push(format!(
+                        "src/{file}:{number}: `{module}` (layer {layer}) names `{other}` (layer {other_layer})"
+                    ));
                 }
             }
         }
@@ -93,10 +99,13 @@ fn crates_stay_in_their_homes() {
         for (number, line) in code(&text) {
             for (name, homes) in HOMES {
                 let named = line.contains(&format!("{name}::")) || line.contains(&format!("use {name};"));
-                let at_word_start = line
-                    .match_indices(&format!("{name}::"))
-                    .any(|(at, _)| at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric() && line.as_bytes()[at - 1] != b'_');
-                if named && (at_word_start || line.contains(&format!("use {name};"))) && !homes.iter().any(|home| file.starts_with(home)) {
+                let at_word_start = line.match_indices(&format!("{name}::")).any(|(at, _)| {
+                    at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric() && line.as_bytes()[at - 1] != b'_'
+                });
+                if named
+                    && (at_word_start || line.contains(&format!("use {name};")))
+                    && !homes.iter().any(|home| file.starts_with(home))
+                {
                     faults.push(format!("src/{file}:{number}: `{name}` belongs into {}", homes.join(", ")));
                 }
             }
@@ -110,7 +119,12 @@ fn the_map_names_paths_that_exist() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("src/lib.rs");
     let mut faults = Vec::new();
     for line in lib.lines().filter(|l| l.starts_with("//! |")) {
-        for path in line.split('`').skip(1).step_by(2).filter(|p| p.starts_with("src/") || p.starts_with("tests/") || p.starts_with("jurisdictions")) {
+        for path in line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|p| p.starts_with("src/") || p.starts_with("tests/") || p.starts_with("jurisdictions"))
+        {
             if !Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists() {
                 faults.push(format!("src/lib.rs names `{path}`, which does not exist"));
             }

@@ -44,7 +44,12 @@ risk = "risk"
 [facts.times]
 aware = 2026-03-27T16:20:00+01:00
 "#;
-    check(&["assess", "-", "--now", NOW, "--json"], toml, 0, &["\"2026-03-30T16:00:00Z\"", "\"2026-03-30T15:20:00Z\"", "eu-gdpr-33-authority@FR"]);
+    check(
+        &["assess", "-", "--now", NOW, "--json"],
+        toml,
+        0,
+        &["\"2026-03-30T16:00:00Z\"", "\"2026-03-30T15:20:00Z\"", "eu-gdpr-33-authority@FR"],
+    );
     let json = r#"{"entity": {"name": "Acme", "roles": ["controller"], "established_in": ["FR"], "zone": "Europe/Paris"},
         "facts": {"personal_data": true, "risk": "risk", "times.aware": {"value": "2026-03-27T16:20:00", "zone": "Europe/Paris"}}}"#;
     check(&["assess", "-", "--now", NOW], json, 0, &["2026-03-30T16:00:00Z", "Art"]);
@@ -101,8 +106,14 @@ fn a_wrong_configuration_names_the_line() {
     };
     check_config("[server]\nlisten = \"0.0.0.0:80\"\n[data]\ndir = \"d\"\n", &["c.toml:2", "public address"]);
     check_config("[data]\ndir = \"d\"\n[severs]\n", &["c.toml:3", "severs"]);
-    check_config("[data]\ndir = \"d\"\n[[entity]]\nid = \"a\"\nroles = [\"controler\"]\n", &["did you mean `controller`"]);
-    check_config("[data]\ndir = \"d\"\n[[policy]]\nid = \"p\"\n[[policy.step]]\nat = \"due-4x\"\nnotify = []\n", &["c.toml:6", "due-4x"]);
+    check_config(
+        "[data]\ndir = \"d\"\n[[entity]]\nid = \"a\"\nroles = [\"controler\"]\n",
+        &["did you mean `controller`"],
+    );
+    check_config(
+        "[data]\ndir = \"d\"\n[[policy]]\nid = \"p\"\n[[policy.step]]\nat = \"due-4x\"\nnotify = []\n",
+        &["c.toml:6", "due-4x"],
+    );
     assert!(!Path::new("no-such.toml").exists());
     check(&["config", "check", "no-such.toml"], "", 66, &["no-such.toml"]);
 }

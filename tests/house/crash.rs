@@ -58,7 +58,11 @@ notify = ["person:lea"]
 }
 
 fn token(config: &Path) -> String {
-    let output = Command::new(BINARY).args(["token", "create", "--role", "admin", "--config"]).arg(config).output().expect("runs");
+    let output = Command::new(BINARY)
+        .args(["token", "create", "--role", "admin", "--config"])
+        .arg(config)
+        .output()
+        .expect("runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
@@ -142,7 +146,12 @@ async fn kill_nine_loses_nothing() {
     let mut daemon = start(&config, port);
     let client = reqwest::Client::new();
     for id in &accepted {
-        let response = client.get(format!("{}/api/v1/incidents/{id}", daemon.url)).bearer_auth(&token).send().await.expect("answers");
+        let response = client
+            .get(format!("{}/api/v1/incidents/{id}", daemon.url))
+            .bearer_auth(&token)
+            .send()
+            .await
+            .expect("answers");
         assert!(response.status().is_success(), "the accepted incident {id} is lost: {}", response.status());
     }
     // every incident's first reminder reaches the mailbox; a second copy is allowed, a missing one is not
@@ -169,5 +178,10 @@ async fn kill_nine_loses_nothing() {
     daemon.child.wait().expect("ended");
 
     let output = Command::new(BINARY).args(["evidence", "fsck", "--config"]).arg(&config).output().expect("runs");
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 #[test]
 fn the_built_in_packs_hold() {
-    let book = builtin().unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+    let book = builtin()
+        .unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
     let findings = lint(&book);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     let outcomes = run_cases(&book, &builtin_files());
@@ -72,9 +73,17 @@ convention = "elapsed-hours"
         let broken = good.replace(from, to);
         assert_ne!(broken, good, "the case `{from}` changes nothing");
         let faults = with(&broken).err().unwrap_or_else(|| panic!("`{to}` was accepted"));
-        let fault = faults.iter().find(|f| f.text.contains(words)).unwrap_or_else(|| panic!("`{to}`: no fault says {words}: {faults:?}"));
+        let fault = faults
+            .iter()
+            .find(|f| f.text.contains(words))
+            .unwrap_or_else(|| panic!("`{to}`: no fault says {words}: {faults:?}"));
         assert_eq!(fault.file, "xx/test.toml");
-        let line = broken.lines().position(|l| l.contains(to.lines().last().unwrap_or(to))).expect("the changed line") + 1;
-        assert!(fault.line == line || fault.text.contains("two amounts") && fault.line > 0, "`{to}` stands on line {line}, the fault says {}", fault.line);
+        let line =
+            broken.lines().position(|l| l.contains(to.lines().last().unwrap_or(to))).expect("the changed line") + 1;
+        assert!(
+            fault.line == line || fault.text.contains("two amounts") && fault.line > 0,
+            "`{to}` stands on line {line}, the fault says {}",
+            fault.line
+        );
     }
 }

@@ -123,8 +123,11 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
         let sent = run_until(&house, now, until).await;
         now = until;
         if let Some(wanted) = &act.sent {
-            let is: Vec<String> =
-                sent.iter().filter(|(_, m)| is_about(m, &scenario.about)).map(|(at, message)| line(*at, message)).collect();
+            let is: Vec<String> = sent
+                .iter()
+                .filter(|(_, m)| is_about(m, &scenario.about))
+                .map(|(at, message)| line(*at, message))
+                .collect();
             if is != *wanted {
                 return Err(format!("by {}: sent\n  {}\nwanted\n  {}", act.at, is.join("\n  "), wanted.join("\n  ")));
             }
@@ -147,7 +150,10 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
             house.file(&responder, &full(&file.obligation), ask, None, now).await.map_err(|e| e.to_string())?;
         }
         for want in &act.want {
-            let view = house.obligation(&responder, &full(&want.obligation), now).await.map_err(|e| format!("{}: {e}", want.obligation))?;
+            let view = house
+                .obligation(&responder, &full(&want.obligation), now)
+                .await
+                .map_err(|e| format!("{}: {e}", want.obligation))?;
             let checks = [
                 ("standing", want.standing.clone(), Some(view.law.standing.to_string())),
                 ("due", want.due.clone(), view.law.due.clone()),
@@ -158,7 +164,10 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
             ];
             for (what, wanted, is) in checks {
                 if wanted.is_some() && wanted != is {
-                    return Err(format!("at {}: {} of {} should be {wanted:?}, is {is:?}", act.at, what, want.obligation));
+                    return Err(format!(
+                        "at {}: {} of {} should be {wanted:?}, is {is:?}",
+                        act.at, what, want.obligation
+                    ));
                 }
             }
         }
@@ -180,7 +189,8 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
 #[tokio::test]
 async fn every_scenario_plays() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut paths: Vec<_> = std::fs::read_dir(&folder).expect("scenarios").map(|e| e.expect("an entry").path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(&folder).expect("scenarios").map(|e| e.expect("an entry").path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "toml"));
     paths.sort();
     assert!(paths.len() >= 3, "scenarios are missing");

@@ -6,8 +6,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, MemoryStore, Query, Record, Settlement, SqliteStore, Store, StoreError,
-    StoredCheckpoint, TokenRecord, Tracked,
+    Change, Changeset, Claim, Dossier, Due, Idempotency, MemoryStore, Query, Record, Settlement, SqliteStore, Store,
+    StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +63,11 @@ fn kept(seconds: i64) -> Timestamp {
 
 pub fn record(name: &str) -> Record {
     let mut facts = FactBook::default();
-    for (key, value) in [("times.aware", Value::Instant(at(-60))), ("personal_data", Value::YesNo(true)), ("what", Value::Text("a lost disk".into()))] {
+    for (key, value) in [
+        ("times.aware", Value::Instant(at(-60))),
+        ("personal_data", Value::YesNo(true)),
+        ("what", Value::Text("a lost disk".into())),
+    ] {
         facts.assert(Fact {
             key: key.into(),
             value: Some(value),
@@ -91,7 +95,12 @@ pub fn record(name: &str) -> Record {
         conservative_due: (k > 1).then(|| at(3000 * k)),
         known_at: at(0),
     };
-    Record { incident, tracked: (1..4).map(tracked).collect(), acts: BTreeMap::from([("xx-act-1@XX".into(), Act::default())]), rulebook: [7; 32] }
+    Record {
+        incident,
+        tracked: (1..4).map(tracked).collect(),
+        acts: BTreeMap::from([("xx-act-1@XX".into(), Act::default())]),
+        rulebook: [7; 32],
+    }
 }
 
 pub fn draft(stream: &str, kind: &'static str, nonce: u64) -> Draft {
@@ -139,7 +148,11 @@ pub fn message(incident: &IncidentId, step: &str, urgent: i64) -> Message {
 
 pub fn change(expected: Option<u64>, record: Record, wake_at: Option<Timestamp>, messages: Vec<Message>) -> Changeset {
     let first = draft(&record.incident.id.0, "incident.reported", 1);
-    Changeset { change: Change::Incident { expected, record, wake_at, messages, idempotency: None }, first, more: vec![] }
+    Changeset {
+        change: Change::Incident { expected, record, wake_at, messages, idempotency: None },
+        first,
+        more: vec![],
+    }
 }
 
 fn asked(mut changeset: Changeset, asked: &Idempotency) -> Changeset {
@@ -165,7 +178,10 @@ pub async fn check_log<S: Store>(store: &S) -> Head {
         assert_eq!(entry.n, end.n + 1, "stream `{}`", entry.stream);
         let text = std::str::from_utf8(&entry.bytes).expect("UTF-8");
         let prev = breachclock::evidence::hex(&end.prev);
-        let place = format!(r#"{{"v":1,"log":"{ORIGIN}","idx":{at},"stream":"{}","n":{},"prev":"{prev}","#, entry.stream, entry.n);
+        let place = format!(
+            r#"{{"v":1,"log":"{ORIGIN}","idx":{at},"stream":"{}","n":{},"prev":"{prev}","#,
+            entry.stream, entry.n
+        );
         assert!(text.starts_with(&place), "{text} does not start with {place}");
         *end = StreamHead { n: entry.n, prev: sha256(&entry.bytes) };
     }
@@ -184,7 +200,8 @@ async fn incidents_are_compared_and_swapped<S: Store>(store: &S) {
     assert_eq!(store.dossier(&id).await, Err(StoreError::NotFound));
     let unknown = store.commit(change(Some(1), record("a"), None, vec![])).await;
     assert_eq!(unknown, Err(StoreError::Conflict { stored: None }));
-    let receipt = store.commit(change(None, record("a"), Some(at(5)), vec![message(&id, "one", 1)])).await.expect("commits");
+    let receipt =
+        store.commit(change(None, record("a"), Some(at(5)), vec![message(&id, "one", 1)])).await.expect("commits");
     assert_eq!((receipt.version, receipt.entries[0].0, receipt.entries.len()), (1, 0, 1));
     let dossier = store.dossier(&id).await.expect("is there");
     assert_eq!(dossier.record, record("a"), "nothing is rounded in a record");
@@ -201,7 +218,10 @@ async fn incidents_are_compared_and_swapped<S: Store>(store: &S) {
     assert_eq!((dossier.version, dossier.wake_at, dossier.sent.len(), dossier.record), (2, None, 1, second));
     assert_eq!(check_log(store).await.size, 2, "what is refused leaves no evidence");
     // a stream that is no incident
-    store.commit(Changeset { change: Change::Nothing, first: draft("_system", "daemon.started", 2), more: vec![] }).await.expect("commits");
+    store
+        .commit(Changeset { change: Change::Nothing, first: draft("_system", "daemon.started", 2), more: vec![] })
+        .await
+        .expect("commits");
     assert_eq!(store.dossier(&IncidentId("_system".into())).await, Err(StoreError::NotFound));
     store.prove(at(1)).await.expect("a write is read back");
 }
@@ -298,7 +318,10 @@ async fn messages_are_leased<S: Store>(store: &S) {
     // handed over, and settled only once
     let (middle, soon) = (first.pop().expect("two"), first.pop().expect("two"));
     let copy = |claim: &Claim| Claim { message: claim.message.clone(), ..*claim };
-    let twice = vec![(copy(&soon), handed_over(), draft(&id.0, "message.attempted", 3)), (soon, handed_over(), draft(&id.0, "message.attempted", 4))];
+    let twice = vec![
+        (copy(&soon), handed_over(), draft(&id.0, "message.attempted", 3)),
+        (soon, handed_over(), draft(&id.0, "message.attempted", 4)),
+    ];
     assert_eq!(store.settle(twice).await, Ok(vec![Ok(()), Err(StoreError::LeaseLost)]));
 
     // the lease ends, somebody else has it: the first holder settles nothing
@@ -312,7 +335,11 @@ async fn messages_are_leased<S: Store>(store: &S) {
     assert_eq!(store.head().await.expect("head").size, size, "a lost lease leaves no evidence");
 
     // a retry waits for its time, then can fail for good
-    let retry = Settlement { outcome: Outcome::Retry { error: "421 busy".into(), after_seconds: None }, at: at(62), retry_at: Some(at(100)) };
+    let retry = Settlement {
+        outcome: Outcome::Retry { error: "421 busy".into(), after_seconds: None },
+        at: at(62),
+        retry_at: Some(at(100)),
+    };
     let claim = second.pop().expect("one");
     assert_eq!(store.settle(vec![(claim, retry, draft(&id.0, "message.attempted", 6))]).await, Ok(vec![Ok(())]));
     let late = store.claim_outbox(at(99), 60, 10).await.expect("claims");
@@ -320,17 +347,23 @@ async fn messages_are_leased<S: Store>(store: &S) {
     assert_eq!(store.next_outbox().await, Ok(Some(kept(100))));
     let third = store.claim_outbox(at(101), 60, 10).await.expect("claims");
     assert_eq!((steps(&third), third[0].attempt), (vec!["middle".to_string()], 3));
-    let gave_up = |error: &str| Settlement { outcome: Outcome::Retry { error: error.into(), after_seconds: Some(5) }, at: at(102), retry_at: None };
+    let gave_up = |error: &str| Settlement {
+        outcome: Outcome::Retry { error: error.into(), after_seconds: Some(5) },
+        at: at(102),
+        retry_at: None,
+    };
     let refused = Settlement { outcome: Outcome::Refused { error: "550 no".into() }, at: at(103), retry_at: None };
     // an ended lease counts as long as nobody else has the message
     let both: Vec<_> = third.into_iter().zip([gave_up("421 busy")]).chain(late.into_iter().zip([refused])).collect();
-    let both = both.into_iter().map(|(claim, settlement)| (claim, settlement, draft(&id.0, "message.attempted", 7))).collect();
+    let both =
+        both.into_iter().map(|(claim, settlement)| (claim, settlement, draft(&id.0, "message.attempted", 7))).collect();
     assert_eq!(store.settle(both).await, Ok(vec![Ok(()), Ok(())]));
     assert_eq!(store.next_outbox().await, Ok(None));
     assert_eq!(store.claim_outbox(at(9999), 60, 10).await.expect("claims"), []);
 
     let sent = store.dossier(&id).await.expect("is there").sent;
-    let seen: Vec<_> = sent.iter().map(|s| (s.message.reason.step.as_str(), s.state, s.attempts, s.detail.as_deref())).collect();
+    let seen: Vec<_> =
+        sent.iter().map(|s| (s.message.reason.step.as_str(), s.state, s.attempts, s.detail.as_deref())).collect();
     assert_eq!(
         seen,
         [
@@ -344,12 +377,19 @@ async fn messages_are_leased<S: Store>(store: &S) {
 
 async fn messages_are_queued_once<S: Store>(store: &S) {
     let id = record("a").incident.id;
-    store.commit(change(None, record("a"), None, vec![message(&id, "one", 1), message(&id, "one", 2)])).await.expect("commits");
-    store.commit(change(Some(1), record("a"), None, vec![message(&id, "one", 3), message(&id, "two", 4)])).await.expect("commits");
+    store
+        .commit(change(None, record("a"), None, vec![message(&id, "one", 1), message(&id, "one", 2)]))
+        .await
+        .expect("commits");
+    store
+        .commit(change(Some(1), record("a"), None, vec![message(&id, "one", 3), message(&id, "two", 4)]))
+        .await
+        .expect("commits");
     let claims = store.claim_outbox(at(0), 60, 10).await.expect("claims");
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[0].message, message(&id, "one", 1), "the first one stays");
-    let settled = claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 2))).collect();
+    let settled =
+        claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 2))).collect();
     assert_eq!(store.settle(settled).await, Ok(vec![Ok(()), Ok(())]));
     store.commit(change(Some(2), record("a"), None, vec![message(&id, "one", 3)])).await.expect("commits");
     assert_eq!(store.claim_outbox(at(0), 60, 10).await.expect("claims"), [], "also after it was handed over");
@@ -371,7 +411,8 @@ async fn evidence_hangs_together<S: Store>(store: &S) {
     assert_eq!(store.stream("inc-none").await, Ok(vec![]));
     let disclosures: Vec<_> = (0..3).map(|k| Disclosure::new(&[k; 32], "/by", &format!("person {k}"))).collect();
     for n in 0..21 {
-        let first = draft(&format!("s{}", n % 3), "fact.asserted", n).with_disclosures(disclosures[..n as usize % 4].to_vec());
+        let first =
+            draft(&format!("s{}", n % 3), "fact.asserted", n).with_disclosures(disclosures[..n as usize % 4].to_vec());
         let more = (0..n % 4).map(|k| draft(if k == 1 { "_system" } else { "s0" }, "note", n)).collect::<Vec<_>>();
         let expected = store.head().await.expect("head").size;
         let drafts: Vec<_> = std::iter::once(first.clone()).chain(more.clone()).collect();
@@ -391,7 +432,8 @@ async fn evidence_hangs_together<S: Store>(store: &S) {
     assert_eq!(store.entries(head.size - 1..u64::MAX).await.expect("entries").len(), 1);
     assert_eq!(store.entries(head.size..head.size + 9).await, Ok(vec![]));
 
-    let complete: Vec<_> = (0..=6u8).flat_map(|level| (0..head.size >> level).map(move |index| (level, index))).collect();
+    let complete: Vec<_> =
+        (0..=6u8).flat_map(|level| (0..head.size >> level).map(move |index| (level, index))).collect();
     let hashes = store.nodes(complete.clone()).await.expect("nodes");
     let kept = Kept(complete.into_iter().zip(hashes.into_iter().map(|hash| hash.expect("is complete"))).collect());
     let incomplete = vec![(0, head.size), (3, head.size >> 3), (63, 0), (64, 0), (200, 5), (1, u64::MAX)];
@@ -400,7 +442,10 @@ async fn evidence_hangs_together<S: Store>(store: &S) {
     for idx in 0..head.size {
         let proof = merkle::inclusion(&kept, idx, head.size).expect("a proof");
         assert!(merkle::verify_inclusion(&kept.0[&(0, idx)], idx, head.size, &proof, &head.root()));
-        let (old_root, proof) = (merkle::root_at(&kept, idx).expect("a root"), merkle::consistency(&kept, idx, head.size).expect("a proof"));
+        let (old_root, proof) = (
+            merkle::root_at(&kept, idx).expect("a root"),
+            merkle::consistency(&kept, idx, head.size).expect("a proof"),
+        );
         assert!(merkle::verify_consistency(idx, head.size, &proof, &old_root, &head.root()));
     }
 }
@@ -436,7 +481,14 @@ async fn indices_are_dense_under_load<S: Store>(store: Arc<S>) {
 
 async fn checkpoints_never_fork<S: Store>(store: &S) {
     let grow = async || {
-        store.commit(Changeset { change: Change::Nothing, first: draft("_system", "note", 1), more: vec![draft("_system", "note", 2)] }).await.expect("commits");
+        store
+            .commit(Changeset {
+                change: Change::Nothing,
+                first: draft("_system", "note", 1),
+                more: vec![draft("_system", "note", 2)],
+            })
+            .await
+            .expect("commits");
         let head = store.head().await.expect("head");
         StoredCheckpoint { size: head.size, root: head.root(), note: format!("note {}", head.size) }
     };
@@ -471,7 +523,8 @@ async fn tokens_are_replaced_by_id<S: Store>(store: &S) {
         revoked_at: revoked.then(|| at(5)),
     };
     let keep = async |token: TokenRecord| {
-        let changeset = Changeset { change: Change::Token(token), first: draft("_system", "token.created", 1), more: vec![] };
+        let changeset =
+            Changeset { change: Change::Token(token), first: draft("_system", "token.created", 1), more: vec![] };
         store.commit(changeset).await.expect("commits");
     };
     keep(token("b", false)).await;
@@ -504,7 +557,8 @@ async fn day<S: Store>(store: &S) {
     while store.next_outbox().await.expect("answers").is_some() {
         now += 100;
         let Ok(claims) = store.claim_outbox(at(now), 60, 10).await else { continue };
-        let settled = claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 9))).collect();
+        let settled =
+            claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 9))).collect();
         let _ = store.settle(settled).await;
     }
     loop {
@@ -529,14 +583,19 @@ async fn failed_writes_can_be_repeated<S: Store>(make: &mut impl FnMut() -> S) {
             assert_eq!(check_log(&store).await, expected, "write {nth}, {fault:?}: the same log, nothing twice");
             let dossier = store.dossier(&record("a").incident.id).await.expect("is there");
             let states: Vec<_> = dossier.sent.iter().map(|s| (s.message.reason.step.clone(), s.state)).collect();
-            assert_eq!(states, [("one".to_string(), DeliveryState::HandedOver), ("two".to_string(), DeliveryState::HandedOver)]);
+            assert_eq!(
+                states,
+                [("one".to_string(), DeliveryState::HandedOver), ("two".to_string(), DeliveryState::HandedOver)]
+            );
             assert_eq!(store.due(at(1000), 10).await.expect("due").incidents.len(), 1, "the alarm is set");
         }
     }
 }
 
 /// Everything there is to see, in one value.
-pub async fn picture<S: Store>(store: &S) -> (Vec<Dossier>, Due, Option<Timestamp>, Head, Option<StoredCheckpoint>, Vec<TokenRecord>) {
+pub async fn picture<S: Store>(
+    store: &S,
+) -> (Vec<Dossier>, Due, Option<Timestamp>, Head, Option<StoredCheckpoint>, Vec<TokenRecord>) {
     let all = Query { limit: 10_000, ..Query::default() };
     (
         store.list(all).await.expect("lists"),
@@ -562,18 +621,27 @@ async fn agrees_with_memory<S: Store>(store: &S) {
                 let stored = model.dossier(&id).await.ok().map(|d| d.version);
                 let expected = if random.below(8) == 0 { Some(random.below(5)) } else { stored };
                 let wake = (random.below(4) > 0).then(|| at(now + random.below(50) as i64));
-                let messages = (0..random.below(3)).map(|_| message(&id, &random.below(9).to_string(), random.below(99) as i64)).collect();
+                let messages = (0..random.below(3))
+                    .map(|_| message(&id, &random.below(9).to_string(), random.below(99) as i64))
+                    .collect();
                 let mut changeset = change(expected, record(&name), wake, messages);
                 changeset.more = (0..random.below(3)).map(|k| draft("_system", "note", k)).collect();
                 if random.below(4) == 0 {
-                    let key = Idempotency { principal: "p".into(), key: random.below(30).to_string(), request: [random.below(2) as u8; 32] };
+                    let key = Idempotency {
+                        principal: "p".into(),
+                        key: random.below(30).to_string(),
+                        request: [random.below(2) as u8; 32],
+                    };
                     changeset = asked(changeset, &key);
                 }
                 assert_eq!(store.commit(changeset.clone()).await, model.commit(changeset).await, "step {step}");
             }
             5 | 6 => {
                 let limit = random.below(4) as u32;
-                let (ours, theirs) = (store.claim_outbox(at(now), 20, limit).await.expect("claims"), model.claim_outbox(at(now), 20, limit).await.expect("claims"));
+                let (ours, theirs) = (
+                    store.claim_outbox(at(now), 20, limit).await.expect("claims"),
+                    model.claim_outbox(at(now), 20, limit).await.expect("claims"),
+                );
                 assert_eq!(ours, theirs, "step {step}");
                 held.extend(ours.into_iter().zip(theirs));
             }
@@ -581,7 +649,11 @@ async fn agrees_with_memory<S: Store>(store: &S) {
                 let (ours, theirs) = held.swap_remove(random.below(held.len() as u64) as usize);
                 let settlement = match random.below(3) {
                     0 => handed_over(),
-                    1 => Settlement { outcome: Outcome::Retry { error: "later".into(), after_seconds: None }, at: at(now), retry_at: Some(at(now + 15)) },
+                    1 => Settlement {
+                        outcome: Outcome::Retry { error: "later".into(), after_seconds: None },
+                        at: at(now),
+                        retry_at: Some(at(now + 15)),
+                    },
                     _ => Settlement { outcome: Outcome::Refused { error: "no".into() }, at: at(now), retry_at: None },
                 };
                 let evidence = draft(&ours.message.incident.0, "message.attempted", step);
@@ -591,8 +663,16 @@ async fn agrees_with_memory<S: Store>(store: &S) {
             8 => {
                 let head = model.head().await.expect("head");
                 let new = StoredCheckpoint { size: head.size, root: head.root(), note: step.to_string() };
-                let old = if random.below(4) == 0 { None } else { model.checkpoint().await.expect("answers").map(|c| c.size) };
-                assert_eq!(store.replace_checkpoint(old, new.clone()).await, model.replace_checkpoint(old, new).await, "step {step}");
+                let old = if random.below(4) == 0 {
+                    None
+                } else {
+                    model.checkpoint().await.expect("answers").map(|c| c.size)
+                };
+                assert_eq!(
+                    store.replace_checkpoint(old, new.clone()).await,
+                    model.replace_checkpoint(old, new).await,
+                    "step {step}"
+                );
             }
             _ => assert_eq!(store.due(at(now), 3).await, model.due(at(now), 3).await, "step {step}"),
         }

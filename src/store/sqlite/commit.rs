@@ -1,6 +1,8 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
-use super::super::{Change, Changeset, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
+use super::super::{
+    Change, Changeset, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
+};
 use super::read;
 use super::writer::{Batch, Sql, Work};
 use crate::escalation::Message;
@@ -43,9 +45,9 @@ struct PreparedMessage {
 impl Commit {
     pub fn prepare(changeset: Changeset) -> Result<Commit> {
         let change = match changeset.change {
-            Change::Incident { expected, record, wake_at, messages, idempotency } => {
-                Prepared::Incident(Box::new(PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?))
-            }
+            Change::Incident { expected, record, wake_at, messages, idempotency } => Prepared::Incident(Box::new(
+                PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
+            )),
             Change::Token(token) => Prepared::token(&token)?,
             Change::Nothing => Prepared::Nothing,
         };
@@ -78,7 +80,11 @@ impl PreparedIncident {
         };
         let message = |message: &Message| -> Result<PreparedMessage> {
             debug_assert_eq!(message.incident, incident.id);
-            Ok(PreparedMessage { key: pack::message_key(message), urgent_at: pack::micros(message.urgent_at), body: pack::pack(message)? })
+            Ok(PreparedMessage {
+                key: pack::message_key(message),
+                urgent_at: pack::micros(message.urgent_at),
+                body: pack::pack(message)?,
+            })
         };
         Ok(PreparedIncident {
             id: incident.id.0.clone(),
@@ -114,13 +120,20 @@ impl PreparedIncident {
         if stored.is_none() {
             batch
                 .sql
-                .prepare_cached("INSERT INTO incident (id, version, wake_at, closed, entity) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .prepare_cached(
+                    "INSERT INTO incident (id, version, wake_at, closed, entity) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
                 .execute(params![row, version as i64, self.wake_at, self.closed, self.entity])?;
-            batch.sql.prepare_cached("INSERT INTO record (id, body) VALUES (?1, ?2)")?.execute(params![row, self.body])?;
+            batch
+                .sql
+                .prepare_cached("INSERT INTO record (id, body) VALUES (?1, ?2)")?
+                .execute(params![row, self.body])?;
         } else {
             batch
                 .sql
-                .prepare_cached("UPDATE incident SET version = ?2, wake_at = ?3, closed = ?4, entity = ?5 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE incident SET version = ?2, wake_at = ?3, closed = ?4, entity = ?5 WHERE id = ?1",
+                )?
                 .execute(params![row, version as i64, self.wake_at, self.closed, self.entity])?;
             batch.sql.prepare_cached("UPDATE record SET body = ?2 WHERE id = ?1")?.execute(params![row, self.body])?;
         }
@@ -234,10 +247,11 @@ impl Work for ReplaceCheckpoint {
         if size != self.old || !grows || merkle::root_at(&Stored(batch.sql), new.size) != Some(new.root) {
             return Ok(Err(StoreError::Fork { size: new.size }));
         }
-        batch
-            .sql
-            .prepare_cached("INSERT INTO checkpoint (size, root, note) VALUES (?1, ?2, ?3)")?
-            .execute(params![new.size as i64, new.root, new.note])?;
+        batch.sql.prepare_cached("INSERT INTO checkpoint (size, root, note) VALUES (?1, ?2, ?3)")?.execute(params![
+            new.size as i64,
+            new.root,
+            new.note
+        ])?;
         batch.effects.checkpoint = Some(new.clone());
         Ok(Ok(()))
     }
@@ -250,7 +264,8 @@ impl Work for Prove {
     type Output = i64;
 
     fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<i64>> {
-        let mut update = batch.sql.prepare_cached("UPDATE log SET serial = serial + 1, proven_at = ?1 RETURNING serial")?;
+        let mut update =
+            batch.sql.prepare_cached("UPDATE log SET serial = serial + 1, proven_at = ?1 RETURNING serial")?;
         update.query_row([self.0], |row| row.get(0)).map(Ok)
     }
 }

@@ -23,8 +23,8 @@ mod settings;
 mod writer;
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError, StoredCheckpoint,
-    StoredEntry, TokenRecord, pack,
+    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
@@ -172,7 +172,11 @@ impl Store for SqliteStore {
     }
 
     async fn nodes(&self, wanted: Vec<(u8, u64)>) -> Result<Vec<Option<[u8; 32]>>> {
-        self.readers.read(move |sql| wanted.iter().map(|&(level, index)| read::node(sql, level, index).map_err(backend)).collect()).await
+        self.readers
+            .read(move |sql| {
+                wanted.iter().map(|&(level, index)| read::node(sql, level, index).map_err(backend)).collect()
+            })
+            .await
     }
 
     async fn stream_head(&self, stream: &str) -> Result<StreamHead> {
@@ -206,7 +210,8 @@ impl Store for SqliteStore {
 /// Takes the folder's lock, without waiting.
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("breachclock.lock");
-    let unusable = |error: std::io::Error| StoreError::Backend(format!("`{}` cannot be locked: {error}", path.display()));
+    let unusable =
+        |error: std::io::Error| StoreError::Backend(format!("`{}` cannot be locked: {error}", path.display()));
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -68,7 +68,9 @@ impl Work for Lease {
 
     fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<Vec<Leased>>> {
         let mut leased = Vec::new();
-        let mut take = batch.sql.prepare_cached("UPDATE outbox SET attempts = attempts + 1, not_before = ?2 WHERE id = ?1 RETURNING attempts")?;
+        let mut take = batch.sql.prepare_cached(
+            "UPDATE outbox SET attempts = attempts + 1, not_before = ?2 WHERE id = ?1 RETURNING attempts",
+        )?;
         let mut read = batch.sql.prepare_cached("SELECT body FROM message WHERE id = ?1")?;
         for row in batch.queue.claimable(self.now, self.limit) {
             let attempts = take.query_row(params![row, self.until], |row| row.get(0))?;
@@ -125,8 +127,16 @@ impl Settling {
         };
         batch
             .sql
-            .prepare_cached("UPDATE outbox SET state = ?2, not_before = ?3, settled_at = ?4, detail = ?5 WHERE id = ?1")?
-            .execute(params![row, state_number(self.settled.state), self.settled.not_before, self.at, self.settled.detail])?;
+            .prepare_cached(
+                "UPDATE outbox SET state = ?2, not_before = ?3, settled_at = ?4, detail = ?5 WHERE id = ?1",
+            )?
+            .execute(params![
+                row,
+                state_number(self.settled.state),
+                self.settled.not_before,
+                self.at,
+                self.settled.detail
+            ])?;
         match self.settled.state {
             DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before),
             DeliveryState::HandedOver | DeliveryState::Failed => batch.queue.remove(row),

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Pages in the log at which they are copied back: 16 MiB.
-const COPY_AT: i64 = 4096;
+const COPY_AT: i64 = 2048;
 /// Time between two looks at the length of the log, while there are commits.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Looks without a commit after which everything is copied back.
@@ -72,7 +72,8 @@ impl Pace {
     /// A pause; whether there were commits before its end, and whether to go on.
     fn look(&self) -> (bool, bool) {
         let state = self.state();
-        let (mut state, _) = self.changed.wait_timeout_while(state, LOOK_EVERY, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, LOOK_EVERY, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut state.committed), !state.stop)
     }
 }

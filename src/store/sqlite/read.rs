@@ -44,7 +44,10 @@ impl Readers {
     }
 
     /// Runs `work` on one committed state.
-    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let stopped = || StoreError::Backend("the readers have stopped; restart breachclock".into());
         let (reply, answer) = oneshot::channel();
         let job: ReadJob = Box::new(move |sql| {
@@ -80,7 +83,9 @@ pub(super) fn dossier(sql: &Connection, id: &IncidentId) -> Result<Dossier> {
 /// `None` when the stream is not an incident's.
 fn dossier_of(sql: &Connection, row: i64) -> Result<Option<Dossier>> {
     let found: Option<(i64, Option<i64>, Vec<u8>)> = sql
-        .prepare_cached("SELECT version, wake_at, body FROM incident JOIN record ON record.id = incident.id WHERE incident.id = ?1")
+        .prepare_cached(
+            "SELECT version, wake_at, body FROM incident JOIN record ON record.id = incident.id WHERE incident.id = ?1",
+        )
         .and_then(|mut find| find.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
         .map_err(backend)?;
     let Some((version, wake_at, body)) = found else { return Ok(None) };
@@ -105,7 +110,10 @@ fn sent(sql: &Connection, incident: i64) -> Result<Vec<Sent>> {
 }
 
 fn sent_of(row: &Row<'_>) -> Result<Sent> {
-    let column = || -> Sql<(i64, i64, i64, Option<i64>, Option<String>)> { Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)) };
+    #[expect(clippy::type_complexity, reason = "one row as it stands in the table")]
+    let column = || -> Sql<(i64, i64, i64, Option<i64>, Option<String>)> {
+        Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+    };
     let (id, state, attempts, settled_at, detail) = column().map_err(backend)?;
     let body = row.get_ref(1).map_err(backend)?.as_blob().map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(Sent {
@@ -132,7 +140,8 @@ pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
              ORDER BY id DESC LIMIT ?4",
         )
         .and_then(|mut find| {
-            find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?.collect::<Sql<Vec<i64>>>()
+            find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?
+                .collect::<Sql<Vec<i64>>>()
         })
         .map_err(backend)?;
     rows.into_iter().filter_map(|row| dossier_of(sql, row).transpose()).collect()
@@ -140,9 +149,13 @@ pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
 
 /// The incident a request was accepted as, and whether it was the same request.
 pub(super) fn accepted_by(sql: &Connection, key: &[u8; 32], request: &[u8; 32]) -> Sql<Option<(IncidentId, bool)>> {
-    sql.prepare_cached("SELECT name, request FROM accepted JOIN stream ON stream.id = accepted.incident WHERE key = ?1")?
-        .query_row([key], |row| Ok((IncidentId(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?.as_deref() == Some(request))))
-        .optional()
+    sql.prepare_cached(
+        "SELECT name, request FROM accepted JOIN stream ON stream.id = accepted.incident WHERE key = ?1",
+    )?
+    .query_row([key], |row| {
+        Ok((IncidentId(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?.as_deref() == Some(request)))
+    })
+    .optional()
 }
 
 pub(super) fn accepted(sql: &Connection, key: &[u8; 32], request: &[u8; 32]) -> Result<Option<(IncidentId, bool)>> {
@@ -158,7 +171,12 @@ pub(super) fn names(sql: &Connection, rows: &[i64]) -> Result<Vec<IncidentId>> {
 }
 
 fn entry_of(row: &Row<'_>) -> Sql<StoredEntry> {
-    Ok(StoredEntry { idx: row.get::<_, i64>(0)? as u64, stream: row.get(1)?, n: row.get::<_, i64>(2)? as u64, bytes: row.get(3)? })
+    Ok(StoredEntry {
+        idx: row.get::<_, i64>(0)? as u64,
+        stream: row.get(1)?,
+        n: row.get::<_, i64>(2)? as u64,
+        bytes: row.get(3)?,
+    })
 }
 
 /// Bounds of a range of entries as SQLite's integers.
@@ -200,10 +218,15 @@ pub(super) fn disclosures(sql: &Connection, name: &str) -> Result<BTreeMap<[u8; 
 
 /// A complete subtree's root: kept by the entry that completed it.
 pub(super) fn node(sql: &Connection, level: u8, index: u64) -> Sql<Option<[u8; 32]>> {
-    let last = index.checked_add(1).and_then(|after| after.checked_mul(1u64.checked_shl(u32::from(level))?)).and_then(|end| i64::try_from(end - 1).ok());
+    let last = index
+        .checked_add(1)
+        .and_then(|after| after.checked_mul(1u64.checked_shl(u32::from(level))?))
+        .and_then(|end| i64::try_from(end - 1).ok());
     let Some(last) = last else { return Ok(None) };
     sql.prepare_cached("SELECT substr(nodes, ?2, 32) FROM entry WHERE idx = ?1")?
-        .query_row(params![last, i64::from(level) * 32 + 1], |row| row.get_ref(0)?.as_blob().map(|hash| hash.try_into().ok()).map_err(Into::into))
+        .query_row(params![last, i64::from(level) * 32 + 1], |row| {
+            row.get_ref(0)?.as_blob().map(|hash| hash.try_into().ok()).map_err(Into::into)
+        })
         .optional()
         .map(Option::flatten)
 }
@@ -228,11 +251,15 @@ pub(super) fn stream_head(sql: &Connection, name: &str) -> Result<StreamHead> {
 /// The newest checkpoint.
 pub(super) fn checkpoint(sql: &Connection) -> Sql<Option<StoredCheckpoint>> {
     sql.prepare_cached("SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1")?
-        .query_row([], |row| Ok(StoredCheckpoint { size: row.get::<_, i64>(0)? as u64, root: row.get(1)?, note: row.get(2)? }))
+        .query_row([], |row| {
+            Ok(StoredCheckpoint { size: row.get::<_, i64>(0)? as u64, root: row.get(1)?, note: row.get(2)? })
+        })
         .optional()
 }
 
 /// Number of the last proof that was written.
 pub(super) fn serial(sql: &Connection) -> Result<i64> {
-    sql.prepare_cached("SELECT serial FROM log").and_then(|mut find| find.query_row([], |row| row.get(0))).map_err(backend)
+    sql.prepare_cached("SELECT serial FROM log")
+        .and_then(|mut find| find.query_row([], |row| row.get(0)))
+        .map_err(backend)
 }

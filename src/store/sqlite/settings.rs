@@ -35,12 +35,13 @@ pub(super) fn make_private(file: &Path) -> Result<()> {
         .map_err(|error| StoreError::Backend(format!("`{}` cannot be made: {error}", file.display())))
 }
 
-/// The connection that writes. Durable at each COMMIT; the log is copied back by the pacer, not in the commits.
+/// The connection that writes. Durable at each COMMIT; the log is copied back by the pacer, not in the commits. Pages of
+/// 8 KiB: most records fit one, which costs fewer writes than 4 KiB, and a small random change costs less than with 16.
 pub(super) fn writer(file: &Path) -> Result<Connection> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection
         .execute_batch(
-            "PRAGMA page_size = 4096;
+            "PRAGMA page_size = 8192;
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 0;
@@ -58,7 +59,9 @@ pub(super) fn reader(file: &Path) -> Result<Connection> {
 
 pub(super) fn pacer(file: &Path) -> Result<Connection> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256;").map_err(backend)?;
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256;")
+        .map_err(backend)?;
     Ok(connection)
 }
 

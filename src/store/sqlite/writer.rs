@@ -113,7 +113,9 @@ impl Batch<'_> {
             .prepare_cached("INSERT INTO entry (idx, stream, n, nodes, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![idx as i64, row, entry.n as i64, nodes, entry.bytes])?;
         if let Some(body) = disclosures {
-            self.sql.prepare_cached("INSERT INTO disclosure (idx, body) VALUES (?1, ?2)")?.execute(params![idx as i64, body])?;
+            self.sql
+                .prepare_cached("INSERT INTO disclosure (idx, body) VALUES (?1, ?2)")?
+                .execute(params![idx as i64, body])?;
         }
         self.head.append(entry.leaf);
         self.remember(&draft.stream, row, StreamHead::after(&entry));
@@ -171,10 +173,16 @@ pub(super) struct Writer {
 impl Writer {
     /// Reads what is kept in memory. Refuses a file that holds another log, or whose log does not hang together at its end.
     pub fn load(sql: Connection, origin: &str, pace: Arc<Pace>) -> Result<(Writer, Arc<Mutex<Published>>)> {
-        sql.execute("INSERT INTO log (one, origin, serial, proven_at) VALUES (1, ?1, 0, 0) ON CONFLICT DO NOTHING", [origin]).map_err(backend)?;
+        sql.execute(
+            "INSERT INTO log (one, origin, serial, proven_at) VALUES (1, ?1, 0, 0) ON CONFLICT DO NOTHING",
+            [origin],
+        )
+        .map_err(backend)?;
         let stored: String = sql.query_row("SELECT origin FROM log", [], |row| row.get(0)).map_err(backend)?;
         if stored != origin {
-            return Err(StoreError::Backend(format!("the log in this folder is named `{stored}`, not `{origin}`; a log keeps its name")));
+            return Err(StoreError::Backend(format!(
+                "the log in this folder is named `{stored}`, not `{origin}`; a log keeps its name"
+            )));
         }
         let head = head_of(&sql)?;
         let queue = queue_of(&sql).map_err(backend)?;
@@ -300,7 +308,8 @@ impl Writer {
 fn is_fatal(error: &rusqlite::Error) -> bool {
     const FLUSH_FAILED: [i32; 2] = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC];
     error.sqlite_error().is_some_and(|e| {
-        FLUSH_FAILED.contains(&e.extended_code) || matches!(e.code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        FLUSH_FAILED.contains(&e.extended_code)
+            || matches!(e.code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
     })
 }
 
@@ -321,8 +330,9 @@ fn head_of(sql: &Connection) -> Result<Head> {
             "the evidence log is damaged near entry {last}; keep the folder as it is, run `breachclock evidence fsck`, restore a backup"
         ))
     };
-    let (nodes, bytes): (Vec<u8>, Vec<u8>) =
-        sql.query_row("SELECT nodes, bytes FROM entry WHERE idx = ?1", [last], |row| Ok((row.get(0)?, row.get(1)?))).map_err(backend)?;
+    let (nodes, bytes): (Vec<u8>, Vec<u8>) = sql
+        .query_row("SELECT nodes, bytes FROM entry WHERE idx = ?1", [last], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(backend)?;
     if nodes.first_chunk() != Some(&leaf_hash(&bytes)) {
         return Err(damaged());
     }

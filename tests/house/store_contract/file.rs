@@ -25,10 +25,17 @@ async fn fill(store: &SqliteStore) {
         store.commit(change(None, record(&name), (n % 3 > 0).then(|| at(50 - n)), messages)).await.expect("commits");
     }
     let claims = store.claim_outbox(at(0), 60, 5).await.expect("claims");
-    let settled = claims.into_iter().skip(2).map(|claim| (claim, handed_over(), draft("inc-f1", "message.attempted", 1))).collect();
+    let settled = claims
+        .into_iter()
+        .skip(2)
+        .map(|claim| (claim, handed_over(), draft("inc-f1", "message.attempted", 1)))
+        .collect();
     store.settle(settled).await.expect("settles");
     let head = store.head().await.expect("head");
-    store.replace_checkpoint(None, StoredCheckpoint { size: head.size, root: head.root(), note: "n".into() }).await.expect("is first");
+    store
+        .replace_checkpoint(None, StoredCheckpoint { size: head.size, root: head.root(), note: "n".into() })
+        .await
+        .expect("is first");
     let token = TokenRecord {
         id: "t".into(),
         sha256: [1; 32],
@@ -145,7 +152,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let store = Arc::new(open(dir.path()));
     fill(&store).await;
     let before = store.head().await.expect("head").size;
-    let pages = std::fs::metadata(dir.path().join(FILE)).map_or(0, |m| m.len() / 4096) as u32;
+    let pages = std::fs::metadata(dir.path().join(FILE)).map_or(0, |m| m.len() / 8192) as u32;
     store.limit_pages(pages.max(60) + 40).await.expect("limits");
     let committer = |who: u64| {
         let store = store.clone();
@@ -211,7 +218,10 @@ async fn a_torn_write_ahead_log_ends_at_a_commit() {
     }
     let whole = store.entries(0..100).await.expect("entries");
     // two files of a machine that lost its power; taken well before the log is copied back
-    let (file, wal) = (std::fs::read(dir.path().join(FILE)).expect("reads"), std::fs::read(dir.path().join(format!("{FILE}-wal"))).expect("reads"));
+    let (file, wal) = (
+        std::fs::read(dir.path().join(FILE)).expect("reads"),
+        std::fs::read(dir.path().join(format!("{FILE}-wal"))).expect("reads"),
+    );
     let mut random = Random(77);
     let mut sizes = Vec::new();
     for round in 0..12 {
@@ -257,7 +267,8 @@ async fn child_that_is_killed() {
                 std::io::stdout().lock().write_all(said.as_bytes()).expect("the parent listens");
                 if who == 0 && n % 8 == 0 {
                     let claims = store.claim_outbox(at(n as i64), 60, 8).await.expect("claims");
-                    let settled = claims.into_iter().map(|c| (c, handed_over(), draft(&id.0, "message.attempted", n))).collect();
+                    let settled =
+                        claims.into_iter().map(|c| (c, handed_over(), draft(&id.0, "message.attempted", n))).collect();
                     store.settle(settled).await.expect("settles");
                 }
             }
@@ -274,7 +285,8 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
     let mut random = Random(0x5eed);
     let mut acknowledged: Vec<String> = Vec::new();
     let this = std::env::current_exe().expect("a test binary");
-    let name = format!("{}::child_that_is_killed", module_path!().split_once("::").map_or(module_path!(), |(_, path)| path));
+    let name =
+        format!("{}::child_that_is_killed", module_path!().split_once("::").map_or(module_path!(), |(_, path)| path));
     for round in 0..6 {
         let mut child = Command::new(&this)
             .args([name.as_str(), "--exact", "--nocapture", "--test-threads=1"])
@@ -316,8 +328,13 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
                 let entry = &entries[idx.parse::<usize>().expect("a number")];
                 assert_eq!(breachclock::evidence::hex(&leaf_hash(&entry.bytes)), leaf, "round {round}: {line}");
             }
-            let incidents = store.list(breachclock::store::Query { limit: u32::MAX, ..Default::default() }).await.expect("lists");
-            assert_eq!(store.due(at(10_000_000), u32::MAX).await.expect("due").incidents.len(), incidents.len(), "no alarm is lost");
+            let incidents =
+                store.list(breachclock::store::Query { limit: u32::MAX, ..Default::default() }).await.expect("lists");
+            assert_eq!(
+                store.due(at(10_000_000), u32::MAX).await.expect("due").incidents.len(),
+                incidents.len(),
+                "no alarm is lost"
+            );
         });
     }
     assert!(acknowledged.len() > 100, "only {} commits in all rounds", acknowledged.len());

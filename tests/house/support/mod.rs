@@ -104,8 +104,10 @@ pub async fn take_messages<S: Store>(house: &House<S>, now: Timestamp) -> Vec<Me
         let mut settlements = Vec::new();
         for claim in claims {
             taken.push(claim.message.clone());
-            let settlement = Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
-            let draft = house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+            let settlement =
+                Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
+            let draft =
+                house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
             settlements.push((claim, settlement, draft));
         }
         for settled in house.store.settle(settlements).await.expect("settles") {
