@@ -146,22 +146,28 @@ impl Rulebook {
 
     /// The whole answer, with the questions worth asking.
     pub fn answer(&self, incident: &Incident, plan: &Plan, now: Timestamp) -> Answer {
+        let (not_covered, warnings) = self.remarks(plan);
         Answer {
             now: utc(now),
             rulebook: self.name(),
             obligations: plan.obligations.iter().map(|o| self.explain(incident, o, now)).collect(),
             questions: questions::questions(self, incident, plan, now),
-            not_covered: plan
-                .not_covered
-                .iter()
-                .map(|(jurisdiction, why)| NotCovered { jurisdiction: jurisdiction.clone(), why: why.clone() })
-                .collect(),
-            warnings: plan
-                .warnings
-                .iter()
-                .map(|(key, text)| Warning { key: key.clone(), text: text.clone() })
-                .collect(),
+            not_covered,
+            warnings,
         }
+    }
+
+    /// The unknown facts worth asking for, the most telling first.
+    pub fn questions(&self, incident: &Incident, plan: &Plan, now: Timestamp) -> Vec<Question> {
+        questions::questions(self, incident, plan, now)
+    }
+
+    /// What is not covered, and warnings, as answered.
+    pub fn remarks(&self, plan: &Plan) -> (Vec<NotCovered>, Vec<Warning>) {
+        let not_covered =
+            plan.not_covered.iter().map(|(place, why)| NotCovered { jurisdiction: place.clone(), why: why.clone() });
+        let warnings = plan.warnings.iter().map(|(key, text)| Warning { key: key.clone(), text: text.clone() });
+        (not_covered.collect(), warnings.collect())
     }
 
     /// One obligation with its derivation.

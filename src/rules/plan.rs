@@ -3,7 +3,7 @@
 use super::book::Rulebook;
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
-use super::reach;
+use super::reach::{self, Footprint};
 use super::trigger::{self, Onset};
 use crate::law::{
     Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place,
@@ -60,16 +60,26 @@ impl Rulebook {
     pub fn plan(&self, incident: &Incident, now: Timestamp, options: Options) -> Plan {
         let mut plan = Plan::default();
         let parties = Parties::of(self, &incident.entity);
+        let standings = self.roles.standing_of(&incident.entity);
+        let footprint = Footprint::of(incident);
         let mut candidates: Vec<Candidate> = Vec::new();
         for (at, duty) in self.duties.iter().enumerate() {
             if duty.status == DutyStatus::NoDuty || (duty.status == DutyStatus::Proposed && !options.include_proposed) {
                 continue;
             }
-            let (role, role_missing) = reach::role(self, duty, &incident.entity);
+            let (role, role_missing) = reach::role(duty, &standings);
             if role == Truth::No && !options.all {
                 continue;
             }
-            for recipient in reach::recipients(self, duty, incident) {
+            let mut recipients = reach::recipients(self, duty, incident, &footprint);
+            if recipients.is_empty() && options.all {
+                recipients.push(reach::Recipient {
+                    place: duty.jurisdiction.clone(),
+                    truth: Truth::No,
+                    missing: Vec::new(),
+                });
+            }
+            for recipient in recipients {
                 let mut missing: Vec<String> = recipient.missing;
                 if role == Truth::Unknown {
                     missing.insert(0, role_missing.to_string());

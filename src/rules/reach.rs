@@ -3,6 +3,7 @@
 use super::book::Rulebook;
 use super::condition::{Comparison, Condition, Truth};
 use super::counts;
+use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
 
 /// One recipient a duty yields.
@@ -23,10 +24,10 @@ impl Recipient {
 }
 
 /// Has the entity one of the duty's roles? Second: the key to ask for when unknown.
-pub fn role(book: &Rulebook, duty: &Duty<Condition>, entity: &Entity) -> (Truth, &'static str) {
+pub fn role(duty: &Duty<Condition>, standings: &Standings<'_>) -> (Truth, &'static str) {
     let mut answer = if duty.roles.is_empty() { Truth::Yes } else { Truth::No };
     for role in &duty.roles {
-        match book.roles.has(entity, role) {
+        match standings.get(role) {
             Truth::Yes => return (Truth::Yes, ""),
             Truth::Unknown => answer = Truth::Unknown,
             Truth::No => {}
@@ -35,10 +36,53 @@ pub fn role(book: &Rulebook, duty: &Duty<Condition>, entity: &Entity) -> (Truth,
     (answer, "entity.roles")
 }
 
+/// Every place the facts or the entity mention, gathered once per plan: most duties are of places nobody mentioned.
+pub struct Footprint<'a> {
+    stated: Vec<&'a str>,
+    affected: Vec<&'a str>,
+}
+
+impl<'a> Footprint<'a> {
+    pub fn of(incident: &'a Incident) -> Footprint<'a> {
+        let entity = &incident.entity;
+        Footprint {
+            stated: entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).collect(),
+            affected: incident
+                .facts
+                .with_prefix("affected.")
+                .map(|f| &f.key["affected.".len()..])
+                .filter(|p| *p != "total")
+                .collect(),
+        }
+    }
+
+    /// Surely out of reach: places are known, and none has to do with `scope`.
+    fn misses(&self, book: &Rulebook, duty: &Duty<Condition>, scope: &str) -> bool {
+        let touches = |p: &&str| book.places.contains(scope, p) || book.places.contains(p, scope);
+        match duty.reach {
+            Reach::Role => false,
+            Reach::Residents => !self.stated.iter().chain(&self.affected).any(|p| touches(p)),
+            Reach::Established | Reach::Operates => !self.stated.is_empty() && !self.stated.iter().any(|p| touches(p)),
+            Reach::Market => {
+                (!self.stated.is_empty() || !self.affected.is_empty())
+                    && !self.stated.iter().chain(&self.affected).any(|p| touches(p))
+            }
+        }
+    }
+}
+
 /// The recipients of a duty, each with whether the duty reaches the entity for it.
-pub fn recipients(book: &Rulebook, duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> {
+pub fn recipients(
+    book: &Rulebook,
+    duty: &Duty<Condition>,
+    incident: &Incident,
+    footprint: &Footprint<'_>,
+) -> Vec<Recipient> {
     let entity = &incident.entity;
     let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
+    if duty.recipients != Recipients::EachContract && footprint.misses(book, duty, scope) {
+        return Vec::new();
+    }
     let mut found = match duty.recipients {
         Recipients::One => vec![Recipient::sure(&duty.jurisdiction)],
         Recipients::Main => vec![Recipient::sure(lead(book, scope, entity).unwrap_or(&duty.jurisdiction))],

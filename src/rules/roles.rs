@@ -40,6 +40,29 @@ impl Roles {
         self.roles.get(role).map(|r| r.text.as_str())
     }
 
+    /// The answer to `has` for every role whose answer is not "no", computed once for an entity.
+    pub fn standing_of(&self, entity: &Entity) -> Standings<'_> {
+        if entity.roles.is_empty() {
+            return Standings::NoneStated;
+        }
+        let mut known = BTreeMap::new();
+        for (id, record) in &self.roles {
+            // only roles stated, implied, or finer than one of those can be other than "no"
+            let near = entity.roles.iter().any(|stated| stated == id || self.implies(stated, id))
+                || record
+                    .refines
+                    .as_deref()
+                    .is_some_and(|core| entity.roles.iter().any(|stated| self.implies(stated, core)));
+            if near {
+                match self.has(entity, id) {
+                    Truth::No => {}
+                    truth => drop(known.insert(id.as_str(), truth)),
+                }
+            }
+        }
+        Standings::Stated(known)
+    }
+
     /// Does the entity have `role`? A finer role implies its core; a core alone leaves its finer ones unknown.
     pub fn has(&self, entity: &Entity, role: &str) -> Truth {
         if entity.roles.is_empty() {
@@ -68,5 +91,22 @@ impl Roles {
             at = self.roles.get(id).and_then(|r| r.refines.as_deref());
         }
         false
+    }
+}
+
+/// Which roles an entity has, or may have.
+pub enum Standings<'b> {
+    /// The entity states no role: every role is unknown.
+    NoneStated,
+    /// Roles that are held or may be; every other is not held.
+    Stated(BTreeMap<&'b str, Truth>),
+}
+
+impl Standings<'_> {
+    pub fn get(&self, role: &str) -> Truth {
+        match self {
+            Standings::NoneStated => Truth::Unknown,
+            Standings::Stated(known) => known.get(role).copied().unwrap_or(Truth::No),
+        }
     }
 }

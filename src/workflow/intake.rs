@@ -1,11 +1,11 @@
 //! A report comes in: facts, obligations, reminders and evidence in one commit.
 
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
-use crate::escalation::{self, Brief, Decision, Event, Message, Reason, Subject, Target};
+use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Message, Reason, Sent, Subject, Target};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
 use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Options, Plan, Rulebook, hex};
-use crate::store::{Change, Changeset, Idempotency, Receipt, Record, Store, StoreError, Tracked};
+use crate::store::{Change, Changeset, Dossier, Idempotency, Receipt, Record, Store, StoreError, Tracked};
 use crate::time::{Timestamp, Zone};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -63,14 +63,17 @@ impl<S: Store> House<S> {
         if !messages.is_empty() {
             more.push(self.draft_messages(&record.incident, &messages, now));
         }
-        let id = record.incident.id.clone();
-        let change =
-            Change::Incident { expected: None, record, wake_at: outlook.decision.wake_at, messages, idempotency };
+        let wake_at = outlook.decision.wake_at;
+        let sent = messages.iter().cloned().map(queued).collect();
+        let mut dossier = Dossier { version: 0, record: record.clone(), wake_at, sent };
+        let change = Change::Incident { expected: None, record, wake_at, messages, idempotency };
         match self.store.commit(Changeset { change, first, more }).await {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.announce();
-                let incident = self.incident(caller, &id.0, now).await?;
+                dossier.version = receipt.version;
+                // the questions cost more than the report: whoever reads the incident gets them
+                let incident = self.view_planned(&dossier, &book, &outlook.plan, Vec::new(), now);
                 Ok(Reported { incident, evidence: receipt_view(&receipt), created: true })
             }
             Err(StoreError::Duplicate { incident, same_request }) => {
@@ -255,6 +258,10 @@ impl<S: Store> House<S> {
             }
         }
     }
+}
+
+fn queued(message: Message) -> Sent {
+    Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None }
 }
 
 fn wants(events: &[String], event: Event) -> bool {

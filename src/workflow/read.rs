@@ -6,7 +6,7 @@ use super::{
 };
 use crate::escalation::{Sent, Target};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
-use crate::rules::{Options, Plan, Rulebook, hex, utc};
+use crate::rules::{Options, Plan, Question, Rulebook, hex, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
@@ -36,10 +36,26 @@ impl<S: Store> House<S> {
     }
 
     pub(super) fn incident_view(&self, dossier: &Dossier, now: Timestamp) -> IncidentView {
-        let book = self.book();
+        let (book, plan) = self.plan_of(dossier, now);
+        let questions = book.questions(&dossier.record.incident, &plan, now);
+        self.view_planned(dossier, &book, &plan, questions, now)
+    }
+
+    pub(super) fn view_planned(
+        &self,
+        dossier: &Dossier,
+        book: &Rulebook,
+        plan: &Plan,
+        questions: Vec<Question>,
+        now: Timestamp,
+    ) -> IncidentView {
         let incident = &dossier.record.incident;
-        let plan = book.plan(incident, now, Options::default());
-        let answer = book.answer(incident, &plan, now);
+        let obligations = plan
+            .obligations
+            .iter()
+            .map(|o| self.dress_obligation(dossier, book.explain(incident, o, now), now))
+            .collect();
+        let (not_covered, warnings) = book.remarks(plan);
         IncidentView {
             id: incident.id.0.clone(),
             version: dossier.version,
@@ -51,12 +67,12 @@ impl<S: Store> House<S> {
             opened_by: incident.opened_by.clone(),
             closed_at: incident.closed_at.map(utc),
             now: utc(now),
-            rulebook: answer.rulebook,
+            rulebook: book.name(),
             facts: facts_view(dossier),
-            obligations: answer.obligations.into_iter().map(|law| self.dress_obligation(dossier, law, now)).collect(),
-            questions: answer.questions,
-            not_covered: answer.not_covered,
-            warnings: answer.warnings,
+            obligations,
+            questions,
+            not_covered,
+            warnings,
         }
     }
 

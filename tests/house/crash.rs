@@ -134,7 +134,7 @@ async fn kill_nine_loses_nothing() {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        tokio::time::sleep(Duration::from_millis(60 + seed % 400)).await;
+        tokio::time::sleep(Duration::from_millis(500 + seed % 900)).await;
         daemon.child.kill().expect("killed");
         daemon.child.wait().expect("ended");
         for worker in workers {

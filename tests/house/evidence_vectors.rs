@@ -508,8 +508,13 @@ fn a_bundle_is_the_same_each_time_and_comes_back_from_its_zip() {
 
 #[test]
 fn the_untouched_bundle_is_verified_by_all_three() {
+    // base64 of a key may hold the sign that separates the parts of its name: verify.sh once cut at the last one
+    let seed =
+        (1..=255).find(|seed| SigningKey::from_seed(&[*seed; 32]).public().to_vkey(ORIGIN).matches('+').count() > 2);
+    let plus = World::new(ORIGIN, seed.expect("one key in three has it")).grow();
+    let plus = plus.bundle("inc-01", 6, plus.entries.len());
     for (files, erased, withheld) in
-        [(good(), 1, 1), (world().bundle("inc-03", 2, 12), 0, 0), (world().bundle("inc-01", 4, 7), 0, 1)]
+        [(good(), 1, 1), (world().bundle("inc-03", 2, 12), 0, 0), (world().bundle("inc-01", 4, 7), 0, 1), (plus, 1, 1)]
     {
         let report = verify_bundle(&files);
         assert!(report.ok, "{:#?}", faults(&report));

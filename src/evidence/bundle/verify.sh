@@ -68,7 +68,7 @@ exporter=${export_line%% *}; origin=${log_line%% *}
 # the raw key is the end of all three forms
 raw() { openssl base64 -d -A | tail -c 32 | openssl base64 -A; }
 in_signers=$(printf %s "${log_line##* }" | raw)
-in_vkey=$(sed -n '1s/^.*+//p' keys/log.vkey | raw)
+in_vkey=$(sed -n '1s/^[^+]*+[^+]*+//p' keys/log.vkey | raw)
 in_pem=$(openssl pkey -pubin -in keys/log.pub.pem -outform DER 2> "$tmp/err" | tail -c 32 | openssl base64 -A)
 id=$({ printf '%s\n\001' "$origin"; printf %s "$in_signers" | openssl base64 -d -A; } | openssl dgst -sha256 | sed 's/.* \(........\).*/\1/')
 case $(cat keys/log.vkey) in "$origin+$id+"*) ;; *) fail keys/log.vkey "is not the log key of allowed_signers" ;; esac

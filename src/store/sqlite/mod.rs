@@ -85,7 +85,8 @@ impl SqliteStore {
         let (reply, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         jobs.send(Box::new(Asked::new(work, reply))).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        let (outcome, _work) = answer.await.map_err(|_| stopped())?;
+        outcome
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {

@@ -11,8 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Pages in the log at which they are copied back: 16 MiB.
-const COPY_AT: i64 = 2048;
+/// Pages in the log at which they are copied back: 64 MiB. Pages written again meanwhile are copied once.
+const COPY_AT: i64 = 8192;
+/// Passes of the pacer, each over what was added during the one before, until so few pages are left to the writer.
+const PASSES: usize = 4;
+const LEFT_TO_WRITER: i64 = 64;
 /// Time between two looks at the length of the log, while there are commits.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Looks without a commit after which everything is copied back.
@@ -94,11 +97,16 @@ fn run(sql: &Connection, pace: &Pace) {
             }
             quiet = if committed { 0 } else { quiet + 1 };
             let done = checkpoint(sql, "NOOP").and_then(|log| {
-                if log < COPY_AT && quiet < QUIET_LOOKS {
+                if log.pages < COPY_AT && quiet < QUIET_LOOKS {
                     return Ok(());
                 }
-                checkpoint(sql, "PASSIVE")?;
-                pace.restart.store(log >= COPY_AT, Ordering::Relaxed);
+                for _ in 0..PASSES {
+                    checkpoint(sql, "PASSIVE")?;
+                    if checkpoint(sql, "NOOP")?.left() < LEFT_TO_WRITER {
+                        break;
+                    }
+                }
+                pace.restart.store(log.pages >= COPY_AT, Ordering::Relaxed);
                 Ok(())
             });
             if let Err(error) = done {
@@ -108,7 +116,19 @@ fn run(sql: &Connection, pace: &Pace) {
     }
 }
 
-/// Pages in the log.
-fn checkpoint(sql: &Connection, mode: &str) -> rusqlite::Result<i64> {
-    sql.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?.query_row([], |row| row.get(1))
+/// Length of the write-ahead log in pages, and how many of them are copied back.
+struct Log {
+    pages: i64,
+    copied: i64,
+}
+
+impl Log {
+    fn left(&self) -> i64 {
+        self.pages - self.copied
+    }
+}
+
+fn checkpoint(sql: &Connection, mode: &str) -> rusqlite::Result<Log> {
+    let mut run = sql.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    run.query_row([], |row| Ok(Log { pages: row.get(1)?, copied: row.get(2)? }))
 }

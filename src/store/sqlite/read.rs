@@ -110,18 +110,14 @@ fn sent(sql: &Connection, incident: i64) -> Result<Vec<Sent>> {
 }
 
 fn sent_of(row: &Row<'_>) -> Result<Sent> {
-    #[expect(clippy::type_complexity, reason = "one row as it stands in the table")]
-    let column = || -> Sql<(i64, i64, i64, Option<i64>, Option<String>)> {
-        Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-    };
-    let (id, state, attempts, settled_at, detail) = column().map_err(backend)?;
+    let id: i64 = row.get(0).map_err(backend)?;
     let body = row.get_ref(1).map_err(backend)?.as_blob().map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(Sent {
         message: pack::unpack(body, &format!("message {id}"))?,
-        state: outbox::state_of(state),
-        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-        settled_at: settled_at.map(pack::instant_of),
-        detail,
+        state: outbox::state_of(row.get(2).map_err(backend)?),
+        attempts: row.get(3).map_err(backend)?,
+        settled_at: row.get::<_, Option<i64>>(4).map_err(backend)?.map(pack::instant_of),
+        detail: row.get(5).map_err(backend)?,
     })
 }
 

@@ -45,7 +45,7 @@ pub(super) fn writer(file: &Path) -> Result<Connection> {
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 0;
-             PRAGMA cache_size = -32768;",
+             PRAGMA cache_size = -65536;",
         )
         .map_err(backend)?;
     Ok(connection)

@@ -48,11 +48,14 @@ pub(super) trait Work: Send + 'static {
 pub(super) struct Asked<W: Work> {
     work: W,
     outcome: Option<Result<W::Output>>,
-    reply: oneshot::Sender<Result<W::Output>>,
+    reply: oneshot::Sender<Answer<W>>,
 }
 
+/// The outcome, and the work itself: it is freed in the caller's thread, not in the one everybody waits for.
+pub(super) type Answer<W> = (Result<<W as Work>::Output>, W);
+
 impl<W: Work> Asked<W> {
-    pub fn new(work: W, reply: oneshot::Sender<Result<W::Output>>) -> Asked<W> {
+    pub fn new(work: W, reply: oneshot::Sender<Answer<W>>) -> Asked<W> {
         Asked { work, outcome: None, reply }
     }
 }
@@ -72,9 +75,9 @@ impl<W: Work> Job for Asked<W> {
 
     fn answer(self: Box<Self>, failed: Option<StoreError>) {
         let stopped = || Err(StoreError::Backend("the transaction was not made".into()));
-        let Asked { outcome, reply, .. } = *self;
+        let Asked { work, outcome, reply } = *self;
         // whoever asked may have given up; what is written stays written
-        let _ = reply.send(failed.map_or_else(|| outcome.unwrap_or_else(stopped), Err));
+        let _ = reply.send((failed.map_or_else(|| outcome.unwrap_or_else(stopped), Err), work));
     }
 }
 
