@@ -78,9 +78,9 @@ async fn demo(args: Args) -> Result<(), (i32, String)> {
          mails        {place}/mail/new/   (each is a message as it would be sent)\n\
          data         {place}\n\n\
          Report something yourself:\n  \
-         breachclock incident report \"laptop stolen from the Lyon office\" --server {url} --token-file {place}/tokens/responder\n\
+         {me} incident report \"laptop stolen from the Lyon office\" --server {url} --token-file {place}/tokens/responder\n\
          Export the sample incident and verify it:\n  \
-         breachclock evidence export {incident} -o {place}/bundle.zip --server {url} --token-file {place}/tokens/auditor\n  \
+         {me} evidence export {incident} -o {place}/bundle.zip --server {url} --token-file {place}/tokens/auditor\n  \
          {me} evidence verify {place}/bundle.zip\n  \
          (cd {place} && unzip -qo bundle.zip -d bundle && cd bundle && sha256sum --strict -c SHA256SUMS)\n\n\
          Stop with Ctrl-C. Everything here is invented, except the law.\n"
