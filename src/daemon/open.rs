@@ -67,6 +67,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         archive,
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        tokens: RwLock::new(None),
     };
     house.check_log().await.map_err(|text| OpenError { code: 1, text })?;
     Ok(house)

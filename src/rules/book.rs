@@ -84,6 +84,12 @@ pub struct Rulebook {
     pub(super) packs: Vec<PackRecord>,
     /// By duty: the group it belongs to.
     pub(super) groups: BTreeMap<DutyId, Arc<Group>>,
+    /// Positions of the duties that ask for a role, in file order, and of those that ask for none.
+    pub(super) by_role: BTreeMap<String, Vec<u32>>,
+    pub(super) for_anyone: Vec<u32>,
+    /// The region or jurisdiction of each duty, as a position in `scopes`.
+    pub(super) scope_of: Vec<u16>,
+    pub(super) scopes: Vec<Place>,
     /// National rows by the baseline row they stand for.
     pub(super) replaced_by: BTreeMap<DutyId, Vec<usize>>,
     /// What no pack models, and why.

@@ -119,6 +119,10 @@ impl<'a> Loader<'a> {
             calendars: self.calendars.clone(),
             packs: Vec::new(),
             groups: BTreeMap::new(),
+            by_role: BTreeMap::new(),
+            for_anyone: Vec::new(),
+            scope_of: Vec::new(),
+            scopes: Vec::new(),
             replaced_by: BTreeMap::new(),
             not_modelled,
             version: String::new(),
@@ -128,6 +132,7 @@ impl<'a> Loader<'a> {
             self.pack(&mut book, &convention_ids, file, pack);
         }
         self.link(&mut book);
+        index(&mut book);
         book.version =
             book.packs.iter().filter_map(|p| p.reviewed.clone()).max().unwrap_or_else(|| "unreviewed".into());
         book
@@ -667,6 +672,25 @@ impl<'a> Loader<'a> {
                     format!("duty `{duty}` refers to `{id}`, which no pack has{}", did_you_mean(&near)),
                 );
             }
+        }
+    }
+}
+
+/// What lets `plan` skip duties of other roles and places without reading them.
+fn index(book: &mut Rulebook) {
+    let mut positions: BTreeMap<String, u16> = BTreeMap::new();
+    for (at, duty) in book.duties.iter().enumerate() {
+        let scope = duty.region.as_ref().unwrap_or(&duty.jurisdiction);
+        let position = *positions.entry(scope.clone()).or_insert_with(|| {
+            book.scopes.push(scope.clone());
+            book.scopes.len() as u16 - 1
+        });
+        book.scope_of.push(position);
+        if duty.roles.is_empty() {
+            book.for_anyone.push(at as u32);
+        }
+        for role in &duty.roles {
+            book.by_role.entry(role.clone()).or_default().push(at as u32);
         }
     }
 }

@@ -4,7 +4,9 @@ use super::book::Rulebook;
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
 use super::reach::{self, Footprint};
+use super::roles::Standings;
 use super::trigger::{self, Onset};
+use crate::law::Reach;
 use crate::law::{
     Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place,
     Recipients, Standing, Started, Trigger, Value,
@@ -63,7 +65,8 @@ impl Rulebook {
         let standings = self.roles.standing_of(&incident.entity);
         let footprint = Footprint::of(incident);
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (at, duty) in self.duties.iter().enumerate() {
+        for at in self.worth_asking(&standings, &footprint, options) {
+            let duty = &self.duties[at];
             if duty.status == DutyStatus::NoDuty || (duty.status == DutyStatus::Proposed && !options.include_proposed) {
                 continue;
             }
@@ -116,6 +119,23 @@ impl Rulebook {
         self.not_covered(incident, &mut plan);
         self.warn(incident, &mut plan);
         plan
+    }
+
+    /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all.
+    fn worth_asking(&self, standings: &Standings<'_>, footprint: &Footprint<'_>, options: Options) -> Vec<usize> {
+        let everything = || (0..self.duties.len()).collect::<Vec<usize>>();
+        let (false, Some(roles)) = (options.all, standings.possible()) else { return everything() };
+        let touched: Vec<bool> = self.scopes.iter().map(|scope| footprint.touches(self, scope)).collect();
+        let lists = roles.filter_map(|role| self.by_role.get(role)).chain([&self.for_anyone]);
+        let mut found: Vec<usize> = lists
+            .flatten()
+            .map(|&at| at as usize)
+            // a role or a contract alone can bring an entity under a duty, wherever it is
+            .filter(|&at| touched[usize::from(self.scope_of[at])] || self.duties[at].reach == Reach::Role)
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     #[expect(clippy::too_many_arguments, reason = "one question with its whole context; a struct would only rename it")]

@@ -56,6 +56,17 @@ impl<'a> Footprint<'a> {
         }
     }
 
+    /// May anything mentioned have to do with `scope`? Yes as long as nothing is mentioned at all.
+    pub fn touches(&self, book: &Rulebook, scope: &str) -> bool {
+        // an entity that states no place may be established or operate anywhere
+        self.stated.is_empty()
+            || self
+                .stated
+                .iter()
+                .chain(&self.affected)
+                .any(|p| book.places.contains(scope, p) || book.places.contains(p, scope))
+    }
+
     /// Surely out of reach: places are known, and none has to do with `scope`.
     fn misses(&self, book: &Rulebook, duty: &Duty<Condition>, scope: &str) -> bool {
         let touches = |p: &&str| book.places.contains(scope, p) || book.places.contains(p, scope);

@@ -103,6 +103,14 @@ pub enum Standings<'b> {
 }
 
 impl Standings<'_> {
+    /// Roles that are held or may be; `None` when every role may be.
+    pub fn possible(&self) -> Option<impl Iterator<Item = &str>> {
+        match self {
+            Standings::NoneStated => None,
+            Standings::Stated(known) => Some(known.keys().copied()),
+        }
+    }
+
     pub fn get(&self, role: &str) -> Truth {
         match self {
             Standings::NoneStated => Truth::Unknown,

@@ -21,7 +21,7 @@ use crate::evidence::SigningKey;
 use crate::ingest::Rejection;
 use crate::law::Entity;
 use crate::rules::Rulebook;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TokenRecord};
 use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, RwLock};
@@ -46,6 +46,8 @@ pub struct House<S> {
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
+    /// Tokens as last read: asked with every request. Emptied by whoever changes one.
+    pub tokens: RwLock<Option<Arc<Vec<TokenRecord>>>>,
 }
 
 /// Finds a rule text by its SHA-256.

@@ -11,6 +11,7 @@ use chrono::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// Tokens begin so, that scanners of leaked secrets can find them.
@@ -62,6 +63,7 @@ impl<S: Store> House<S> {
         let detail = serde_json::json!({ "token": id, "role": role.as_str(), "entities": entities });
         let first = self.draft_system("token.created", &caller.name, detail, now);
         self.store.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
+        self.forget_tokens();
         Ok((record, text))
     }
 
@@ -77,6 +79,7 @@ impl<S: Store> House<S> {
         record.revoked_at = Some(now);
         let first = self.draft_system("token.revoked", &caller.name, serde_json::json!({ "token": id }), now);
         self.store.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
+        self.forget_tokens();
         Ok(())
     }
 
@@ -88,14 +91,31 @@ impl<S: Store> House<S> {
     /// Who a token speaks for; `None` when it is unknown, expired or revoked.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Answered<Option<Caller>> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        for record in self.store.tokens().await? {
+        for record in self.known_tokens().await?.iter() {
             let valid = record.revoked_at.is_none() && record.expires_at.is_none_or(|at| at > now);
             if bool::from(record.sha256.ct_eq(&digest)) && valid {
                 let Some(role) = Role::parse(&record.role) else { continue };
-                return Ok(Some(Caller { name: format!("token:{}", record.label), role, entities: record.entities }));
+                return Ok(Some(Caller {
+                    name: format!("token:{}", record.label),
+                    role,
+                    entities: record.entities.clone(),
+                }));
             }
         }
         Ok(None)
+    }
+
+    async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {
+        if let Some(known) = self.tokens.read().unwrap_or_else(|p| p.into_inner()).clone() {
+            return Ok(known);
+        }
+        let known = Arc::new(self.store.tokens().await?);
+        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some(known.clone());
+        Ok(known)
+    }
+
+    fn forget_tokens(&self) {
+        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = None;
     }
 
     /// The token of the link in a message.

@@ -86,6 +86,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         archive: archive(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        tokens: RwLock::new(None),
     }
 }
 
