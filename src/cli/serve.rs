@@ -2,8 +2,10 @@
 
 use super::exit;
 use crate::config;
-use crate::daemon::{open, run};
+use crate::daemon::{clock, open, run};
 use crate::notify::Notifiers;
+use crate::store::sqlite::SqliteStore;
+use crate::workflow::House;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,8 +70,31 @@ async fn serve(config: config::Config) -> i32 {
         tracing::info!("stopping: finishing what is under way");
         let _ = stop.send(true);
     });
+    match house.replan_stale(clock::now()).await {
+        Ok(0) => {}
+        Ok(n) => tracing::info!(incidents = n, "replanned under the present rule packs"),
+        Err(error) => {
+            eprintln!("error: open incidents cannot be replanned: {error}");
+            return exit::NEGATIVE;
+        }
+    }
+    tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     run::run(house.clone(), notifiers, listener, config.max_body, stopped).await;
     exit::DONE
+}
+
+/// On SIGHUP: reads the rule packs again. A fault keeps the old rulebook and says why.
+async fn reload_on_hangup(house: Arc<House<SqliteStore>>, config: config::Config) {
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        match open::rules(&config) {
+            Ok(book) => match house.activate(book, clock::now()).await {
+                Ok(n) => tracing::info!(incidents = n, rules = %house.book().version, "rule packs reloaded"),
+                Err(error) => tracing::error!(%error, "the reloaded rule packs could not be put into force"),
+            },
+            Err(error) => tracing::error!("the old rule packs stay in force: {}", error.text),
+        }
+    }
 }
 
 /// Waits for an interrupt or a termination request.

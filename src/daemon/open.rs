@@ -5,6 +5,7 @@ use super::{clock, keys, packs};
 use crate::config::Config;
 use crate::evidence::{Checkpoint, LogReport, verify_log};
 use crate::notify;
+use crate::rules::{Rulebook, SourceFile};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::workflow::{House, Settings, Stats};
@@ -25,14 +26,7 @@ impl OpenError {
 
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
-    let loaded = match &config.rules_dir {
-        Some(dir) => packs::load_dir(dir),
-        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
-    };
-    let (book, files) = loaded.map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
-    })?;
+    let (book, files) = load_rules(config)?;
     let faults = crate::config::check_against(config, &book);
     if !faults.is_empty() {
         return Err(OpenError::config(faults.join("\n")));
@@ -71,6 +65,26 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     };
     house.check_log().await.map_err(|text| OpenError { code: 1, text })?;
     Ok(house)
+}
+
+fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
+    let loaded = match &config.rules_dir {
+        Some(dir) => packs::load_dir(dir),
+        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
+    };
+    loaded.map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
+    })
+}
+
+/// The rule packs of a configuration, read again; their texts are kept for exports.
+pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
+    let (book, files) = load_rules(config)?;
+    // only the texts on disk are needed: the house's finder reads the same folder
+    let _finder = packs::archive(&config.data_dir, &files)
+        .map_err(|error| OpenError::config(format!("the rule texts cannot be kept: {error}")))?;
+    Ok(book)
 }
 
 /// The settings of `notify`, from the configuration.

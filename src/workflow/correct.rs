@@ -108,6 +108,45 @@ impl<S: Store> House<S> {
         Err(Trouble::NotNow("the incident keeps changing; try again".into()))
     }
 
+    /// Puts a new rulebook into force: records it, and replans every open incident that an older one planned.
+    /// Answers how many were replanned.
+    pub async fn activate(&self, book: Rulebook, now: Timestamp) -> Answered<usize> {
+        let detail =
+            serde_json::json!({ "rulebook": crate::rules::hex(&book.sha256), "rulebook_version": book.version });
+        *self.book.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::sync::Arc::new(book);
+        self.record_system("rules.activated", detail, now).await?;
+        self.replan_stale(now).await
+    }
+
+    /// Replans open incidents whose dates come from another rulebook; the old derivation stays in the evidence.
+    pub async fn replan_stale(&self, now: Timestamp) -> Answered<usize> {
+        const BATCH: u32 = 200;
+        let (mut replanned, mut after) = (0, None);
+        loop {
+            let query = crate::store::Query { open_only: true, entity: None, after: after.clone(), limit: BATCH };
+            let batch = self.store.list(query).await?;
+            let last = batch.len() < BATCH as usize;
+            for dossier in batch {
+                let id = dossier.record.incident.id.clone();
+                after = Some(id.clone());
+                let current = self.book().sha256;
+                if dossier.record.rulebook == current {
+                    continue;
+                }
+                self.change(&Caller::system(), &id.0, None, None, now, |house, dossier| {
+                    let draft =
+                        house.draft_rules_changed(&dossier.record.incident, &dossier.record.rulebook, &current, now);
+                    Ok((dossier.record.clone(), draft))
+                })
+                .await?;
+                replanned += 1;
+            }
+            if last {
+                return Ok(replanned);
+            }
+        }
+    }
+
     async fn repeated(&self, caller: &Caller, id: &str, same_request: bool) -> Answered<Changed> {
         if !same_request {
             return Err(Trouble::KeyReused);

@@ -395,6 +395,17 @@ fn computed(o: &Obligation) -> ComputedObligation<'_> {
 }
 
 impl<S: Store> House<S> {
+    pub(super) fn draft_rules_changed(
+        &self,
+        incident: &Incident,
+        from: &[u8; 32],
+        to: &[u8; 32],
+        now: Timestamp,
+    ) -> Draft {
+        let body = System { actor: "breachclock", detail: serde_json::json!({ "from": hex(from), "to": hex(to) }) };
+        self.draft(&incident.id.0, "rules.changed", now, &body, self.sealer())
+    }
+
     /// A wake-up that found nothing to send: the alarm and the next one.
     pub(super) fn draft_evaluated(
         &self,
