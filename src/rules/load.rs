@@ -168,6 +168,9 @@ impl<'a> Loader<'a> {
                         if let Err(error) = self.calendars.check(&calendar) {
                             self.fault(file, &row.id, &calendar, error.to_string());
                         }
+                        if let Some(parent) = row.parent.as_ref().filter(|p| !row.id.starts_with(&format!("{p}-"))) {
+                            places.odd_parents.insert(row.id.clone(), parent.clone());
+                        }
                         let record = PlaceRecord { name: row.name, zone, calendar, parent: row.parent };
                         places.places.insert(row.id, record);
                     }

@@ -19,6 +19,8 @@ pub struct PlaceRecord {
 pub struct Places {
     pub(super) places: BTreeMap<String, PlaceRecord>,
     pub(super) regions: BTreeMap<String, Vec<String>>,
+    /// Parents that the code of a place does not show: `US-CA` lies in `US` by its name, others need saying.
+    pub(super) odd_parents: BTreeMap<String, String>,
 }
 
 impl Places {
@@ -57,7 +59,7 @@ impl Places {
         if part.len() > whole.len() && part.starts_with(whole) && part.as_bytes()[whole.len()] == b'-' {
             return true;
         }
-        self.places.get(part).and_then(|p| p.parent.as_deref()).is_some_and(|parent| self.contains(whole, parent))
+        self.odd_parents.get(part).is_some_and(|parent| self.contains(whole, parent))
     }
 
     pub fn established_in(&self, entity: &Entity, place: &str) -> Truth {

@@ -693,16 +693,10 @@ impl Rulebook {
 
     /// Nearest conservative limit first, then what has no date.
     fn order(&self, obligations: &mut [Obligation]) {
-        obligations.sort_by(|a, b| {
-            let rank = |o: &Obligation| {
-                let open = u8::from(!o.standing.is_open());
-                let due = o.standing.deadline().map(|d| d.conservative_due);
-                (open, due.is_none(), due)
-            };
-            rank(a)
-                .cmp(&rank(b))
-                .then_with(|| self.by_id.get(&a.duty).cmp(&self.by_id.get(&b.duty)))
-                .then_with(|| a.jurisdiction.cmp(&b.jurisdiction))
+        obligations.sort_by_cached_key(|o| {
+            let due = o.standing.deadline().map(|d| d.conservative_due);
+            let position = self.by_id.get(&o.duty).copied();
+            (!o.standing.is_open(), due.is_none(), due, position, o.jurisdiction.clone())
         });
     }
 
