@@ -9,7 +9,9 @@ need openssl || install+=(openssl)
 need ssh-keygen || install+=(openssh-client)
 need python3 || install+=(python3 python3-venv)
 need dash || install+=(dash)
-need unzip || install+=(unzip)
+need cc || install+=(build-essential)
+# a Python may come without the module that makes virtual environments
+need python3 && python3 -c "import venv, ensurepip" 2>/dev/null || install+=(python3-venv)
 if ((${#install[@]})); then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"

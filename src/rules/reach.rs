@@ -72,11 +72,11 @@ impl<'a> Footprint<'a> {
         let touches = |p: &&str| book.places.contains(scope, p) || book.places.contains(p, scope);
         match duty.reach {
             Reach::Role => false,
-            Reach::Residents => !self.stated.iter().chain(&self.affected).any(|p| touches(p)),
-            Reach::Established | Reach::Operates => !self.stated.is_empty() && !self.stated.iter().any(|p| touches(p)),
+            Reach::Residents => !self.stated.iter().chain(&self.affected).any(touches),
+            Reach::Established | Reach::Operates => !self.stated.is_empty() && !self.stated.iter().any(touches),
             Reach::Market => {
                 (!self.stated.is_empty() || !self.affected.is_empty())
-                    && !self.stated.iter().chain(&self.affected).any(|p| touches(p))
+                    && !self.stated.iter().chain(&self.affected).any(touches)
             }
         }
     }

@@ -1,97 +1,13 @@
 //! `kill -9` at random instants of a loaded daemon, ten times: after each restart every accepted report is there, every
 //! reminder goes out, and the log verifies.
 
+use crate::support::daemon::{BINARY, free_port, start, token, write_config};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_breachclock");
-
-struct Daemon {
-    child: Child,
-    url: String,
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
-}
-
-fn write_config(dir: &Path, port: u16) -> std::path::PathBuf {
-    let file = dir.join("breachclock.toml");
-    let text = format!(
-        r#"
-[server]
-listen = "127.0.0.1:{port}"
-[data]
-dir = "data"
-[log]
-origin = "crash.test/log"
-[smtp]
-url = "maildir:{mail}"
-from = "Test <test@acme.example>"
-[[entity]]
-id = "acme-fr"
-name = "Acme SAS"
-roles = ["controller"]
-established_in = ["FR"]
-main_establishment = "FR"
-zone = "Europe/Paris"
-[[person]]
-id = "lea"
-name = "Lea Fontaine"
-roles = ["security-lead"]
-email = "lea@acme.example"
-[[policy]]
-id = "default"
-[[policy.step]]
-at = "start"
-notify = ["person:lea"]
-"#,
-        mail = dir.join("mail").display()
-    );
-    fs::write(&file, text).expect("the configuration is written");
-    file
-}
-
-fn token(config: &Path) -> String {
-    let output = Command::new(BINARY)
-        .args(["token", "create", "--role", "admin", "--config"])
-        .arg(config)
-        .output()
-        .expect("runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_string()
-}
-
-fn start(config: &Path, port: u16) -> Daemon {
-    let mut child = Command::new(BINARY)
-        .args(["serve", "--config"])
-        .arg(config)
-        .env("RUST_LOG", "warn")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the daemon starts");
-    let stderr = child.stderr.take().expect("piped");
-    std::thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            eprintln!("daemon: {line}");
-        }
-    });
-    for _ in 0..400 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Daemon { child, url: format!("http://127.0.0.1:{port}") };
-        }
-        if let Some(status) = child.try_wait().expect("waits") {
-            panic!("the daemon ended with {status}");
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("the daemon does not listen");
-}
 
 /// Reports until the daemon dies. Answers the ids of accepted incidents by reference.
 async fn load(url: String, token: String, round: usize, worker: usize) -> Vec<String> {
@@ -124,7 +40,7 @@ async fn kill_nine_loses_nothing() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().expect("a folder");
     let port = free_port();
-    let config = write_config(dir.path(), port);
+    let config = write_config(dir.path(), port, "");
     let token = token(&config);
     let mut accepted: BTreeSet<String> = BTreeSet::new();
     let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;

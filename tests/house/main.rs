@@ -10,6 +10,7 @@ mod notify_email;
 mod notify_render;
 mod notify_support;
 mod notify_webhook;
+mod reload;
 mod scenarios;
 mod store_contract;
 mod support;

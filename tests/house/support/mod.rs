@@ -1,5 +1,7 @@
 //! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
 
+pub mod daemon;
+
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
 use breachclock::evidence::SigningKey;
