@@ -70,7 +70,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
 fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
     let loaded = match &config.rules_dir {
         Some(dir) => packs::load_dir(dir),
-        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
+        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_packs())),
     };
     loaded.map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

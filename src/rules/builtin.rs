@@ -10,26 +10,36 @@ static JURISDICTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/jurisdictions"
 
 /// Every TOML file of the built-in folder that a rulebook is made of, cases included, in name order.
 pub fn builtin_files() -> Vec<SourceFile> {
+    files(true)
+}
+
+/// The same without the worked cases: what a daemon needs, without touching the rest.
+pub fn builtin_packs() -> Vec<SourceFile> {
+    files(false)
+}
+
+fn files(cases: bool) -> Vec<SourceFile> {
     let mut files = Vec::new();
-    collect(&JURISDICTIONS, &mut files);
+    collect(&JURISDICTIONS, cases, &mut files);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
 
-fn collect(dir: &Dir<'_>, files: &mut Vec<SourceFile>) {
+fn collect(dir: &Dir<'_>, cases: bool, files: &mut Vec<SourceFile>) {
     for file in dir.files() {
         let path = file.path().to_string_lossy().replace('\\', "/");
-        if kind_of(&path) != FileKind::Other
+        let kind = kind_of(&path);
+        if kind != FileKind::Other
+            && (cases || kind != FileKind::Cases)
             && let Some(text) = file.contents_utf8()
         {
             files.push(SourceFile { path, text: text.to_string() });
         }
     }
-    dir.dirs().for_each(|dir| collect(dir, files));
+    dir.dirs().for_each(|dir| collect(dir, cases, files));
 }
 
 /// The built-in rulebook. Its own tests prove that it loads; a fault here is a broken build.
 pub fn builtin() -> Result<Rulebook, Vec<Fault>> {
-    let files: Vec<SourceFile> = builtin_files().into_iter().filter(|f| kind_of(&f.path) != FileKind::Cases).collect();
-    load(&files, Arc::new(Calendars::builtin().clone()))
+    load(&builtin_packs(), Arc::new(Calendars::builtin().clone()))
 }

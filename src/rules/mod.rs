@@ -23,7 +23,7 @@ pub use answer::{
     Answer, Content, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc,
 };
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
-pub use builtin::{builtin, builtin_files};
+pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use condition::{Condition, Truth};
 pub use lint::{entity_faults, lint};
 pub use listing::{CoverageRow, DutyListing, Listing};
