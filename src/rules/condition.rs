@@ -113,6 +113,7 @@ pub struct Scene<'a> {
     pub place: &'a str,
     pub places: &'a Places,
     pub roles: &'a super::roles::Roles,
+    pub counts: &'a counts::Counts<'a>,
 }
 
 impl Condition {
@@ -215,7 +216,7 @@ impl Atom {
             },
             Atom::Affected { place, comparison, n } => {
                 let place = place.as_deref().unwrap_or(scene.place);
-                match counts::compare(counts::count_in(facts, scene.places, place), *comparison, *n) {
+                match counts::compare(scene.counts.in_place(place), *comparison, *n) {
                     Truth::Unknown => unknown(&counts::key_of(scene.places, place)),
                     decided => decided,
                 }

@@ -3,52 +3,83 @@
 use super::condition::{Comparison, Truth};
 use super::places::Places;
 use crate::law::{Count, FactBook, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-/// Bounds on the persons resident in `place` (a country, a subdivision, a region, or `total`).
-///
-/// The known parts bound a whole from below; the whole, less its other known parts, bounds a part from above.
-pub fn count_in(facts: &FactBook, places: &Places, place: &str) -> Count {
-    let own = if place == "total" { facts.count("affected.total") } else { facts.count(&format!("affected.{place}")) };
-    let mut bounds = own.unwrap_or(Count::UNKNOWN);
-    if bounds.at_most == Some(bounds.at_least) {
-        return bounds;
-    }
-    let asserted: Vec<(&str, Count)> = facts
-        .with_prefix("affected.")
-        .filter_map(|fact| match &fact.value {
-            Some(Value::Count(count)) => Some((&fact.key["affected.".len()..], *count)),
-            _ => None,
-        })
-        .collect();
+/// Everything asserted about numbers of persons, read once per plan; each place is worked out once.
+pub struct Counts<'a> {
+    places: &'a Places,
+    asserted: Vec<(&'a str, Count)>,
+    /// For each asserted place the asserted places it lies in, itself left out.
+    wholes: Vec<Vec<usize>>,
+    known: RefCell<BTreeMap<String, Count>>,
+}
 
-    // parts from below; a part of a part is covered by its own parent when that is asserted too
-    let inside = |part: &str, whole: &str| part != whole && places.contains(whole, part);
-    let parts: u64 = asserted
-        .iter()
-        .filter(|(p, _)| inside(p, place))
-        .filter(|(p, _)| !asserted.iter().any(|(q, _)| inside(q, place) && inside(p, q)))
-        .map(|(_, c)| c.at_least)
-        .sum();
-    bounds.at_least = bounds.at_least.max(parts);
-
-    // wholes from above
-    for (whole, count) in asserted.iter().filter(|(w, _)| inside(place, w)) {
-        let Some(most) = count.at_most else { continue };
-        let others: u64 = asserted
-            .iter()
-            .filter(|(p, _)| inside(p, whole) && *p != place && !inside(p, place) && !inside(place, p))
-            .filter(|(p, _)| {
-                !asserted.iter().any(|(q, _)| inside(q, whole) && inside(p, q) && *q != place && !inside(place, q))
+impl<'a> Counts<'a> {
+    pub fn of(facts: &'a FactBook, places: &'a Places) -> Counts<'a> {
+        let asserted: Vec<(&str, Count)> = facts
+            .with_prefix("affected.")
+            .filter_map(|fact| match &fact.value {
+                Some(Value::Count(count)) => Some((&fact.key["affected.".len()..], *count)),
+                _ => None,
             })
-            .map(|(_, c)| c.at_least)
-            .sum();
-        let room = most.saturating_sub(others);
-        bounds.at_most = Some(bounds.at_most.map_or(room, |m| m.min(room)));
+            .collect();
+        let inside = |part: &str, whole: &str| part != whole && places.contains(whole, part);
+        let wholes =
+            asserted.iter().map(|(p, _)| (0..asserted.len()).filter(|&q| inside(p, asserted[q].0)).collect()).collect();
+        Counts { places, asserted, wholes, known: RefCell::new(BTreeMap::new()) }
     }
-    if let Some(most) = bounds.at_most {
-        bounds.at_most = Some(most.max(bounds.at_least));
+
+    /// Bounds on the persons resident in `place` (a country, a subdivision, a region, or `total`).
+    ///
+    /// The known parts bound a whole from below; the whole, less its other known parts, bounds a part from above.
+    pub fn in_place(&self, place: &str) -> Count {
+        if let Some(count) = self.known.borrow().get(place) {
+            return *count;
+        }
+        let count = self.work_out(place);
+        self.known.borrow_mut().insert(place.to_string(), count);
+        count
     }
-    bounds
+
+    fn work_out(&self, place: &str) -> Count {
+        let own = self.asserted.iter().find(|(p, _)| *p == place).map(|(_, count)| *count);
+        let mut bounds = own.unwrap_or(Count::UNKNOWN);
+        if bounds.at_most == Some(bounds.at_least) {
+            return bounds;
+        }
+        let lies_in: Vec<bool> =
+            self.asserted.iter().map(|(p, _)| *p != place && self.places.contains(place, p)).collect();
+        // parts from below; a part of a part is covered by its own parent when that is asserted too
+        let parts = (0..self.asserted.len()).filter(|&p| lies_in[p] && !self.wholes[p].iter().any(|&q| lies_in[q]));
+        bounds.at_least = bounds.at_least.max(parts.map(|p| self.asserted[p].1.at_least).sum());
+
+        // wholes from above
+        for whole in 0..self.asserted.len() {
+            let (name, count) = self.asserted[whole];
+            let Some(most) = count.at_most else { continue };
+            if name == place || !self.places.contains(name, place) {
+                continue;
+            }
+            // disjoint from `place`, and not already inside another such part of the same whole
+            let apart = |p: usize| {
+                self.asserted[p].0 != place
+                    && !lies_in[p]
+                    && !self.places.contains(self.asserted[p].0, place)
+                    && self.wholes[p].contains(&whole)
+            };
+            let others: u64 = (0..self.asserted.len())
+                .filter(|&p| apart(p) && !self.wholes[p].iter().any(|&q| apart(q)))
+                .map(|p| self.asserted[p].1.at_least)
+                .sum();
+            let room = most.saturating_sub(others);
+            bounds.at_most = Some(bounds.at_most.map_or(room, |m| m.min(room)));
+        }
+        if let Some(most) = bounds.at_most {
+            bounds.at_most = Some(most.max(bounds.at_least));
+        }
+        bounds
+    }
 }
 
 /// The fact key a person is asked for when the count of `place` decides.

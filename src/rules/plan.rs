@@ -3,6 +3,7 @@
 use super::book::Rulebook;
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
+use super::counts::Counts;
 use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
@@ -64,6 +65,7 @@ impl Rulebook {
         let parties = Parties::of(self, &incident.entity);
         let standings = self.roles.standing_of(&incident.entity);
         let footprint = Footprint::of(incident);
+        let counts = Counts::of(&incident.facts, &self.places);
         let mut candidates: Vec<Candidate> = Vec::new();
         for at in self.worth_asking(&standings, &footprint, options) {
             let duty = &self.duties[at];
@@ -74,7 +76,7 @@ impl Rulebook {
             if role == Truth::No && !options.all {
                 continue;
             }
-            let mut recipients = reach::recipients(self, duty, incident, &footprint);
+            let mut recipients = reach::recipients(self, duty, incident, &footprint, &counts);
             if recipients.is_empty() && options.all {
                 recipients.push(reach::Recipient {
                     place: duty.jurisdiction.clone(),
@@ -101,6 +103,7 @@ impl Rulebook {
                     now,
                     options,
                     &parties,
+                    &counts,
                     &mut candidates,
                     &mut plan,
                 );
@@ -150,11 +153,13 @@ impl Rulebook {
         now: Timestamp,
         options: Options,
         parties: &Parties,
+        counts: &Counts<'_>,
         candidates: &mut Vec<Candidate>,
         plan: &mut Plan,
     ) {
         let facts = &incident.facts;
-        let scene = Scene { facts, entity: &incident.entity, place: &place, places: &self.places, roles: &self.roles };
+        let scene =
+            Scene { facts, entity: &incident.entity, place: &place, places: &self.places, roles: &self.roles, counts };
         let mut because = Vec::new();
         let note_no = |applies: Truth, because: &mut Vec<String>, text: &dyn Fn() -> String| {
             if applies == Truth::No && options.all {
@@ -750,7 +755,7 @@ impl Rulebook {
             }
         }
         if let Some(total) = facts.count("affected.total") {
-            let known = super::counts::count_in(&without_total(facts), &self.places, "total");
+            let known = Counts::of(&without_total(facts), &self.places).in_place("total");
             if total.at_most.is_some_and(|most| known.at_least > most) {
                 let text = format!(
                     "the places add up to at least {} persons, more than `affected.total` allows",

@@ -2,7 +2,7 @@
 
 use super::book::Rulebook;
 use super::condition::{Comparison, Condition, Truth};
-use super::counts;
+use super::counts::{self, Counts};
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
 
@@ -88,6 +88,7 @@ pub fn recipients(
     duty: &Duty<Condition>,
     incident: &Incident,
     footprint: &Footprint<'_>,
+    counts: &Counts<'_>,
 ) -> Vec<Recipient> {
     let entity = &incident.entity;
     let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
@@ -97,15 +98,15 @@ pub fn recipients(
     let mut found = match duty.recipients {
         Recipients::One => vec![Recipient::sure(&duty.jurisdiction)],
         Recipients::Main => vec![Recipient::sure(lead(book, scope, entity).unwrap_or(&duty.jurisdiction))],
-        Recipients::LeadAuthority => lead_authority(book, duty, scope, incident),
+        Recipients::LeadAuthority => lead_authority(book, duty, scope, incident, counts),
         Recipients::EachEstablished => each_established(book, duty, scope, entity),
-        Recipients::EachAffected => each_affected(book, scope, incident),
+        Recipients::EachAffected => each_affected(book, scope, incident, counts),
         Recipients::EachContract => each_contract(duty, incident),
     };
     // reach is asked of the whole scope for routed duties, of the place itself for a single recipient
     let (reached, key) = match duty.recipients {
         Recipients::EachContract => (Truth::Yes, None),
-        _ => reach(book, duty.reach, scope, incident),
+        _ => reach(book, duty.reach, scope, incident, counts),
     };
     for recipient in &mut found {
         recipient.truth = recipient.truth.and(reached);
@@ -118,14 +119,20 @@ pub fn recipients(
     found
 }
 
-fn reach(book: &Rulebook, reach: Reach, scope: &str, incident: &Incident) -> (Truth, Option<String>) {
+fn reach(
+    book: &Rulebook,
+    reach: Reach,
+    scope: &str,
+    incident: &Incident,
+    counts: &Counts<'_>,
+) -> (Truth, Option<String>) {
     let entity = &incident.entity;
     match reach {
         Reach::Role => (Truth::Yes, None),
         Reach::Established => (book.places.established_in(entity, scope), Some("entity.established_in".into())),
         Reach::Operates => (book.places.operates_in(entity, scope), Some("entity.operates_in".into())),
-        Reach::Residents => residents(book, scope, incident),
-        Reach::Market => match (book.places.operates_in(entity, scope), residents(book, scope, incident)) {
+        Reach::Residents => residents(book, scope, incident, counts),
+        Reach::Market => match (book.places.operates_in(entity, scope), residents(book, scope, incident, counts)) {
             (Truth::Yes, _) | (_, (Truth::Yes, _)) => (Truth::Yes, None),
             (Truth::Unknown, _) if entity.establishments().next().is_some() || !entity.operates_in.is_empty() => {
                 (Truth::Unknown, Some("entity.operates_in".into()))
@@ -149,8 +156,8 @@ fn known_elsewhere(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
 }
 
 /// Are residents of `scope` affected? A place nobody mentioned is not reached; one that is mentioned without a number is unknown.
-fn residents(book: &Rulebook, scope: &str, incident: &Incident) -> (Truth, Option<String>) {
-    let count = counts::count_in(&incident.facts, &book.places, scope);
+fn residents(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> (Truth, Option<String>) {
+    let count = counts.in_place(scope);
     match counts::compare(count, Comparison::AtLeast, 1) {
         Truth::Unknown if is_linked(book, scope, incident) => {
             (Truth::Unknown, Some(counts::key_of(&book.places, scope)))
@@ -194,7 +201,13 @@ fn lead<'a>(book: &'a Rulebook, scope: &'a str, entity: &Entity) -> Option<&'a s
     })
 }
 
-fn lead_authority(book: &Rulebook, duty: &Duty<Condition>, scope: &str, incident: &Incident) -> Vec<Recipient> {
+fn lead_authority(
+    book: &Rulebook,
+    duty: &Duty<Condition>,
+    scope: &str,
+    incident: &Incident,
+    counts: &Counts<'_>,
+) -> Vec<Recipient> {
     let entity = &incident.entity;
     if let Some(place) = lead(book, scope, entity) {
         return vec![Recipient::sure(place)];
@@ -204,7 +217,7 @@ fn lead_authority(book: &Rulebook, duty: &Duty<Condition>, scope: &str, incident
         return established.into_iter().map(|p| Recipient::asks(p, "entity.main_establishment")).collect();
     }
     let unknown_establishment = entity.establishments().next().is_none();
-    let mut found = each_affected(book, scope, incident);
+    let mut found = each_affected(book, scope, incident, counts);
     if unknown_establishment {
         for recipient in &mut found {
             recipient.truth = recipient.truth.and(Truth::Unknown);
@@ -231,7 +244,7 @@ fn each_established(book: &Rulebook, duty: &Duty<Condition>, scope: &str, entity
     established.into_iter().map(Recipient::sure).collect()
 }
 
-fn each_affected(book: &Rulebook, scope: &str, incident: &Incident) -> Vec<Recipient> {
+fn each_affected(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> Vec<Recipient> {
     let members = match book.places.members(scope).as_slice() {
         // a country stands for its subdivisions on record
         [only] if *only == scope => {
@@ -241,7 +254,7 @@ fn each_affected(book: &Rulebook, scope: &str, incident: &Incident) -> Vec<Recip
     };
     members
         .into_iter()
-        .filter_map(|place| match residents(book, place, incident) {
+        .filter_map(|place| match residents(book, place, incident, counts) {
             (Truth::Yes, _) => Some(Recipient::sure(place)),
             (Truth::Unknown, key) => Some(Recipient::asks(place, key.unwrap_or_default())),
             (Truth::No, _) => None,
