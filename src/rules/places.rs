@@ -62,6 +62,16 @@ impl Places {
         self.odd_parents.get(part).is_some_and(|parent| self.contains(whole, parent))
     }
 
+    /// Countries and regions a place lies in, itself left out.
+    pub fn around<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a str> {
+        let country = place.split_once('-').map(|(country, _)| country);
+        let parent = self.odd_parents.get(place).map(String::as_str);
+        let regions = self.regions.iter().filter(move |(_, members)| {
+            members.iter().any(|m| m == place || country == Some(m.as_str()) || parent == Some(m.as_str()))
+        });
+        country.into_iter().chain(parent).chain(regions.map(|(id, _)| id.as_str()))
+    }
+
     pub fn established_in(&self, entity: &Entity, place: &str) -> Truth {
         self.among(entity.establishments(), place)
     }

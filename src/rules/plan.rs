@@ -7,7 +7,6 @@ use super::counts::Counts;
 use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
-use crate::law::Reach;
 use crate::law::{
     Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place,
     Recipients, Standing, Started, Trigger, Value,
@@ -64,7 +63,7 @@ impl Rulebook {
         let mut plan = Plan::default();
         let parties = Parties::of(self, &incident.entity);
         let standings = self.roles.standing_of(&incident.entity);
-        let footprint = Footprint::of(incident);
+        let footprint = Footprint::of(self, incident);
         let counts = Counts::of(&incident.facts, &self.places);
         let mut candidates: Vec<Candidate> = Vec::new();
         for at in self.worth_asking(&standings, &footprint, options) {
@@ -76,7 +75,7 @@ impl Rulebook {
             if role == Truth::No && !options.all {
                 continue;
             }
-            let mut recipients = reach::recipients(self, duty, incident, &footprint, &counts);
+            let mut recipients = reach::recipients(self, duty, incident, &counts);
             if recipients.is_empty() && options.all {
                 recipients.push(reach::Recipient {
                     place: duty.jurisdiction.clone(),
@@ -126,16 +125,21 @@ impl Rulebook {
 
     /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all.
     fn worth_asking(&self, standings: &Standings<'_>, footprint: &Footprint<'_>, options: Options) -> Vec<usize> {
-        let everything = || (0..self.duties.len()).collect::<Vec<usize>>();
-        let (false, Some(roles)) = (options.all, standings.possible()) else { return everything() };
-        let touched: Vec<bool> = self.scopes.iter().map(|scope| footprint.touches(self, scope)).collect();
+        let touched = footprint.touched(self);
+        let near = |at: usize| {
+            let duty = &self.duties[at];
+            // a contract binds wherever the entity is
+            duty.recipients == Recipients::EachContract
+                || !footprint.misses(duty.reach, touched[usize::from(self.scope_of[at])])
+        };
+        let Some(roles) = standings.possible() else {
+            return (0..self.duties.len()).filter(|&at| options.all || near(at)).collect();
+        };
+        if options.all {
+            return (0..self.duties.len()).collect();
+        }
         let lists = roles.filter_map(|role| self.by_role.get(role)).chain([&self.for_anyone]);
-        let mut found: Vec<usize> = lists
-            .flatten()
-            .map(|&at| at as usize)
-            // a role or a contract alone can bring an entity under a duty, wherever it is
-            .filter(|&at| touched[usize::from(self.scope_of[at])] || self.duties[at].reach == Reach::Role)
-            .collect();
+        let mut found: Vec<usize> = lists.flatten().map(|&at| at as usize).filter(|&at| near(at)).collect();
         found.sort_unstable();
         found.dedup();
         found

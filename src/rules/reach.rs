@@ -5,6 +5,7 @@ use super::condition::{Comparison, Condition, Truth};
 use super::counts::{self, Counts};
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
+use std::collections::BTreeSet;
 
 /// One recipient a duty yields.
 pub struct Recipient {
@@ -38,63 +39,84 @@ pub fn role(duty: &Duty<Condition>, standings: &Standings<'_>) -> (Truth, &'stat
 
 /// Every place the facts or the entity mention, gathered once per plan: most duties are of places nobody mentioned.
 pub struct Footprint<'a> {
-    stated: Vec<&'a str>,
-    affected: Vec<&'a str>,
+    stated: Mentioned<'a>,
+    affected: Mentioned<'a>,
 }
 
-impl<'a> Footprint<'a> {
-    pub fn of(incident: &'a Incident) -> Footprint<'a> {
-        let entity = &incident.entity;
-        Footprint {
-            stated: entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).collect(),
-            affected: incident
-                .facts
-                .with_prefix("affected.")
-                .map(|f| &f.key["affected.".len()..])
-                .filter(|p| *p != "total")
-                .collect(),
+/// Places mentioned, with the places they lie in.
+#[derive(Default)]
+struct Mentioned<'a> {
+    said: BTreeSet<&'a str>,
+    /// What was said, and every country and region around it.
+    around: BTreeSet<&'a str>,
+}
+
+impl<'a> Mentioned<'a> {
+    fn add(&mut self, book: &'a Rulebook, place: &'a str) {
+        if self.said.insert(place) {
+            self.around.insert(place);
+            self.around.extend(book.places.around(place));
         }
     }
 
-    /// May anything mentioned have to do with `scope`? Yes as long as nothing is mentioned at all.
-    pub fn touches(&self, book: &Rulebook, scope: &str) -> bool {
-        // an entity that states no place may be established or operate anywhere
-        self.stated.is_empty()
-            || self
-                .stated
-                .iter()
-                .chain(&self.affected)
-                .any(|p| book.places.contains(scope, p) || book.places.contains(p, scope))
+    /// Has anything mentioned to do with `scope`: lies in it, or holds it?
+    fn touches(&self, book: &Rulebook, scope: &str) -> bool {
+        self.around.contains(scope)
+            || self.said.contains(scope)
+            || book.places.around(scope).any(|whole| self.said.contains(whole))
+    }
+}
+
+impl<'a> Footprint<'a> {
+    pub fn of(book: &'a Rulebook, incident: &'a Incident) -> Footprint<'a> {
+        let entity = &incident.entity;
+        let mut footprint = Footprint { stated: Mentioned::default(), affected: Mentioned::default() };
+        for place in entity.establishments().chain(entity.operates_in.iter().map(String::as_str)) {
+            footprint.stated.add(book, place);
+        }
+        for fact in incident.facts.with_prefix("affected.").filter(|f| f.key != "affected.total") {
+            footprint.affected.add(book, &fact.key["affected.".len()..]);
+        }
+        footprint
     }
 
-    /// Surely out of reach: places are known, and none has to do with `scope`.
-    fn misses(&self, book: &Rulebook, duty: &Duty<Condition>, scope: &str) -> bool {
-        let touches = |p: &&str| book.places.contains(scope, p) || book.places.contains(p, scope);
-        match duty.reach {
+    /// What each scope of the rulebook has to do with what is mentioned, in the order of `scopes`.
+    pub fn touched(&self, book: &Rulebook) -> Vec<Touched> {
+        book.scopes
+            .iter()
+            .map(|scope| Touched {
+                stated: self.stated.touches(book, scope),
+                affected: self.affected.touches(book, scope),
+            })
+            .collect()
+    }
+
+    /// Surely out of reach: places are known, and none has to do with the scope.
+    pub fn misses(&self, reach: Reach, touched: Touched) -> bool {
+        match reach {
             Reach::Role => false,
-            Reach::Residents => !self.stated.iter().chain(&self.affected).any(touches),
-            Reach::Established | Reach::Operates => !self.stated.is_empty() && !self.stated.iter().any(touches),
+            Reach::Residents => !touched.stated && !touched.affected,
+            // an entity that states no place may be established or operate anywhere
+            Reach::Established | Reach::Operates => !self.stated.said.is_empty() && !touched.stated,
             Reach::Market => {
-                (!self.stated.is_empty() || !self.affected.is_empty())
-                    && !self.stated.iter().chain(&self.affected).any(touches)
+                let any = !self.stated.said.is_empty() || !self.affected.said.is_empty();
+                any && !touched.stated && !touched.affected
             }
         }
     }
 }
 
+/// What a scope has to do with the places stated for the entity, and with those of affected persons.
+#[derive(Clone, Copy)]
+pub struct Touched {
+    stated: bool,
+    affected: bool,
+}
+
 /// The recipients of a duty, each with whether the duty reaches the entity for it.
-pub fn recipients(
-    book: &Rulebook,
-    duty: &Duty<Condition>,
-    incident: &Incident,
-    footprint: &Footprint<'_>,
-    counts: &Counts<'_>,
-) -> Vec<Recipient> {
+pub fn recipients(book: &Rulebook, duty: &Duty<Condition>, incident: &Incident, counts: &Counts<'_>) -> Vec<Recipient> {
     let entity = &incident.entity;
     let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
-    if duty.recipients != Recipients::EachContract && footprint.misses(book, duty, scope) {
-        return Vec::new();
-    }
     let mut found = match duty.recipients {
         Recipients::One => vec![Recipient::sure(&duty.jurisdiction)],
         Recipients::Main => vec![Recipient::sure(lead(book, scope, entity).unwrap_or(&duty.jurisdiction))],
