@@ -5,7 +5,7 @@ use super::places::Places;
 use super::roles::Roles;
 use crate::law::{Duty, DutyId, FactCatalogue, Place};
 use crate::time::{Calendars, Convention, Zone};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Whose calendar or zone a convention uses.
@@ -90,6 +90,9 @@ pub struct Rulebook {
     /// The region or jurisdiction of each duty, as a position in `scopes`.
     pub(super) scope_of: Vec<u16>,
     pub(super) scopes: Vec<Place>,
+    /// Places and regions some duty speaks of, and places of which it is known that no duty exists.
+    pub(super) covered: BTreeSet<Place>,
+    pub(super) without_duty: BTreeMap<Place, String>,
     /// National rows by the baseline row they stand for.
     pub(super) replaced_by: BTreeMap<DutyId, Vec<usize>>,
     /// What no pack models, and why.

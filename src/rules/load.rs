@@ -13,7 +13,7 @@ use crate::time::{Calendars, CivilDate, Convention, Period, Unit, Zone};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -123,6 +123,8 @@ impl<'a> Loader<'a> {
             for_anyone: Vec::new(),
             scope_of: Vec::new(),
             scopes: Vec::new(),
+            covered: BTreeSet::new(),
+            without_duty: BTreeMap::new(),
             replaced_by: BTreeMap::new(),
             not_modelled,
             version: String::new(),
@@ -688,6 +690,13 @@ fn index(book: &mut Rulebook) {
             book.scopes.push(scope.clone());
             book.scopes.len() as u16 - 1
         });
+        match duty.status {
+            DutyStatus::NoDuty => {
+                book.without_duty.insert(duty.jurisdiction.clone(), format!("{} ({})", duty.title, duty.citation));
+            }
+            DutyStatus::Proposed => {}
+            _ => book.covered.extend([scope.clone(), duty.jurisdiction.clone()]),
+        }
         book.scope_of.push(position);
         if duty.roles.is_empty() {
             book.for_anyone.push(at as u32);

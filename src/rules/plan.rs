@@ -718,20 +718,14 @@ impl Rulebook {
         places.sort_unstable();
         places.dedup();
         for place in places {
-            let covers = |d: &Duty<Condition>| {
-                d.status != DutyStatus::Proposed
-                    && (self.places.contains(&d.jurisdiction, place)
-                        || self.places.contains(place, &d.jurisdiction)
-                        || d.region.as_deref().is_some_and(|r| self.places.contains(r, place)))
-            };
-            let no_duty = self
-                .duties
-                .iter()
-                .find(|d| d.status == DutyStatus::NoDuty && self.places.contains(&d.jurisdiction, place));
-            let covered = self.duties.iter().any(|d| d.status != DutyStatus::NoDuty && covers(d));
-            if let Some(duty) = no_duty {
-                plan.not_covered.push((place.to_string(), format!("{} ({})", duty.title, duty.citation)));
-            } else if !covered {
+            let wholes: Vec<&str> = std::iter::once(place).chain(self.places.around(place)).collect();
+            if let Some(why) = wholes.iter().find_map(|p| self.without_duty.get(*p)) {
+                plan.not_covered.push((place.to_string(), why.clone()));
+                continue;
+            }
+            let inside = format!("{place}-");
+            let part = self.covered.range(inside.clone()..).next().is_some_and(|p| p.starts_with(&inside));
+            if !part && !wholes.iter().any(|p| self.covered.contains(*p)) {
                 plan.not_covered.push((place.to_string(), "no rule pack covers this place: ask counsel".to_string()));
             }
         }
