@@ -90,6 +90,8 @@ pub struct Rulebook {
     /// The region or jurisdiction of each duty, as a position in `scopes`.
     pub(super) scope_of: Vec<u16>,
     pub(super) scopes: Vec<Place>,
+    /// For every place on record the positions of the scopes it lies in, is, or holds.
+    pub(super) touching: BTreeMap<Place, Vec<u16>>,
     /// Places and regions some duty speaks of, and places of which it is known that no duty exists.
     pub(super) covered: BTreeSet<Place>,
     pub(super) without_duty: BTreeMap<Place, String>,
@@ -148,6 +150,15 @@ impl Rulebook {
     pub fn authority(&self, place: &str, regime: &str) -> Option<&Authority> {
         let find = |p: &str| self.authorities.get(&(p.to_string(), regime.to_string()));
         find(place).or_else(|| place.split_once('-').and_then(|(country, _)| find(country)))
+    }
+
+    /// Positions of the scopes that have to do with `place`: it lies in them, is one, or holds them.
+    pub(super) fn each_touched(&self, place: &str, mut hit: impl FnMut(usize)) {
+        match self.touching.get(place) {
+            Some(scopes) => scopes.iter().for_each(|&at| hit(usize::from(at))),
+            // a place nobody recorded still lies in its country
+            None => (0..self.scopes.len()).filter(|&at| self.places.touch(place, &self.scopes[at])).for_each(hit),
+        }
     }
 
     /// Ids of known duties nearest to a mistyped one.

@@ -123,6 +123,7 @@ impl<'a> Loader<'a> {
             for_anyone: Vec::new(),
             scope_of: Vec::new(),
             scopes: Vec::new(),
+            touching: BTreeMap::new(),
             covered: BTreeSet::new(),
             without_duty: BTreeMap::new(),
             replaced_by: BTreeMap::new(),
@@ -705,6 +706,11 @@ fn index(book: &mut Rulebook) {
             book.by_role.entry(role.clone()).or_default().push(at as u32);
         }
     }
+    let touching = |place: &str| {
+        let scopes = book.scopes.iter().enumerate().filter(|(_, scope)| book.places.touch(place, scope));
+        scopes.map(|(at, _)| at as u16).collect()
+    };
+    book.touching = book.places.ids().map(|place| (place.to_string(), touching(place))).collect();
 }
 
 /// Names a rulebook: every file with the hash of its archived text, in name order.

@@ -72,6 +72,11 @@ impl Places {
         country.into_iter().chain(parent).chain(regions.map(|(id, _)| id.as_str()))
     }
 
+    /// Is one inside the other, or both the same?
+    pub fn touch(&self, a: &str, b: &str) -> bool {
+        self.contains(a, b) || self.contains(b, a)
+    }
+
     pub fn established_in(&self, entity: &Entity, place: &str) -> Truth {
         self.among(entity.establishments(), place)
     }

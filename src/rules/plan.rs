@@ -124,13 +124,12 @@ impl Rulebook {
     }
 
     /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all.
-    fn worth_asking(&self, standings: &Standings<'_>, footprint: &Footprint<'_>, options: Options) -> Vec<usize> {
-        let touched = footprint.touched(self);
+    fn worth_asking(&self, standings: &Standings<'_>, footprint: &Footprint, options: Options) -> Vec<usize> {
         let near = |at: usize| {
             let duty = &self.duties[at];
             // a contract binds wherever the entity is
             duty.recipients == Recipients::EachContract
-                || !footprint.misses(duty.reach, touched[usize::from(self.scope_of[at])])
+                || !footprint.misses(duty.reach, self.scope_of[at])
         };
         let Some(roles) = standings.possible() else {
             return (0..self.duties.len()).filter(|&at| options.all || near(at)).collect();

@@ -5,7 +5,6 @@ use super::condition::{Comparison, Condition, Truth};
 use super::counts::{self, Counts};
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
-use std::collections::BTreeSet;
 
 /// One recipient a duty yields.
 pub struct Recipient {
@@ -37,78 +36,50 @@ pub fn role(duty: &Duty<Condition>, standings: &Standings<'_>) -> (Truth, &'stat
     (answer, "entity.roles")
 }
 
-/// Every place the facts or the entity mention, gathered once per plan: most duties are of places nobody mentioned.
-pub struct Footprint<'a> {
-    stated: Mentioned<'a>,
-    affected: Mentioned<'a>,
+/// Which scopes of the rulebook the entity's places, and those of affected persons, have to do with. Gathered once per
+/// plan: most duties are of places nobody mentioned.
+pub struct Footprint {
+    states_places: bool,
+    mentions_affected: bool,
+    /// By position in `scopes`.
+    touched: Vec<Touched>,
 }
 
-/// Places mentioned, with the places they lie in.
-#[derive(Default)]
-struct Mentioned<'a> {
-    said: BTreeSet<&'a str>,
-    /// What was said, and every country and region around it.
-    around: BTreeSet<&'a str>,
-}
-
-impl<'a> Mentioned<'a> {
-    fn add(&mut self, book: &'a Rulebook, place: &'a str) {
-        if self.said.insert(place) {
-            self.around.insert(place);
-            self.around.extend(book.places.around(place));
-        }
-    }
-
-    /// Has anything mentioned to do with `scope`: lies in it, or holds it?
-    fn touches(&self, book: &Rulebook, scope: &str) -> bool {
-        self.around.contains(scope)
-            || self.said.contains(scope)
-            || book.places.around(scope).any(|whole| self.said.contains(whole))
-    }
-}
-
-impl<'a> Footprint<'a> {
-    pub fn of(book: &'a Rulebook, incident: &'a Incident) -> Footprint<'a> {
+impl Footprint {
+    pub fn of(book: &Rulebook, incident: &Incident) -> Footprint {
         let entity = &incident.entity;
-        let mut footprint = Footprint { stated: Mentioned::default(), affected: Mentioned::default() };
+        let mut touched = vec![Touched::default(); book.scopes.len()];
+        let mut states_places = false;
         for place in entity.establishments().chain(entity.operates_in.iter().map(String::as_str)) {
-            footprint.stated.add(book, place);
+            states_places = true;
+            book.each_touched(place, |scope| touched[scope].stated = true);
         }
+        let mut mentions_affected = false;
         for fact in incident.facts.with_prefix("affected.").filter(|f| f.key != "affected.total") {
-            footprint.affected.add(book, &fact.key["affected.".len()..]);
+            mentions_affected = true;
+            book.each_touched(&fact.key["affected.".len()..], |scope| touched[scope].affected = true);
         }
-        footprint
+        Footprint { states_places, mentions_affected, touched }
     }
 
-    /// What each scope of the rulebook has to do with what is mentioned, in the order of `scopes`.
-    pub fn touched(&self, book: &Rulebook) -> Vec<Touched> {
-        book.scopes
-            .iter()
-            .map(|scope| Touched {
-                stated: self.stated.touches(book, scope),
-                affected: self.affected.touches(book, scope),
-            })
-            .collect()
-    }
-
-    /// Surely out of reach: places are known, and none has to do with the scope.
-    pub fn misses(&self, reach: Reach, touched: Touched) -> bool {
+    /// Surely out of reach: places are known, and none has to do with the scope at position `scope`.
+    pub fn misses(&self, reach: Reach, scope: u16) -> bool {
+        let touched = self.touched[usize::from(scope)];
         match reach {
             Reach::Role => false,
             Reach::Residents => !touched.stated && !touched.affected,
             // an entity that states no place may be established or operate anywhere
-            Reach::Established | Reach::Operates => !self.stated.said.is_empty() && !touched.stated,
+            Reach::Established | Reach::Operates => self.states_places && !touched.stated,
             Reach::Market => {
-                let any = !self.stated.said.is_empty() || !self.affected.said.is_empty();
-                any && !touched.stated && !touched.affected
+                (self.states_places || self.mentions_affected) && !touched.stated && !touched.affected
             }
         }
     }
 }
 
 /// What a scope has to do with the places stated for the entity, and with those of affected persons.
-#[derive(Clone, Copy)]
-pub struct Touched {
+#[derive(Clone, Copy, Default)]
+struct Touched {
     stated: bool,
     affected: bool,
 }

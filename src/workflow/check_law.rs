@@ -13,6 +13,8 @@ pub struct CaseOutcome {
     pub name: String,
     /// Duties the case states something about.
     pub duties: Vec<String>,
+    /// Ids of the common mistakes this case would catch.
+    pub traps: Vec<String>,
     pub faults: Vec<String>,
 }
 
@@ -27,6 +29,7 @@ fn run_file(book: &Rulebook, file: &SourceFile) -> Vec<CaseOutcome> {
         line,
         name: String::new(),
         duties: Vec::new(),
+        traps: Vec::new(),
         faults: vec![text],
     };
     let document = match ingest::toml(&file.text) {
@@ -53,6 +56,7 @@ fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
         line: case.line.unwrap_or(0),
         name,
         duties: Vec::new(),
+        traps: Vec::new(),
         faults: Vec::new(),
     };
     if let Err(faults) = judge(book, case, &mut outcome) {
@@ -106,6 +110,12 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
     for (key, node) in case.members() {
         match key.as_str() {
             "name" | "why" | "now" | "entity" | "facts" | "then" | "include_proposed" => {}
+            "trap" => match &node.kind {
+                Kind::List(ids) if ids.iter().all(|id| id.text().is_some()) => {
+                    outcome.traps.extend(ids.iter().filter_map(Node::text).map(str::to_string));
+                }
+                _ => faults.push("`trap` is a list of the ids of the mistakes this case would catch".to_string()),
+            },
             "want" => {
                 let Kind::List(wants) = &node.kind else { return Err(vec!["`want` is a list of tables".into()]) };
                 for want in wants {
@@ -113,7 +123,7 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
                 }
             }
             other => faults
-                .push(format!("`{other}` is not a member of a case; it has name, why, now, entity, facts, then, want")),
+                .push(format!("`{other}` is not a member of a case; it has name, why, trap, now, entity, facts, then, want")),
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
