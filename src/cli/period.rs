@@ -27,7 +27,7 @@ pub struct Args {
     /// instant, next_hour, next_hour_incl, next_day, same_day
     #[arg(long)]
     pub start: Option<String>,
-    /// event, year_end
+    /// event, year_end, quarter_end
     #[arg(long)]
     pub anchor: Option<String>,
     /// none, next_wd

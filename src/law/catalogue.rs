@@ -84,6 +84,7 @@ impl FactCatalogue {
                 "roles" => "Which roles does the entity have?".to_string(),
                 "established_in" => "Where is the entity established?".to_string(),
                 "main_establishment" => "Where is the entity's main establishment?".to_string(),
+                "operates_in" => "In which countries and states does the entity operate?".to_string(),
                 "contracts" => "Which contracts ask the entity for notice?".to_string(),
                 _ => format!("What is the entity's {}?", part.replace('_', " ")),
             };

@@ -157,11 +157,21 @@ pub enum Trigger {
     FiledLast(Vec<DutyId>),
     /// An authority's request.
     Requested,
-    /// The end of the calendar year of the instant fact.
-    CalendarYearEnd { year_of: String },
+    /// The limit of whichever of these duties applies, performed or not.
+    Due(Vec<DutyId>),
+    /// The end of the calendar year or quarter of the instant fact.
+    CalendarEnd { of: CalendarSpan, fact: String },
     /// Named by the contract.
     Contract,
 }
+
+words!(
+    /// A span of the calendar whose end can start a clock.
+    CalendarSpan {
+        Year = "calendar-year-end",
+        Quarter = "calendar-quarter-end",
+    }
+);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Combination {
@@ -218,6 +228,8 @@ pub struct Duty<When> {
     pub recipients: Recipients,
     pub stage: Stage,
     pub starts: Trigger,
+    /// A second instant fact from which the conservative limit is counted too: authorities read the start differently.
+    pub conservative_starts: Option<String>,
     pub when: When,
     pub unless: Option<When>,
     pub min_affected: u64,
@@ -236,6 +248,17 @@ pub struct Duty<When> {
     pub notes: String,
     pub delay: String,
     pub hold: HoldRule,
+    /// An unwritten hold ends after so many days.
+    pub oral_hold_days: Option<u32>,
+    /// The period that begins when a hold ends, where the law gives one.
+    pub after_hold: Option<DutyPeriod<When>>,
     pub content: Vec<ContentItem>,
     pub reviewed: Option<CivilDate>,
+}
+
+impl<When> Duty<When> {
+    /// A report to repeat: its own filing starts its clock anew, and only its condition ends it.
+    pub fn recurs(&self) -> bool {
+        matches!(&self.starts, Trigger::FiledLast(ids) if ids.contains(&self.id))
+    }
 }

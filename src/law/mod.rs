@@ -15,8 +15,8 @@ mod obligation;
 pub use catalogue::{FactCatalogue, FactDeclaration, nearest_of};
 pub use deadline::{Deadline, DisputedReading, Started};
 pub use duty::{
-    Binding, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Order, Reach,
-    RecipientKind, Recipients, Relative, Stage, Trigger,
+    Binding, CalendarSpan, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Order,
+    Reach, RecipientKind, Recipients, Relative, Stage, Trigger,
 };
 pub use entity::{Contract, Entity};
 pub use fact::{Certainty, Count, Fact, FactType, Hold, Value};

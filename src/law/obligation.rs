@@ -103,6 +103,8 @@ pub struct Obligation {
     /// Bounds of the legal limit where a trigger or count is uncertain.
     pub earliest: Option<Timestamp>,
     pub latest: Option<Timestamp>,
+    /// The conservative limit it would have if its clock started now; `None` once it has started, or waits for an act.
+    pub if_started_now: Option<Timestamp>,
     pub promptly: Option<String>,
     pub depends_on: Vec<DutyId>,
     pub combines: Vec<DutyId>,

@@ -14,6 +14,8 @@ pub struct Answer {
     pub rulebook: RulebookName,
     pub obligations: Vec<ObligationAnswer>,
     pub questions: Vec<Question>,
+    /// Clocks that do not run yet and might, the fastest first.
+    pub might_appear: Vec<MightAppear>,
     pub not_covered: Vec<NotCovered>,
     pub warnings: Vec<Warning>,
 }
@@ -24,6 +26,18 @@ pub struct RulebookName {
     pub sha256: String,
     pub tzdb: String,
     pub calendars: String,
+}
+
+/// A clock that would start with a fact nobody has stated yet.
+#[derive(Clone, Serialize)]
+pub struct MightAppear {
+    pub id: String,
+    pub title: String,
+    pub recipient_name: String,
+    /// The conservative limit if the clock started now, and the time that would be left.
+    pub if_started_now: String,
+    pub left: String,
+    pub missing: Vec<String>,
 }
 
 #[derive(Clone, Serialize)]
@@ -108,6 +122,8 @@ pub struct ObligationAnswer {
     pub counting_from: Option<String>,
     pub earliest: Option<String>,
     pub latest: Option<String>,
+    /// The conservative limit it would have if its clock started now.
+    pub if_started_now: Option<String>,
     pub depends_on: Option<String>,
     pub combines: Vec<String>,
     pub projected_due: Option<String>,
@@ -152,9 +168,33 @@ impl Rulebook {
             rulebook: self.name(),
             obligations: plan.obligations.iter().map(|o| self.explain(incident, o, now)).collect(),
             questions: questions::questions(self, incident, plan, now),
+            might_appear: self.might_appear(plan, now),
             not_covered,
             warnings,
         }
+    }
+
+    /// Clocks that might still appear, the fastest first.
+    pub fn might_appear(&self, plan: &Plan, now: Timestamp) -> Vec<MightAppear> {
+        let mut found: Vec<(Timestamp, &Obligation)> = plan
+            .obligations
+            .iter()
+            .filter(|o| o.standing.is_open() && o.standing.deadline().is_none())
+            .filter_map(|o| Some((o.if_started_now?, o)))
+            .collect();
+        found.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
+        found
+            .into_iter()
+            .map(|(at, o)| MightAppear {
+                id: o.id.clone(),
+                title: self.duties[self.by_id[&o.duty]].title.clone(),
+                recipient_name: o.recipient_name.clone(),
+                if_started_now: utc(at),
+                // time left is never overstated
+                left: iso_duration((at - now).num_seconds() / 60 * 60),
+                missing: o.missing.clone(),
+            })
+            .collect()
     }
 
     /// The unknown facts worth asking for, the most telling first.
@@ -230,6 +270,7 @@ impl Rulebook {
             counting_from: deadline.map(|d| utc(d.counting_from)),
             earliest: o.earliest.map(utc),
             latest: o.latest.map(utc),
+            if_started_now: o.if_started_now.map(utc),
             depends_on: o.depends_on.first().map(|d| d.0.clone()),
             combines: o.combines.iter().map(|d| d.0.clone()).collect(),
             projected_due: match &o.standing {
@@ -297,6 +338,9 @@ impl Rulebook {
         } else if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts {
             let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
             because.push(format!("the clock starts when {} is filed", ids.join(" or ")));
+        } else if let Trigger::Due(ids) = &duty.starts {
+            let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
+            because.push(format!("the clock starts at the limit of {}", ids.join(" or ")));
         }
         if let Some(period) = self.period_text(o) {
             because.push(format!("{} ({})", period, duty.citation));

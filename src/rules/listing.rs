@@ -77,8 +77,9 @@ impl Rulebook {
             Trigger::Fact(key) => (key.clone(), None),
             Trigger::Filed(ids) => (format!("filed:{}", join(ids)), Some(join(ids))),
             Trigger::FiledLast(ids) => (format!("filed:{}", join(ids)), Some(join(ids))),
+            Trigger::Due(ids) => (format!("due:{}", join(ids)), Some(join(ids))),
             Trigger::Requested => ("requested".to_string(), None),
-            Trigger::CalendarYearEnd { .. } => ("calendar-year-end".to_string(), None),
+            Trigger::CalendarEnd { of, .. } => (of.as_str().to_string(), None),
             Trigger::Contract => ("contract".to_string(), None),
         };
         let relative = duty.relative.as_ref().map(|r| join(&r.to));

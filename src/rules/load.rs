@@ -6,7 +6,7 @@ use super::pack::{self, DutyRow, Parameters, PeriodRow};
 use super::places::{PlaceRecord, Places};
 use super::roles::Roles;
 use crate::law::{
-    Binding, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, FactCatalogue,
+    Binding, CalendarSpan, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, FactCatalogue,
     FactDeclaration, FactType, HoldRule, Order, Reach, RecipientKind, Recipients, Relative, Stage, Trigger, nearest_of,
 };
 use crate::time::{Calendars, CivilDate, Convention, Period, Unit, Zone};
@@ -439,9 +439,14 @@ impl<'a> Loader<'a> {
                 return None;
             }
         };
-        if let Trigger::Fact(key) | Trigger::CalendarYearEnd { year_of: key } = &starts
-            && book.catalogue.kind(key) != Some(FactType::Instant)
-        {
+        let read = match &starts {
+            Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
+            _ => None,
+        };
+        for key in read.into_iter().chain(&row.conservative_starts) {
+            if book.catalogue.kind(key) == Some(FactType::Instant) {
+                continue;
+            }
             let text = unknown(
                 "instant",
                 key,
@@ -456,6 +461,10 @@ impl<'a> Loader<'a> {
         for period in row.period {
             periods.push(self.period(conventions, file, &id, period)?);
         }
+        let after_hold = match row.after_hold {
+            Some(row) => Some(self.period(conventions, file, &id, row)?),
+            None => None,
+        };
         let combine = match row.combine.as_deref().map(combination) {
             Some(Ok(combine)) => Some(combine),
             Some(Err(text)) => {
@@ -497,6 +506,7 @@ impl<'a> Loader<'a> {
             recipients,
             stage,
             starts,
+            conservative_starts: row.conservative_starts,
             when: row.when.0,
             unless: Some(row.unless.0).filter(|c| !c.is_empty()),
             min_affected: row.min_affected,
@@ -515,6 +525,8 @@ impl<'a> Loader<'a> {
             notes: row.notes,
             delay: row.delay,
             hold,
+            oral_hold_days: row.oral_hold_days,
+            after_hold,
             content,
             reviewed,
         })
@@ -632,7 +644,7 @@ impl<'a> Loader<'a> {
                         .map(|id| (duty.pack.clone(), duty.id.clone(), id.clone())),
                 );
             };
-            if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts {
+            if let Trigger::Filed(ids) | Trigger::FiledLast(ids) | Trigger::Due(ids) = &duty.starts {
                 refer(ids);
             }
             if let Some(relative) = &duty.relative {
@@ -772,15 +784,19 @@ fn trigger(starts: &str, year_of: Option<&str>) -> Result<Trigger, String> {
     Ok(match starts {
         "requested" => Trigger::Requested,
         "contract" => Trigger::Contract,
-        "calendar-year-end" => Trigger::CalendarYearEnd { year_of: year_of.unwrap_or("times.aware").to_string() },
+        word if CalendarSpan::parse(word).is_some() => Trigger::CalendarEnd {
+            of: CalendarSpan::parse(word).expect("asked on the line before"),
+            fact: year_of.unwrap_or("times.aware").to_string(),
+        },
         key if key.starts_with("times.") => Trigger::Fact(key.to_string()),
-        other => match (other.strip_prefix("filed:"), other.strip_prefix("filed-last:")) {
-            (Some(ids), _) => Trigger::Filed(ids_of(ids)),
-            (_, Some(ids)) => Trigger::FiledLast(ids_of(ids)),
+        other => match other.split_once(':') {
+            Some(("filed", ids)) => Trigger::Filed(ids_of(ids)),
+            Some(("filed-last", ids)) => Trigger::FiledLast(ids_of(ids)),
+            Some(("due", ids)) => Trigger::Due(ids_of(ids)),
             _ => {
                 return Err(format!(
                     "`starts` is `{starts}`; it may be a `times.…` key, `filed:<duty-id>`, `filed-last:<duty-id>`, \
-                     `requested`, `calendar-year-end` or `contract`"
+                     `due:<duty-id>`, `requested`, `calendar-year-end`, `calendar-quarter-end` or `contract`"
                 ));
             }
         },

@@ -6,8 +6,10 @@ mod answer;
 mod book;
 mod builtin;
 mod clock;
+mod compose;
 mod condition;
 mod counts;
+mod hold;
 mod lint;
 mod listing;
 mod load;
@@ -16,11 +18,13 @@ mod places;
 mod plan;
 mod questions;
 mod reach;
+mod remark;
 mod roles;
 mod trigger;
 
 pub use answer::{
-    Answer, Content, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration, utc,
+    Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration,
+    utc,
 };
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};

@@ -73,6 +73,7 @@ pub struct DutyRow {
     pub stage: String,
     pub starts: Option<String>,
     pub year_of: Option<String>,
+    pub conservative_starts: Option<String>,
     #[serde(default)]
     pub when: Clause,
     #[serde(default)]
@@ -99,6 +100,8 @@ pub struct DutyRow {
     #[serde(default)]
     pub delay: String,
     pub hold: Option<String>,
+    pub oral_hold_days: Option<u32>,
+    pub after_hold: Option<PeriodRow>,
     #[serde(default)]
     pub content: Vec<ContentRow>,
     pub reviewed: Option<toml::value::Datetime>,

@@ -8,11 +8,10 @@ use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Combination, Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Incident, Obligation, Place,
-    Recipients, Standing, Started, Trigger, Value,
+    Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, Incident, Obligation, Place, Recipients, Standing,
+    Started, Trigger, Value,
 };
 use crate::time::{CivilDate, Period, TimeError, Timestamp, Unit};
-use std::collections::BTreeMap;
 
 /// What to include beyond the law that applies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,16 +44,16 @@ impl Plan {
 }
 
 /// One duty asked for one recipient, before combinations are composed.
-struct Candidate {
-    obligation: Obligation,
+pub(super) struct Candidate {
+    pub obligation: Obligation,
     /// Position of the duty in the rulebook.
-    duty: usize,
-    applies: Truth,
-    deadline: Option<Deadline>,
+    pub duty: usize,
+    pub applies: Truth,
+    pub deadline: Option<Deadline>,
     /// The trigger has happened, or an earlier kind of knowledge has.
-    started: bool,
-    filed: Option<Started>,
-    waived: Option<String>,
+    pub started: bool,
+    pub filed: Option<Started>,
+    pub waived: Option<String>,
 }
 
 impl Rulebook {
@@ -109,6 +108,7 @@ impl Rulebook {
             }
         }
         self.compose(&mut candidates);
+        self.start_at_limits(&mut candidates, &parties);
         self.relate(&mut candidates);
         self.share_clocks(&mut candidates);
         self.project(&mut candidates, now, &parties);
@@ -128,8 +128,7 @@ impl Rulebook {
         let near = |at: usize| {
             let duty = &self.duties[at];
             // a contract binds wherever the entity is
-            duty.recipients == Recipients::EachContract
-                || !footprint.misses(duty.reach, self.scope_of[at])
+            duty.recipients == Recipients::EachContract || !footprint.misses(duty.reach, self.scope_of[at])
         };
         let Some(roles) = standings.possible() else {
             return (0..self.duties.len()).filter(|&at| options.all || near(at)).collect();
@@ -196,7 +195,7 @@ impl Rulebook {
         }
 
         let mut bound = None;
-        let (started, mut fallback) =
+        let (mut started, mut fallback) =
             match trigger::onset(&duty.starts, &duty.id, &place, facts, &self.acts_of(&duty.starts)) {
                 Onset::Started(started) => (Some(started), None),
                 Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
@@ -215,6 +214,11 @@ impl Rulebook {
         let clock = clock::of(self, duty, &place, parties);
         let text_date = clock.zone.local(started.as_ref().map_or(now, |s| s.at)).date();
         let texts = self.texts(duty, text_date, options, &scene, &mut missing);
+        if started.is_none() && bound.is_some() && texts.iter().all(|text| text.period.is_none()) {
+            // nothing is counted, so it does not matter since when: it has surely started
+            missing.retain(|key| trigger_key(&duty.starts) != Some(key));
+            started = bound.take();
+        }
         if texts.is_empty() && !duty.periods.is_empty() {
             if !options.all {
                 return;
@@ -324,12 +328,23 @@ impl Rulebook {
             });
             because.push("the authority set this limit with its request".to_string());
         }
-        let held = self.hold(duty, incident, now, &mut deadline, &mut because);
+        if let (Some(key), Some(d)) = (&duty.conservative_starts, &mut deadline)
+            && let Some(at) = facts.instant(key)
+            && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
+            && let Ok(counted) = clock::count(self, self.convention(row), period, at, duty, &place, parties)
+            && counted.conservative_due < d.conservative_due
+        {
+            d.conservative_due = counted.conservative_due;
+            because.push(format!("the earliest defensible reading counts from `{key}`"));
+        }
+        let held = self.hold(duty, incident, &place, parties, now, &mut deadline, &mut because);
         let group = self.group_of(&duty.id);
         let filed = match group {
             Some(group) => {
                 group.members.iter().filter_map(|id| trigger::filed(facts, &id.0, &place)).min_by_key(|s| s.at)
             }
+            // each performance starts its clock anew: there is always a next one
+            None if duty.recurs() => None,
             None if duty.stage == crate::law::Stage::Update => trigger::filed_last(facts, &duty.id.0, &place),
             None => trigger::filed(facts, &duty.id.0, &place),
         };
@@ -345,8 +360,21 @@ impl Rulebook {
             .filter(|_| duty.recipient.is_public_body())
             .and_then(|regime| self.authority(&place, regime));
         let depends_on = match &duty.starts {
-            Trigger::Filed(ids) | Trigger::FiledLast(ids) => ids.clone(),
+            Trigger::Filed(ids) | Trigger::FiledLast(ids) | Trigger::Due(ids) => {
+                ids.iter().filter(|id| **id != duty.id).cloned().collect()
+            }
             _ => Vec::new(),
+        };
+        let if_started_now = match (&started, &bound, &duty.starts) {
+            (None, None, Trigger::Fact(_) | Trigger::Contract | Trigger::CalendarEnd { .. }) => texts
+                .iter()
+                .filter_map(|text| {
+                    let record = self.convention(text.convention?);
+                    clock::count(self, record, agreed.or(text.period)?, now, duty, &place, parties).ok()
+                })
+                .map(|counted| counted.conservative_due)
+                .min(),
+            _ => None,
         };
         candidates.push(Candidate {
             duty: at,
@@ -371,6 +399,7 @@ impl Rulebook {
                 started_by: started,
                 earliest,
                 latest,
+                if_started_now,
                 promptly,
                 depends_on,
                 combines: Vec::new(),
@@ -388,7 +417,7 @@ impl Rulebook {
 
     /// The duties whose performance a trigger waits for: those it names, those they are filed together with, and national
     /// rows that stand for them.
-    fn acts_of(&self, starts: &Trigger) -> Vec<DutyId> {
+    pub(super) fn acts_of(&self, starts: &Trigger) -> Vec<DutyId> {
         let (Trigger::Filed(named) | Trigger::FiledLast(named)) = starts else { return Vec::new() };
         let mut acts = named.clone();
         for id in named {
@@ -456,227 +485,6 @@ impl Rulebook {
         if transposed || self.places.is_region(place) { Baseline::Serves } else { Baseline::NotTransposed }
     }
 
-    /// Law-enforcement holds: what they may move, and what they may not.
-    fn hold(
-        &self,
-        duty: &Duty<Condition>,
-        incident: &Incident,
-        now: Timestamp,
-        deadline: &mut Option<Deadline>,
-        because: &mut Vec<String>,
-    ) -> Option<(Option<Timestamp>, String)> {
-        let hold = incident.facts.hold("hold.law_enforcement")?;
-        if duty.hold == HoldRule::No {
-            because.push(format!(
-                "the hold asked for by {} does not move this clock: the law gives it no such effect",
-                hold.by
-            ));
-            return None;
-        }
-        if duty.hold == HoldRule::LawEnforcementWritten && !hold.written {
-            because.push(format!(
-                "the hold asked for by {} is not in writing, and only a written one moves this clock",
-                hold.by
-            ));
-            return None;
-        }
-        if hold.until.is_some_and(|until| until <= now)
-            && deadline.as_ref().is_none_or(|d| hold.until.is_some_and(|u| u <= d.due))
-        {
-            because.push(format!("the hold asked for by {} has ended", hold.by));
-            return None;
-        }
-        if let (Some(from), Some(d)) = (hold.from, deadline.as_ref())
-            && from >= d.due
-        {
-            because.push(format!("the hold asked for by {} began after the limit", hold.by));
-            return None;
-        }
-        match (hold.until, deadline.as_mut()) {
-            (Some(until), Some(d)) => {
-                d.due = d.due.max(until);
-                d.conservative_due = d.conservative_due.max(until).min(d.due);
-                because.push(format!("held at the request of {}: not due before the hold ends", hold.by));
-            }
-            (Some(_), None) => {}
-            (None, _) => {
-                *deadline = None;
-                because.push(format!(
-                    "held at the request of {}, without an end: notify promptly once it is lifted",
-                    hold.by
-                ));
-            }
-        }
-        Some((hold.until, hold.by.clone()))
-    }
-
-    /// One filing under several limits becomes one obligation under the first id.
-    fn compose(&self, candidates: &mut Vec<Candidate>) {
-        if candidates.iter().all(|c| self.group_of(&c.obligation.duty).is_none()) {
-            return;
-        }
-        let mut heads: BTreeMap<(Vec<DutyId>, Place), usize> = BTreeMap::new();
-        let mut composed: Vec<Candidate> = Vec::new();
-        for candidate in candidates.drain(..) {
-            let Some(group) = self.group_of(&candidate.obligation.duty).filter(|_| candidate.applies != Truth::No)
-            else {
-                composed.push(candidate);
-                continue;
-            };
-            let key = (group.members.clone(), candidate.obligation.jurisdiction.clone());
-            match heads.get(&key) {
-                None => {
-                    heads.insert(key, composed.len());
-                    let mut head = candidate;
-                    head.obligation.combines = vec![head.obligation.duty.clone()];
-                    composed.push(head);
-                }
-                Some(&at) => join(&mut composed[at], candidate, group.latest),
-            }
-        }
-        *candidates = composed;
-    }
-
-    /// "with", "before" and "no later than" another duty's performance.
-    fn relate(&self, candidates: &mut [Candidate]) {
-        let limits: BTreeMap<(DutyId, Place), (Option<Timestamp>, Option<Deadline>)> = candidates
-            .iter()
-            .map(|c| {
-                (
-                    (c.obligation.duty.clone(), c.obligation.jurisdiction.clone()),
-                    (c.filed.as_ref().map(|f| f.at), c.deadline.clone()),
-                )
-            })
-            .collect();
-        for candidate in candidates.iter_mut() {
-            let duty = &self.duties[candidate.duty];
-            let Some(relative) = &duty.relative else { continue };
-            let others = relative.to.iter().filter_map(|id| {
-                limits
-                    .get(&(id.clone(), candidate.obligation.jurisdiction.clone()))
-                    .or_else(|| limits.iter().find(|((d, _), _)| d == id).map(|(_, l)| l))
-            });
-            let words = match relative.order {
-                crate::law::Order::With => "together with",
-                crate::law::Order::Before => "before",
-                crate::law::Order::NotAfter => "no later than",
-            };
-            for (filed, deadline) in others {
-                if candidate.filed.is_some() {
-                    break;
-                }
-                let name = relative.to.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ");
-                if let Some(at) = filed {
-                    let cap = *at;
-                    let own = candidate.deadline.take();
-                    let from = own.as_ref().map_or(cap, |d| d.counting_from);
-                    let due = own.as_ref().map_or(cap, |d| d.due.min(cap));
-                    candidate.started = true;
-                    candidate.deadline = Some(match own {
-                        Some(d) => Deadline { due, conservative_due: d.conservative_due.min(due), ..d },
-                        None => Deadline {
-                            due,
-                            conservative_due: due,
-                            counting_from: from,
-                            steps: Vec::new(),
-                            contested: Vec::new(),
-                            uncertain: false,
-                        },
-                    });
-                    candidate.obligation.because.push(format!("due {words} {name}, which was performed already"));
-                } else if let Some(other) = deadline {
-                    match &mut candidate.deadline {
-                        Some(own) => {
-                            own.due = own.due.min(other.due);
-                            own.conservative_due = own.conservative_due.min(other.conservative_due).min(own.due);
-                        }
-                        None if !duty.periods.iter().any(|p| p.period.is_some()) => {
-                            candidate.deadline =
-                                Some(Deadline { steps: Vec::new(), contested: Vec::new(), ..other.clone() });
-                        }
-                        None => {}
-                    }
-                    candidate.started = true;
-                    candidate.obligation.because.push(format!("due {words} {name}"));
-                }
-            }
-        }
-    }
-
-    fn share_clocks(&self, candidates: &mut [Candidate]) {
-        for at in 0..candidates.len() {
-            let Some(Combination::SameClockAs(other)) = &self.duties[candidates[at].duty].combine else { continue };
-            let head = self.group_of(other).and_then(|g| g.members.first()).unwrap_or(other);
-            let place = &candidates[at].obligation.jurisdiction;
-            let shared = candidates.iter().find(|c| {
-                (c.obligation.duty == *head || c.obligation.combines.contains(other) || c.obligation.duty == *other)
-                    && c.obligation.jurisdiction == *place
-            });
-            if let Some((deadline, started, by)) =
-                shared.map(|c| (c.deadline.clone(), c.started, c.obligation.started_by.clone()))
-            {
-                let candidate = &mut candidates[at];
-                candidate.deadline = deadline;
-                candidate.started = started;
-                candidate.obligation.started_by = by;
-                candidate.obligation.because.push(format!("on the same clock as `{other}`"));
-            }
-        }
-    }
-
-    /// Dates for stages that wait: if the awaited act happens at its own conservative limit.
-    fn project(&self, candidates: &mut [Candidate], now: Timestamp, parties: &Parties) {
-        for _ in 0..4 {
-            // a chain of stages is short; each round dates one more link
-            let mut changed = false;
-            for at in 0..candidates.len() {
-                let candidate = &candidates[at];
-                if candidate.started
-                    || candidate.filed.is_some()
-                    || !matches!(candidate.obligation.standing, Standing::NotApplicable)
-                {
-                    continue;
-                }
-                let ids = self.acts_of(&self.duties[candidate.duty].starts);
-                let awaited = candidates
-                    .iter()
-                    .filter(|c| {
-                        ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|d| ids.contains(d))
-                    })
-                    .filter(|c| c.obligation.jurisdiction == candidate.obligation.jurisdiction || candidates.len() == 1)
-                    .filter_map(|c| match (&c.deadline, &c.obligation.standing) {
-                        (Some(d), _) => Some(d.conservative_due.max(now)),
-                        (None, Standing::Awaiting { projected_conservative, .. }) => *projected_conservative,
-                        _ => None,
-                    })
-                    .min();
-                let Some(act_at) = awaited else { continue };
-                let duty = &self.duties[candidate.duty];
-                let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else {
-                    continue;
-                };
-                let counted = clock::count(
-                    self,
-                    self.convention(row),
-                    period,
-                    act_at,
-                    duty,
-                    &candidate.obligation.jurisdiction,
-                    parties,
-                )
-                .ok();
-                candidates[at].obligation.standing = Standing::Awaiting {
-                    projected_due: counted.as_ref().map(|c| c.due),
-                    projected_conservative: counted.as_ref().map(|c| c.conservative_due),
-                };
-                changed = true;
-            }
-            if !changed {
-                break;
-            }
-        }
-    }
-
     fn stand(&self, candidate: Candidate, _incident: &Incident, _now: Timestamp) -> Obligation {
         let Candidate { mut obligation, applies, deadline, started, filed, waived, .. } = candidate;
         obligation.standing = if applies == Truth::No {
@@ -704,69 +512,19 @@ impl Rulebook {
         obligations.sort_by_cached_key(|o| {
             let due = o.standing.deadline().map(|d| d.conservative_due);
             let position = self.by_id.get(&o.duty).copied();
-            (!o.standing.is_open(), due.is_none(), due, position, o.jurisdiction.clone())
+            // what has no date yet stands in the order in which it would be due if its clock started now
+            let supposed = o.if_started_now.filter(|_| due.is_none());
+            let undated = due.is_none();
+            (
+                !o.standing.is_open(),
+                undated,
+                due,
+                supposed.is_none() && undated,
+                supposed,
+                position,
+                o.jurisdiction.clone(),
+            )
         });
-    }
-
-    fn not_covered(&self, incident: &Incident, plan: &mut Plan) {
-        let entity = &incident.entity;
-        let affected =
-            incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]).filter(|p| *p != "total");
-        let mut places: Vec<&str> =
-            entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).chain(affected).collect();
-        places.sort_unstable();
-        places.dedup();
-        for place in places {
-            let wholes: Vec<&str> = std::iter::once(place).chain(self.places.around(place)).collect();
-            if let Some(why) = wholes.iter().find_map(|p| self.without_duty.get(*p)) {
-                plan.not_covered.push((place.to_string(), why.clone()));
-                continue;
-            }
-            let inside = format!("{place}-");
-            let part = self.covered.range(inside.clone()..).next().is_some_and(|p| p.starts_with(&inside));
-            if !part && !wholes.iter().any(|p| self.covered.contains(*p)) {
-                plan.not_covered.push((place.to_string(), "no rule pack covers this place: ask counsel".to_string()));
-            }
-        }
-        plan.not_covered.sort();
-        plan.not_covered.dedup();
-    }
-
-    fn warn(&self, incident: &Incident, plan: &mut Plan) {
-        let facts = &incident.facts;
-        let order = [
-            ("times.occurred_from", "times.detected"),
-            ("times.detected", "times.aware"),
-            ("times.aware", "times.determined"),
-            ("times.occurred_from", "times.aware"),
-            ("times.occurred_from", "times.occurred_until"),
-        ];
-        for (first, second) in order {
-            if let (Some(a), Some(b)) = (facts.instant(first), facts.instant(second))
-                && b < a
-            {
-                plan.warnings.push((
-                    second.to_string(),
-                    format!("`{second}` lies before `{first}`: check both; they are kept as stated"),
-                ));
-            }
-        }
-        if let Some(total) = facts.count("affected.total") {
-            let known = Counts::of(&without_total(facts), &self.places).in_place("total");
-            if total.at_most.is_some_and(|most| known.at_least > most) {
-                let text = format!(
-                    "the places add up to at least {} persons, more than `affected.total` allows",
-                    known.at_least
-                );
-                plan.warnings.push(("affected.total".to_string(), text));
-            }
-        }
-        if incident.entity.roles.is_empty() {
-            plan.warnings.push((
-                "entity.roles".to_string(),
-                "the entity states no role: every duty that depends on one is only possible".to_string(),
-            ));
-        }
     }
 }
 
@@ -776,56 +534,12 @@ enum Baseline {
     NotTransposed,
 }
 
-fn without_total(facts: &crate::law::FactBook) -> crate::law::FactBook {
-    let mut parts = crate::law::FactBook::default();
-    for fact in facts.with_prefix("affected.").filter(|f| f.key != "affected.total") {
-        parts.assert(fact.clone());
-    }
-    parts
-}
-
-/// Adds a member of a combination to the head that names it.
-fn join(head: &mut Candidate, member: Candidate, latest: bool) {
-    let (head_sure, member_sure) =
-        (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
-    head.obligation.combines.push(member.obligation.duty.clone());
-    head.filed = match (head.filed.take(), member.filed) {
-        (Some(a), Some(b)) => Some(if a.at <= b.at { a } else { b }),
-        (a, b) => a.or(b),
-    };
-    head.waived = head.waived.take().or(member.waived);
-    let takes_member = match (&head.deadline, &member.deadline) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        // a limit that surely runs is not replaced by one that only may
-        (Some(_), Some(_)) if head_sure && !member_sure => false,
-        (Some(_), Some(_)) if member_sure && !head_sure => true,
-        (Some(a), Some(b)) => (b.due < a.due) != latest,
-    };
-    let conservative = match (&head.deadline, &member.deadline) {
-        (Some(a), Some(b)) if !latest => Some(a.conservative_due.min(b.conservative_due)),
-        (Some(a), Some(b)) => Some(a.conservative_due.max(b.conservative_due)),
+/// The fact whose instant starts the clock, if one does.
+fn trigger_key(starts: &Trigger) -> Option<&String> {
+    match starts {
+        Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
         _ => None,
-    };
-    if takes_member {
-        head.deadline = member.deadline;
-        head.obligation.started_by = member.obligation.started_by;
-        head.obligation.convention = member.obligation.convention;
     }
-    if let (Some(d), Some(conservative)) = (&mut head.deadline, conservative) {
-        d.conservative_due = conservative.min(d.due);
-    }
-    let sure = |applies: Truth, started: bool| applies == Truth::Yes && started;
-    if sure(member.applies, member.started) && !sure(head.applies, head.started) {
-        // the member runs for certain: what the head still misses no longer decides whether something is due
-        head.obligation.missing = member.obligation.missing;
-        head.applies = Truth::Yes;
-    } else if head.applies == Truth::Unknown && member.applies == Truth::Yes {
-        head.applies = Truth::Yes;
-    }
-    head.started |= member.started;
-    head.obligation.because.extend(member.obligation.because);
-    head.obligation.promptly = head.obligation.promptly.take().or(member.obligation.promptly);
 }
 
 fn cannot_count(error: &TimeError) -> String {

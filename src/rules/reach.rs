@@ -70,9 +70,7 @@ impl Footprint {
             Reach::Residents => !touched.stated && !touched.affected,
             // an entity that states no place may be established or operate anywhere
             Reach::Established | Reach::Operates => self.states_places && !touched.stated,
-            Reach::Market => {
-                (self.states_places || self.mentions_affected) && !touched.stated && !touched.affected
-            }
+            Reach::Market => (self.states_places || self.mentions_affected) && !touched.stated && !touched.affected,
         }
     }
 }

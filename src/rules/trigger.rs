@@ -32,7 +32,9 @@ pub enum Onset {
 pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, acts: &[DutyId]) -> Onset {
     match trigger {
         Trigger::Fact(key) => instant(key, facts),
-        Trigger::CalendarYearEnd { year_of } => instant(year_of, facts),
+        Trigger::CalendarEnd { fact, .. } => instant(fact, facts),
+        // dated once the other duty is, see `compose`
+        Trigger::Due(_) => Onset::NotYet { missing: None },
         Trigger::Filed(_) => match acts.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
             Some(started) => Onset::Started(started),
             None => Onset::NotYet { missing: None },

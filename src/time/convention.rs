@@ -31,6 +31,8 @@ worded! {
         Event = "event",
         /// 31 December of the event's year.
         YearEnd = "year_end",
+        /// The last day of the calendar quarter of the event.
+        QuarterEnd = "quarter_end",
     }
 }
 

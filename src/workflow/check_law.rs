@@ -122,8 +122,9 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
                     compare(book, &plan, want, outcome, &mut faults)?;
                 }
             }
-            other => faults
-                .push(format!("`{other}` is not a member of a case; it has name, why, trap, now, entity, facts, then, want")),
+            other => faults.push(format!(
+                "`{other}` is not a member of a case; it has name, why, trap, now, entity, facts, then, want"
+            )),
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }

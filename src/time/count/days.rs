@@ -54,10 +54,15 @@ impl Counting<'_> {
                 day = to;
             }
         }
-        if self.convention.anchor == Anchor::YearEnd {
-            day = CivilDate::from_ymd_opt(day.year(), 12, 31).ok_or(TimeError::OutOfRange)?;
-            self.steps.push(Step::Anchor { to: day });
-        }
+        let (month, last) = match (self.convention.anchor, day.month()) {
+            (Anchor::Event, _) => return Ok(day),
+            (Anchor::QuarterEnd, 1..=3) => (3, 31),
+            (Anchor::QuarterEnd, 4..=6) => (6, 30),
+            (Anchor::QuarterEnd, 7..=9) => (9, 30),
+            (Anchor::QuarterEnd | Anchor::YearEnd, _) => (12, 31),
+        };
+        day = CivilDate::from_ymd_opt(day.year(), month, last).ok_or(TimeError::OutOfRange)?;
+        self.steps.push(Step::Anchor { to: day });
         Ok(day)
     }
 

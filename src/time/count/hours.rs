@@ -47,7 +47,7 @@ impl Counting<'_> {
         }
         let day = self.zone.local(trigger).date();
         let initiating = self.initiating_day(day)?;
-        if self.convention.anchor == Anchor::YearEnd {
+        if self.convention.anchor != Anchor::Event {
             return self.end_of(initiating);
         }
         Ok(if initiating == day { trigger } else { self.zone.day_start(initiating) })
