@@ -21,6 +21,17 @@ pub struct Connection {
     json: bool,
 }
 
+impl Connection {
+    /// Is a server named, on the command line or in the environment?
+    pub fn names_a_server(&self) -> bool {
+        self.server.is_some() || std::env::var_os("BREACHCLOCK_SERVER").is_some()
+    }
+
+    pub fn wants_json(&self) -> bool {
+        self.json
+    }
+}
+
 #[derive(clap::Subcommand)]
 pub enum IncidentCommand {
     /// Report an incident: a file (JSON or TOML, `-` for standard input), or one line of text

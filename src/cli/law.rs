@@ -32,10 +32,23 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What another set of rule packs changes: duties, the dates of the worked cases, and of a server's open incidents
+    Diff(super::law_diff::Args),
+    /// JSON Schema of a rule pack, for editors
+    Schema {
+        /// Of a file of worked cases instead
+        #[arg(long)]
+        cases: bool,
+    },
     /// What is covered, and what is not
     Coverage {
         #[arg(long)]
         json: bool,
+        /// Print the page that stands beside the packs as COVERAGE.md
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
     },
 }
 
@@ -111,15 +124,24 @@ pub fn run(command: Command) -> i32 {
             exit::DONE
         }
         Command::Check { dir, json } => check(dir, json),
-        Command::Coverage { json } => {
-            let (book, _) = match super::rulebook(None) {
+        Command::Diff(args) => super::law_diff::run(args),
+        Command::Schema { cases } => {
+            super::print_json(&if cases { crate::rules::cases_schema() } else { crate::rules::pack_schema() });
+            exit::DONE
+        }
+        Command::Coverage { json, markdown, rules } => {
+            let (book, _) = match super::rulebook(rules.as_deref()) {
                 Ok(loaded) => loaded,
                 Err(code) => return code,
             };
+            if markdown {
+                super::print(&book.coverage_page());
+                return exit::DONE;
+            }
             let rows = book.coverage();
             if json {
                 super::print_json(
-                    &serde_json::json!({ "rulebook": book.name(), "covered": rows, "not_modelled": book.not_modelled() }),
+                    &serde_json::json!({ "rulebook": book.name(), "covered": rows, "not_modelled": book.not_modelled(), "not_covered": book.uncovered() }),
                 );
                 return exit::DONE;
             }
@@ -152,7 +174,7 @@ fn check(dir: Option<PathBuf>, json: bool) -> i32 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let findings = crate::rules::lint(&book);
+    let findings = crate::rules::lint(&book, crate::daemon::clock::now().date_naive());
     let outcomes = run_cases(&book, &files);
     let failed: Vec<_> = outcomes.iter().filter(|o| !o.faults.is_empty()).collect();
     let shown: BTreeSet<&str> = outcomes.iter().flat_map(|o| o.duties.iter().map(String::as_str)).collect();

@@ -6,6 +6,7 @@ mod config_check;
 mod demo;
 mod evidence;
 mod law;
+mod law_diff;
 mod period;
 mod serve;
 mod token;
@@ -48,7 +49,7 @@ enum Command {
     Assess(assess::Args),
     /// Count one period, or JSON lines of them
     Period(period::Args),
-    /// The rule packs: list, show, check, coverage
+    /// The rule packs: list, show, check, diff, coverage, schema
     #[command(subcommand)]
     Law(law::Command),
     /// Report and read incidents (talks to a server)

@@ -5,13 +5,17 @@ use crate::time::Calendars;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Loads the built-in packs overlaid with `dir`.
+/// Files that only a whole set of packs has.
+const WHOLE_SET: [&str; 4] = ["conventions.toml", "facts.toml", "places.toml", "roles.toml"];
+
+/// Loads `dir`: a whole set of packs by itself, anything less over the built-in packs.
 pub fn load_dir(dir: &Path) -> Result<(Rulebook, Vec<SourceFile>), Vec<Fault>> {
     let mut own = Vec::new();
     if let Err(error) = collect(dir, dir, &mut own) {
         return Err(vec![Fault { file: dir.display().to_string(), line: 0, text: format!("cannot be read: {error}") }]);
     }
-    let mut files = builtin_files();
+    let whole = WHOLE_SET.iter().all(|name| own.iter().any(|f: &SourceFile| f.path == *name));
+    let mut files = if whole { Vec::new() } else { builtin_files() };
     files.retain(|f| !own.iter().any(|o: &SourceFile| o.path == f.path));
     files.extend(own);
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -241,6 +241,8 @@ pub struct Duty<When> {
     pub law: String,
     pub citation: String,
     pub source_url: String,
+    /// Why no address is given, when none is.
+    pub no_url: String,
     pub status: DutyStatus,
     pub confidence: Confidence,
     pub binding: Binding,

@@ -1,49 +1,27 @@
 //! What parses but is wrong, and what stands unproven: found by reading the rulebook, not the text.
 
-use super::book::Rulebook;
-use crate::law::{Combination, DutyStatus, Entity, Trigger};
+use super::book::{Rulebook, Whose};
+use super::condition::{Atom, Comparison, Condition};
+use crate::law::{CalendarSpan, Combination, Duty, DutyPeriod, DutyStatus, Entity, Trigger};
+use crate::time::{Anchor, CivilDate};
+use chrono::Months;
+use std::collections::BTreeSet;
 
-/// Findings as sentences, each naming its duty. Errors of the text itself are found by `load`.
-pub fn lint(book: &Rulebook) -> Vec<String> {
+/// A calendar must be known this long after the day of the lint.
+const HORIZON_MONTHS: u32 = 24;
+
+/// Findings as sentences, each naming its duty. Errors of the text itself are found by `load`. `today` decides whether the
+/// calendars still reach far enough.
+pub fn lint(book: &Rulebook, today: CivilDate) -> Vec<String> {
     let mut findings = Vec::new();
-    for duty in book.duties() {
+    for duty in book.duties().iter().filter(|d| d.status != DutyStatus::NoDuty) {
         let mut say = |text: String| findings.push(format!("{}: duty `{}` {text}", duty.pack, duty.id));
-        if duty.status == DutyStatus::NoDuty {
-            continue;
+        if duty.source_url.is_empty() && duty.no_url.is_empty() {
+            say("has no `source_url`: give one, or say in `no_url` why there is none".into());
         }
-        if duty.periods.is_empty() {
-            say("has no [[duty.period]]: state at least from when the text applies".into());
-        }
-        let mut dated: Vec<_> = duty.periods.iter().filter(|p| !p.undated && p.when.is_none()).collect();
-        dated.sort_by_key(|p| p.from);
-        for pair in dated.windows(2) {
-            match (pair[0].until, pair[1].from) {
-                (Some(until), Some(from)) if until >= from => {
-                    say(format!("has two texts on {from}: end the first on the day before"))
-                }
-                (Some(until), Some(from)) if until.succ_opt() != Some(from) => {
-                    say(format!("has no text between {until} and {from}: close the gap or split the duty"));
-                }
-                (None, Some(from)) => say(format!("has an open text that overlaps the one from {from}")),
-                _ => {}
-            }
-        }
-        if duty.status == DutyStatus::Repealed && duty.periods.iter().any(|p| p.until.is_none() && !p.undated) {
-            say("is repealed but has a text without `until`".into());
-        }
-        for period in &duty.periods {
-            if let (Some(target), Some(limit)) = (period.target, period.period)
-                && target >= limit.n
-            {
-                say(format!("has a target of {target} that is not inside the limit of {}", limit.n));
-            }
-        }
-        if let Trigger::Filed(ids) | Trigger::FiledLast(ids) = &duty.starts
-            && ids.contains(&duty.id)
-            && ids.len() == 1
-        {
-            say("starts with its own filing".into());
-        }
+        texts(duty, &mut say);
+        triggers(book, duty, &mut say);
+        contradictions(duty, &mut say);
         if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) =
             &duty.combine
             && *id == duty.id
@@ -56,7 +34,191 @@ pub fn lint(book: &Rulebook) -> Vec<String> {
             }
         }
     }
+    horizons(book, today, &mut findings);
     findings
+}
+
+/// Dated texts: gaps, overlaps, ends, targets.
+fn texts(duty: &Duty<Condition>, say: &mut impl FnMut(String)) {
+    if duty.periods.is_empty() {
+        say("has no [[duty.period]]: state at least from when the text applies".into());
+    }
+    let mut dated: Vec<_> = duty.periods.iter().filter(|p| !p.undated && p.when.is_none()).collect();
+    dated.sort_by_key(|p| p.from);
+    for pair in dated.windows(2) {
+        match (pair[0].until, pair[1].from) {
+            (Some(until), Some(from)) if until >= from => {
+                say(format!("has two texts on {from}: end the first on the day before"))
+            }
+            (Some(until), Some(from)) if until.succ_opt() != Some(from) => {
+                say(format!("has no text between {until} and {from}: close the gap or split the duty"));
+            }
+            (None, Some(from)) => say(format!("has an open text that overlaps the one from {from}")),
+            _ => {}
+        }
+    }
+    if duty.status == DutyStatus::Repealed && duty.periods.iter().any(|p| p.until.is_none() && !p.undated) {
+        say("is repealed but has a text without `until`".into());
+    }
+    for period in &duty.periods {
+        if let (Some(from), Some(until)) = (period.from, period.until)
+            && until < from
+        {
+            say(format!("has a text that ends on {until}, before it begins on {from}"));
+        }
+        if let (Some(target), Some(limit)) = (period.target, period.period)
+            && target >= limit.n
+        {
+            say(format!("has a target of {target} that is not inside the limit of {}", limit.n));
+        }
+    }
+}
+
+/// Clocks that can never start.
+fn triggers(book: &Rulebook, duty: &Duty<Condition>, say: &mut impl FnMut(String)) {
+    let waits_for = match &duty.starts {
+        Trigger::Filed(ids) | Trigger::FiledLast(ids) | Trigger::Due(ids) => ids.as_slice(),
+        _ => &[],
+    };
+    if waits_for == std::slice::from_ref(&duty.id) {
+        say("starts with its own filing".into());
+    }
+    let performed = |id: &crate::law::DutyId| book.duty(&id.0).is_none_or(|d| d.status != DutyStatus::NoDuty);
+    if !waits_for.is_empty() && !waits_for.iter().any(performed) {
+        say("waits for what is no duty: its clock can never start".into());
+    }
+    let Trigger::CalendarEnd { of, .. } = &duty.starts else { return };
+    let anchor = match of {
+        CalendarSpan::Year => Anchor::YearEnd,
+        CalendarSpan::Quarter => Anchor::QuarterEnd,
+    };
+    for row in duty.periods.iter().filter_map(|p| p.convention).map(|at| book.convention(at)) {
+        if row.convention.anchor != anchor {
+            say(format!(
+                "starts with `{}`, but `{}` counts from another day: use a convention with that anchor",
+                of.as_str(),
+                row.id
+            ));
+        }
+    }
+}
+
+/// Conditions no facts can meet.
+fn contradictions(duty: &Duty<Condition>, say: &mut impl FnMut(String)) {
+    let needed = necessary(&duty.when);
+    for (at, a) in needed.iter().enumerate() {
+        if let Some(b) = needed[at + 1..].iter().find(|b| exclude_each_other(a, b)) {
+            say(format!("can never arise: `{}` and `{}` exclude each other", line(a), line(b)));
+        }
+        // an exception that is one line, and that line is needed for the duty
+        if let Some(unless) = &duty.unless
+            && any_of(unless).contains(a)
+        {
+            say(format!("can never arise: it needs `{}`, and `unless` takes the same away", line(a)));
+        }
+    }
+    if let Some(at_most) = needed.iter().find_map(|a| match a {
+        Atom::Affected { place: None, comparison: Comparison::Less, n } => Some(n.saturating_sub(1)),
+        Atom::Affected { place: None, comparison: Comparison::AtMost, n } => Some(*n),
+        _ => None,
+    }) && at_most < duty.min_affected
+    {
+        say(format!("can never arise: `min_affected` is {}, and its condition allows {at_most}", duty.min_affected));
+    }
+}
+
+/// Lines that must all hold.
+fn necessary(condition: &Condition) -> Vec<&Atom> {
+    match condition {
+        Condition::All(parts) => parts.iter().flat_map(necessary).collect(),
+        Condition::Any(parts) if parts.len() == 1 => necessary(&parts[0]),
+        Condition::Atom(atom) => vec![atom],
+        Condition::Any(_) | Condition::None(_) => Vec::new(),
+    }
+}
+
+/// Lines of which one is enough.
+fn any_of(condition: &Condition) -> Vec<&Atom> {
+    match condition {
+        Condition::Any(parts) => parts.iter().flat_map(any_of).collect(),
+        Condition::All(parts) if parts.len() == 1 => any_of(&parts[0]),
+        Condition::Atom(atom) => vec![atom],
+        Condition::All(_) | Condition::None(_) => Vec::new(),
+    }
+}
+
+fn line(atom: &Atom) -> String {
+    Condition::Atom(atom.clone()).text()
+}
+
+fn exclude_each_other(a: &Atom, b: &Atom) -> bool {
+    match (a, b) {
+        (Atom::YesNo { key: k, want: x }, Atom::YesNo { key: l, want: y }) => k == l && x != y,
+        (Atom::Choice { key: k, among: x, want: true }, Atom::Choice { key: l, among: y, want: true }) => {
+            k == l && !x.iter().any(|word| y.contains(word))
+        }
+        (Atom::Choice { key: k, among: x, want: true }, Atom::Choice { key: l, among: y, want: false })
+        | (Atom::Choice { key: l, among: y, want: false }, Atom::Choice { key: k, among: x, want: true }) => {
+            k == l && x.iter().all(|word| y.contains(word))
+        }
+        (Atom::Affected { place: p, comparison: c, n }, Atom::Affected { place: q, comparison: d, n: m }) => {
+            p == q && (floor(*c, *n) > ceiling(*d, *m) || floor(*d, *m) > ceiling(*c, *n))
+        }
+        _ => false,
+    }
+}
+
+fn floor(comparison: Comparison, n: u64) -> u64 {
+    match comparison {
+        Comparison::AtLeast => n,
+        Comparison::More => n.saturating_add(1),
+        Comparison::Less | Comparison::AtMost => 0,
+    }
+}
+
+fn ceiling(comparison: Comparison, n: u64) -> u64 {
+    match comparison {
+        Comparison::Less => n.saturating_sub(1),
+        Comparison::AtMost => n,
+        Comparison::AtLeast | Comparison::More => u64::MAX,
+    }
+}
+
+/// Calendars that end too soon for a count that asks them.
+fn horizons(book: &Rulebook, today: CivilDate, findings: &mut Vec<String>) {
+    let Some(needed) = today.checked_add_months(Months::new(HORIZON_MONTHS)) else { return };
+    let mut short: BTreeSet<(String, String)> = BTreeSet::new();
+    for duty in book.duties().iter().filter(|d| d.status != DutyStatus::NoDuty) {
+        for (id, until) in duty.periods.iter().flat_map(|text| calendars_of(book, duty, text)) {
+            if until < needed {
+                short.insert((id, until.to_string()));
+            }
+        }
+    }
+    findings.extend(short.into_iter().map(|(id, until)| {
+        format!("calendars: `{id}` has no data after {until}; extend it, counts are asked until {needed}")
+    }));
+}
+
+/// The calendars a text of a duty may ask, with the last day of their data. A day that is not announced yet is no fault: a
+/// count over it says that it is uncertain.
+fn calendars_of(book: &Rulebook, duty: &Duty<Condition>, text: &DutyPeriod<Condition>) -> Vec<(String, CivilDate)> {
+    let Some((period, row)) = text.period.zip(text.convention.map(|at| book.convention(at))) else { return Vec::new() };
+    if !row.convention.asks_calendar(period.unit) {
+        return Vec::new();
+    }
+    let ids: Vec<String> = match &row.calendar {
+        Whose::Fixed(id) => vec![id.clone()],
+        _ => {
+            let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
+            let of = |place: &str| {
+                let own = row.calendar_of.get(place).cloned();
+                own.or_else(|| book.places().get(place).map(|p| p.calendar.clone()))
+            };
+            book.places().members(scope).into_iter().filter_map(of).collect()
+        }
+    };
+    ids.into_iter().filter_map(|id| Some((id.clone(), book.calendars().get(&id).ok()?.data_until()))).collect()
 }
 
 /// Unknown roles and places of an entity, each as a sentence with the nearest known ones.

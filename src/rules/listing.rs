@@ -3,7 +3,7 @@
 use super::answer::RulebookName;
 use super::book::Rulebook;
 use super::condition::Condition;
-use crate::law::{Combination, Duty, DutyStatus, Trigger};
+use crate::law::{Combination, Duty, Trigger};
 use crate::time::Unit;
 use serde::Serialize;
 
@@ -38,6 +38,7 @@ pub struct DutyListing {
     pub law: String,
     pub citation: String,
     pub source_url: String,
+    pub no_url: String,
     pub roles: Vec<String>,
     pub recipient: &'static str,
     pub recipient_name: String,
@@ -71,7 +72,7 @@ impl Rulebook {
         }
     }
 
-    fn list_duty(&self, duty: &Duty<Condition>) -> DutyListing {
+    pub(super) fn list_duty(&self, duty: &Duty<Condition>) -> DutyListing {
         let join = |ids: &[crate::law::DutyId]| ids.iter().map(|d| d.0.as_str()).collect::<Vec<_>>().join(" | ");
         let (starts, depends_on) = match &duty.starts {
             Trigger::Fact(key) => (key.clone(), None),
@@ -96,6 +97,7 @@ impl Rulebook {
             law: duty.law.clone(),
             citation: duty.citation.clone(),
             source_url: duty.source_url.clone(),
+            no_url: duty.no_url.clone(),
             roles: duty.roles.clone(),
             recipient: duty.recipient.as_str(),
             recipient_name: duty.recipient_name.clone(),
@@ -135,44 +137,6 @@ impl Rulebook {
             reviewed: duty.reviewed.map(|d| d.to_string()),
         }
     }
-
-    /// Jurisdictions with the number of duties in each standing of the text, for `law coverage`.
-    pub fn coverage(&self) -> Vec<CoverageRow> {
-        let mut rows: std::collections::BTreeMap<&str, CoverageRow> = std::collections::BTreeMap::new();
-        for duty in self.duties() {
-            let row = rows.entry(&duty.jurisdiction).or_insert_with(|| CoverageRow {
-                jurisdiction: duty.jurisdiction.clone(),
-                name: self
-                    .places()
-                    .get(&duty.jurisdiction)
-                    .map_or_else(|| duty.jurisdiction.clone(), |p| p.name.clone()),
-                duties: 0,
-                in_force: 0,
-                unverified: 0,
-                no_duty: None,
-            });
-            match duty.status {
-                DutyStatus::NoDuty => row.no_duty = Some(duty.title.clone()),
-                status => {
-                    row.duties += 1;
-                    row.in_force += usize::from(status == DutyStatus::InForce);
-                    row.unverified += usize::from(duty.confidence == crate::law::Confidence::Low);
-                }
-            }
-        }
-        rows.into_values().collect()
-    }
-}
-
-#[derive(Serialize)]
-pub struct CoverageRow {
-    pub jurisdiction: String,
-    pub name: String,
-    pub duties: usize,
-    pub in_force: usize,
-    /// Rows of low confidence: shown as possible, never run by themselves.
-    pub unverified: usize,
-    pub no_duty: Option<String>,
 }
 
 pub fn unit_word(unit: Unit) -> &'static str {

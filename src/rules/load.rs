@@ -518,6 +518,7 @@ impl<'a> Loader<'a> {
             law: row.law.or_else(|| instrument.law.clone()).unwrap_or_else(|| instrument.title.clone()),
             citation: row.citation,
             source_url: row.source_url,
+            no_url: row.no_url,
             status,
             confidence,
             binding,

@@ -6,9 +6,11 @@ mod answer;
 mod book;
 mod builtin;
 mod clock;
+mod compare;
 mod compose;
 mod condition;
 mod counts;
+mod coverage;
 mod hold;
 mod lint;
 mod listing;
@@ -20,6 +22,7 @@ mod questions;
 mod reach;
 mod remark;
 mod roles;
+mod schema;
 mod trigger;
 
 pub use answer::{
@@ -28,11 +31,16 @@ pub use answer::{
 };
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
+pub use compare::{
+    Dates, Direction, DutyChange, FieldChange, Limits, Shift, compare_books, compare_plans, limits_of, moves_later,
+};
 pub use condition::{Condition, Truth};
+pub use coverage::{CoverageRow, InstrumentRow};
 pub use lint::{entity_faults, lint};
-pub use listing::{CoverageRow, DutyListing, Listing};
+pub use listing::{DutyListing, Listing};
 pub use load::{Fault, FileKind, SourceFile, archive, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};
 pub use questions::Question;
+pub use schema::{cases_schema, pack_schema};
 pub use trigger::filed;

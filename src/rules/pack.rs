@@ -90,6 +90,8 @@ pub struct DutyRow {
     pub citation: String,
     #[serde(default)]
     pub source_url: String,
+    #[serde(default)]
+    pub no_url: String,
     pub status: String,
     pub confidence: String,
     pub binding: Option<String>,

@@ -66,10 +66,12 @@ impl Places {
     pub fn around<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a str> {
         let country = place.split_once('-').map(|(country, _)| country);
         let parent = self.odd_parents.get(place).map(String::as_str);
+        let parents_country = parent.and_then(|parent| parent.split_once('-')).map(|(country, _)| country);
         let regions = self.regions.iter().filter(move |(_, members)| {
-            members.iter().any(|m| m == place || country == Some(m.as_str()) || parent == Some(m.as_str()))
+            let wholes = [Some(place), country, parent, parents_country];
+            members.iter().any(|m| wholes.contains(&Some(m.as_str())))
         });
-        country.into_iter().chain(parent).chain(regions.map(|(id, _)| id.as_str()))
+        [country, parent, parents_country].into_iter().flatten().chain(regions.map(|(id, _)| id.as_str()))
     }
 
     /// Is one inside the other, or both the same?

@@ -2,7 +2,7 @@
 
 use crate::ingest::{self, Format, Kind, Node, Pointer, Reading, Rejection};
 use crate::law::{FactBook, Incident, IncidentId, Obligation};
-use crate::rules::{FileKind, Options, Plan, Rulebook, SourceFile, kind_of, utc};
+use crate::rules::{FileKind, Options, Plan, Rulebook, Shift, SourceFile, compare_plans, kind_of, utc};
 use crate::time::Timestamp;
 
 /// One case and what did not hold.
@@ -65,7 +65,14 @@ fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
     outcome
 }
 
-fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), Vec<String>> {
+/// A case read: what happened, and as of when.
+struct Told {
+    incident: Incident,
+    now: Timestamp,
+    options: Options,
+}
+
+fn told(book: &Rulebook, case: &Node) -> Result<Told, Vec<String>> {
     let sentences = |rejections: Vec<Rejection>| rejections.iter().map(Rejection::to_string).collect::<Vec<_>>();
     let text = |key: &str| case.member(key).and_then(Node::text);
     let now = instant(text("now").ok_or_else(|| vec!["the case has no `now`".to_string()])?)?;
@@ -90,13 +97,13 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
     if !rejections.is_empty() {
         return Err(sentences(rejections));
     }
-    let mut faults: Vec<String> = Vec::new();
-    for problem in crate::rules::entity_faults(book, &entity) {
-        faults.push(problem);
+    let faults = crate::rules::entity_faults(book, &entity);
+    if !faults.is_empty() {
+        return Err(faults);
     }
     let incident = Incident {
         id: IncidentId("case".into()),
-        title: outcome.name.clone(),
+        title: text("name").unwrap_or("unnamed").to_string(),
         entity,
         source: None,
         reference: None,
@@ -106,7 +113,34 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
         facts,
     };
     let include_proposed = matches!(case.member("include_proposed").map(|n| &n.kind), Some(Kind::Bool(true)));
-    let plan = book.plan(&incident, now, Options { all: false, include_proposed });
+    Ok(Told { incident, now, options: Options { all: false, include_proposed } })
+}
+
+/// What another rulebook makes of the worked cases: obligations whose standing or dates differ, by case.
+pub fn shifts_of_cases(old: &Rulebook, new: &Rulebook, files: &[SourceFile]) -> Vec<(String, Vec<Shift>)> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| kind_of(&f.path) == FileKind::Cases) {
+        let Ok(document) = ingest::toml(&file.text) else { continue };
+        let Some(Kind::List(cases)) = document.member("case").map(|n| &n.kind) else { continue };
+        for case in cases {
+            // a case that only one of the two understands is about a duty or fact that only one has
+            let (Ok(before), Ok(after)) = (told(old, case), told(new, case)) else { continue };
+            let shifts = compare_plans(
+                &old.plan(&before.incident, before.now, before.options),
+                &new.plan(&after.incident, after.now, after.options),
+            );
+            if !shifts.is_empty() {
+                found.push((format!("{}:{}: {}", file.path, case.line.unwrap_or(0), after.incident.title), shifts));
+            }
+        }
+    }
+    found
+}
+
+fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), Vec<String>> {
+    let Told { incident, now, options } = told(book, case)?;
+    let mut faults: Vec<String> = Vec::new();
+    let plan = book.plan(&incident, now, options);
     for (key, node) in case.members() {
         match key.as_str() {
             "name" | "why" | "now" | "entity" | "facts" | "then" | "include_proposed" => {}
@@ -224,6 +258,13 @@ fn compare(
             "recipient_name" => {
                 if node.text() != Some(&obligation.recipient_name) {
                     faults.push(format!("{label}: `recipient_name` is {}", obligation.recipient_name));
+                }
+            }
+            "content" => {
+                let item = node.text().unwrap_or_default();
+                let items = book.duty(duty).map(|d| d.content.as_slice()).unwrap_or_default();
+                if item.is_empty() || !items.iter().any(|c| c.item.contains(item)) {
+                    faults.push(format!("{label}: no content item says `{item}`"));
                 }
             }
             other => faults.push(format!("{label}: `{other}` is not a member of `want`")),

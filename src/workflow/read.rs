@@ -413,7 +413,16 @@ fn concerns(sent: &Sent, local: &str) -> bool {
 
 fn entity_view(dossier: &Dossier) -> EntityView {
     let entity = &dossier.record.incident.entity;
-    EntityView { id: entity.id.clone(), name: entity.name.clone(), roles: entity.roles.clone() }
+    EntityView {
+        id: entity.id.clone(),
+        name: entity.name.clone(),
+        roles: entity.roles.clone(),
+        sectors: entity.sectors.clone(),
+        established_in: entity.established_in.clone(),
+        main_establishment: entity.main_establishment.clone(),
+        operates_in: entity.operates_in.clone(),
+        zone: entity.zone,
+    }
 }
 
 fn facts_view(dossier: &Dossier) -> Vec<FactView> {

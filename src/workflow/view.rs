@@ -28,6 +28,11 @@ pub struct EntityView {
     pub id: Option<String>,
     pub name: String,
     pub roles: Vec<String>,
+    pub sectors: Vec<String>,
+    pub established_in: Vec<String>,
+    pub main_establishment: Option<String>,
+    pub operates_in: Vec<String>,
+    pub zone: Option<crate::time::Zone>,
 }
 
 /// One incident, whole.

@@ -1,0 +1,127 @@
+//! What another set of rule packs changes: in the text of duties, and in the dates of an incident.
+
+use super::answer::utc;
+use super::book::Rulebook;
+use super::plan::Plan;
+use crate::law::{DutyId, Obligation};
+use crate::time::Timestamp;
+use serde::Serialize;
+
+/// A duty whose text differs between two rulebooks.
+#[derive(Clone, Debug, Serialize)]
+pub struct DutyChange {
+    pub duty: String,
+    /// `added`, `removed` or `changed`.
+    pub kind: &'static str,
+    pub fields: Vec<FieldChange>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FieldChange {
+    pub field: String,
+    pub from: serde_json::Value,
+    pub to: serde_json::Value,
+}
+
+/// Which way a date goes. Later is the dangerous one: somebody may act too late on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Added,
+    Earlier,
+    /// Neither date moves, the standing does.
+    Standing,
+    Later,
+    Removed,
+}
+
+/// One obligation of one incident under two rulebooks.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shift {
+    pub obligation: String,
+    pub direction: Direction,
+    pub from: Option<Dates>,
+    pub to: Option<Dates>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dates {
+    pub standing: String,
+    pub due: Option<String>,
+    pub conservative_due: Option<String>,
+}
+
+/// Limits of an obligation: legal and conservative.
+pub type Limits = (Option<Timestamp>, Option<Timestamp>);
+
+pub fn limits_of(o: &Obligation) -> Limits {
+    let deadline = o.standing.deadline();
+    (deadline.map(|d| d.due), deadline.map(|d| d.conservative_due))
+}
+
+/// Does one of the limits move later, or vanish?
+pub fn moves_later(from: Limits, to: Limits) -> bool {
+    let later = |from: Option<Timestamp>, to: Option<Timestamp>| from.is_some() && to.is_none_or(|to| Some(to) > from);
+    later(from.0, to.0) || later(from.1, to.1)
+}
+
+/// Duties added, removed and changed, in the order of their ids.
+pub fn compare_books(old: &Rulebook, new: &Rulebook) -> Vec<DutyChange> {
+    let mut ids: Vec<&DutyId> = old.by_id.keys().chain(new.by_id.keys()).collect();
+    ids.sort();
+    ids.dedup();
+    ids.into_iter().filter_map(|id| change(old, new, &id.0)).collect()
+}
+
+fn change(old: &Rulebook, new: &Rulebook, id: &str) -> Option<DutyChange> {
+    let listed = |book: &Rulebook| book.duty(id).and_then(|duty| serde_json::to_value(book.list_duty(duty)).ok());
+    let (kind, fields) = match (listed(old), listed(new)) {
+        (None, None) => return None,
+        (None, Some(_)) => ("added", Vec::new()),
+        (Some(_), None) => ("removed", Vec::new()),
+        (Some(was), Some(is)) => {
+            let fields: Vec<FieldChange> = is
+                .as_object()
+                .into_iter()
+                .flatten()
+                // the name of the pack carries its review date, which stands in `reviewed` too
+                .filter(|(field, value)| *field != "pack" && was[field.as_str()] != **value)
+                .map(|(field, value)| FieldChange {
+                    field: field.clone(),
+                    from: was[field.as_str()].clone(),
+                    to: value.clone(),
+                })
+                .collect();
+            if fields.is_empty() {
+                return None;
+            }
+            ("changed", fields)
+        }
+    };
+    Some(DutyChange { duty: id.to_string(), kind, fields })
+}
+
+/// Obligations of one incident whose standing or dates differ.
+pub fn compare_plans(before: &Plan, after: &Plan) -> Vec<Shift> {
+    let mut shifts = Vec::new();
+    let dates = |o: &Obligation| {
+        let (due, conservative) = limits_of(o);
+        Dates { standing: o.standing.as_str().to_string(), due: due.map(utc), conservative_due: conservative.map(utc) }
+    };
+    for o in &after.obligations {
+        let old = before.obligations.iter().find(|b| b.id == o.id);
+        let direction = match old {
+            None => Direction::Added,
+            Some(old) if old.standing.is_open() && moves_later(limits_of(old), limits_of(o)) => Direction::Later,
+            Some(old) if limits_of(old) != limits_of(o) => Direction::Earlier,
+            Some(old) if old.standing.as_str() != o.standing.as_str() => Direction::Standing,
+            Some(_) => continue,
+        };
+        shifts.push(Shift { obligation: o.id.clone(), direction, from: old.map(dates), to: Some(dates(o)) });
+    }
+    for old in before.obligations.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
+        let from = Some(dates(old));
+        shifts.push(Shift { obligation: old.id.clone(), direction: Direction::Removed, from, to: None });
+    }
+    shifts
+}
