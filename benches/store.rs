@@ -58,7 +58,13 @@ fn record(n: u64, obligations: u64) -> Record {
         closed_at: None,
         facts,
     };
-    Record { incident, tracked: (0..obligations).map(tracked).collect(), acts: BTreeMap::new(), rulebook: [7; 32] }
+    Record {
+        incident,
+        tracked: (0..obligations).map(tracked).collect(),
+        acts: BTreeMap::new(),
+        rulebook: [7; 32],
+        kept: Vec::new(),
+    }
 }
 
 fn changeset(n: u64, expected: Option<u64>, record: Record, text: &str) -> Changeset {

@@ -62,6 +62,17 @@ pub enum IncidentCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Accept limits that changed rule packs move later; all that wait, or the named ones
+    SignOff {
+        id: String,
+        /// Why the later limit is right
+        #[arg(long)]
+        reason: String,
+        #[arg(long = "obligation", value_name = "ID")]
+        obligations: Vec<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
     /// Close an incident in which nothing runs any more
     Close {
         id: String,
@@ -293,6 +304,15 @@ pub fn incident(command: IncidentCommand) -> i32 {
                 s.call(Method::POST, &format!("/api/v1/incidents/{id}/facts"), Some(Value::Object(table)))
             });
             finish(result, to.json, diff_text)
+        }
+        IncidentCommand::SignOff { id, reason, obligations, to } => {
+            let body = json!({ "reason": reason, "obligations": obligations });
+            finish(
+                Server::new(&to)
+                    .and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/sign-off"), Some(body))),
+                to.json,
+                incident_text,
+            )
         }
         IncidentCommand::Close { id, to } => finish(
             Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)),

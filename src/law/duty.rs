@@ -254,6 +254,8 @@ pub struct Duty<When> {
     pub oral_hold_days: Option<u32>,
     /// The period that begins when a hold ends, where the law gives one.
     pub after_hold: Option<DutyPeriod<When>>,
+    /// That period only matters when the hold lasts beyond the limit.
+    pub after_hold_only_past: bool,
     pub content: Vec<ContentItem>,
     pub reviewed: Option<CivilDate>,
 }

@@ -105,6 +105,8 @@ pub struct Obligation {
     pub latest: Option<Timestamp>,
     /// The conservative limit it would have if its clock started now; `None` once it has started, or waits for an act.
     pub if_started_now: Option<Timestamp>,
+    /// Set when the limits shown are older ones: what the rulebook in force says instead, once that is signed off.
+    pub unsigned: Option<(Option<Timestamp>, Option<Timestamp>)>,
     pub promptly: Option<String>,
     pub depends_on: Vec<DutyId>,
     pub combines: Vec<DutyId>,

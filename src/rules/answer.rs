@@ -40,6 +40,13 @@ pub struct MightAppear {
     pub missing: Vec<String>,
 }
 
+/// Limits that are not in force yet.
+#[derive(Clone, Serialize)]
+pub struct Unsigned {
+    pub due: Option<String>,
+    pub conservative_due: Option<String>,
+}
+
 #[derive(Clone, Serialize)]
 pub struct NotCovered {
     pub jurisdiction: String,
@@ -132,6 +139,8 @@ pub struct ObligationAnswer {
     pub uncertain: bool,
     pub held: Option<Held>,
     pub missing: Vec<String>,
+    /// What the rulebook in force would say, when the limits shown are older ones that wait for a sign-off.
+    pub awaiting_sign_off: Option<Unsigned>,
     pub because: Vec<String>,
     pub steps: Vec<StepAnswer>,
     pub grid: Vec<time::GridDay>,
@@ -282,6 +291,9 @@ impl Rulebook {
             uncertain: deadline.is_some_and(|d| d.uncertain),
             held: o.held.as_ref().map(|(until, by)| Held { until: until.map(utc), by: by.clone() }),
             missing: o.missing.clone(),
+            awaiting_sign_off: o
+                .unsigned
+                .map(|(due, conservative)| Unsigned { due: due.map(utc), conservative_due: conservative.map(utc) }),
             because: self.because(incident, o, deadline),
             steps,
             grid: self.grid(incident, o, deadline),

@@ -29,7 +29,7 @@ pub struct FieldChange {
 pub enum Direction {
     Added,
     Earlier,
-    /// Neither date moves, the standing does.
+    /// Nothing moves that somebody still has to meet.
     Standing,
     Later,
     Removed,
@@ -101,27 +101,55 @@ fn change(old: &Rulebook, new: &Rulebook, id: &str) -> Option<DutyChange> {
     Some(DutyChange { duty: id.to_string(), kind, fields })
 }
 
+/// An obligation as two plans, or a plan and what was stored of an earlier one, are compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    pub id: &'a str,
+    pub standing: &'a str,
+    pub limits: Limits,
+}
+
+impl<'a> Seen<'a> {
+    pub fn of(o: &'a Obligation) -> Seen<'a> {
+        Seen { id: &o.id, standing: o.standing.as_str(), limits: limits_of(o) }
+    }
+
+    /// Somebody must still do something about it.
+    fn is_open(self) -> bool {
+        matches!(self.standing, "running" | "possible" | "awaiting")
+    }
+
+    fn dates(self) -> Dates {
+        let (due, conservative) = self.limits;
+        Dates { standing: self.standing.to_string(), due: due.map(utc), conservative_due: conservative.map(utc) }
+    }
+}
+
 /// Obligations of one incident whose standing or dates differ.
 pub fn compare_plans(before: &Plan, after: &Plan) -> Vec<Shift> {
+    let before: Vec<Seen<'_>> = before.obligations.iter().map(Seen::of).collect();
+    compare_seen(&before, after)
+}
+
+/// As [`compare_plans`], with what was stored of the earlier plan.
+pub fn compare_seen(before: &[Seen<'_>], after: &Plan) -> Vec<Shift> {
     let mut shifts = Vec::new();
-    let dates = |o: &Obligation| {
-        let (due, conservative) = limits_of(o);
-        Dates { standing: o.standing.as_str().to_string(), due: due.map(utc), conservative_due: conservative.map(utc) }
-    };
-    for o in &after.obligations {
-        let old = before.obligations.iter().find(|b| b.id == o.id);
+    for o in after.obligations.iter().map(Seen::of) {
+        let old = before.iter().find(|b| b.id == o.id);
         let direction = match old {
             None => Direction::Added,
-            Some(old) if old.standing.is_open() && moves_later(limits_of(old), limits_of(o)) => Direction::Later,
-            Some(old) if limits_of(old) != limits_of(o) => Direction::Earlier,
-            Some(old) if old.standing.as_str() != o.standing.as_str() => Direction::Standing,
+            // what is filed or waived has no limit to miss any more
+            Some(old) if old.is_open() && o.is_open() && moves_later(old.limits, o.limits) => Direction::Later,
+            Some(old) if old.is_open() && old.limits != o.limits => Direction::Earlier,
+            Some(old) if old.limits != o.limits || old.standing != o.standing => Direction::Standing,
             Some(_) => continue,
         };
-        shifts.push(Shift { obligation: o.id.clone(), direction, from: old.map(dates), to: Some(dates(o)) });
+        let (from, to) = (old.map(|old| old.dates()), Some(o.dates()));
+        shifts.push(Shift { obligation: o.id.to_string(), direction, from, to });
     }
-    for old in before.obligations.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
-        let from = Some(dates(old));
-        shifts.push(Shift { obligation: old.id.clone(), direction: Direction::Removed, from, to: None });
+    for old in before.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
+        let from = Some(old.dates());
+        shifts.push(Shift { obligation: old.id.to_string(), direction: Direction::Removed, from, to: None });
     }
     shifts
 }

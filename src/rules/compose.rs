@@ -3,10 +3,10 @@
 
 use super::book::Rulebook;
 use super::clock::{self, Parties};
-use super::condition::Truth;
+use super::condition::{Condition, Truth};
 use super::plan::Candidate;
-use crate::law::{Combination, Deadline, DutyId, Order, Place, Standing, Started, Trigger};
-use crate::time::Timestamp;
+use crate::law::{Combination, Deadline, Duty, DutyId, FactBook, Incident, Order, Place, Standing, Started, Trigger};
+use crate::time::{Period, Timestamp};
 use std::collections::BTreeMap;
 
 impl Rulebook {
@@ -130,7 +130,13 @@ impl Rulebook {
     }
 
     /// Clocks that start at the limit of another duty, performed or not.
-    pub(super) fn start_at_limits(&self, candidates: &mut [Candidate], parties: &Parties) {
+    pub(super) fn start_at_limits(
+        &self,
+        candidates: &mut [Candidate],
+        incident: &Incident,
+        now: Timestamp,
+        parties: &Parties,
+    ) {
         for at in 0..candidates.len() {
             let duty = &self.duties[candidates[at].duty];
             let Trigger::Due(ids) = &duty.starts else { continue };
@@ -157,13 +163,41 @@ impl Rulebook {
             let (Ok(counted), Ok(early)) = (count(limit), count(cautious)) else { continue };
             let conservative_due = counted.conservative_due.min(early.conservative_due);
             let candidate = &mut candidates[at];
-            candidate.deadline = Some(Deadline { conservative_due, counting_from: counted.counting_from, ..counted });
+            let because = &mut candidate.obligation.because;
+            let mut deadline = Deadline { conservative_due, ..counted };
+            self.read_carefully(duty, &incident.facts, period, row, &place, parties, &mut deadline, because);
+            candidate.deadline = Some(deadline);
+            candidate.obligation.held =
+                self.hold(duty, incident, &place, parties, now, &mut candidate.deadline, because);
             candidate.started = true;
             candidate.obligation.convention = Some(record.id.clone());
             candidate.obligation.started_by = Some(Started { key: format!("due:{}", ids[0]), at: limit, ..by });
             if !sure && candidate.applies == Truth::Yes {
                 candidate.applies = Truth::Unknown;
             }
+        }
+    }
+
+    /// Lowers the conservative limit where the start is read in two ways.
+    #[expect(clippy::too_many_arguments, reason = "a count and everything it depends on")]
+    pub(super) fn read_carefully(
+        &self,
+        duty: &Duty<Condition>,
+        facts: &FactBook,
+        period: Period,
+        row: u16,
+        place: &Place,
+        parties: &Parties,
+        deadline: &mut Deadline,
+        because: &mut Vec<String>,
+    ) {
+        if let Some(key) = &duty.conservative_starts
+            && let Some(at) = facts.instant(key)
+            && let Ok(counted) = clock::count(self, self.convention(row), period, at, duty, place, parties)
+            && counted.conservative_due < deadline.conservative_due
+        {
+            deadline.conservative_due = counted.conservative_due;
+            because.push(format!("the earliest defensible reading counts from `{key}`"));
         }
     }
 

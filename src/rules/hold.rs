@@ -35,17 +35,27 @@ impl Rulebook {
             return None;
         }
         let mut until = hold.until;
-        if let (false, Some(days), Some(from)) = (hold.written, duty.oral_hold_days, hold.from) {
-            let most = from + chrono::Duration::days(i64::from(days));
+        let mut careful = true;
+        if let (false, Some(days)) = (hold.written, duty.oral_hold_days) {
+            let recorded = incident.facts.assertion("hold.law_enforcement").map_or(now, |fact| fact.asserted_at);
+            if hold.from.is_none() {
+                // it may have been asked for long before it was recorded
+                careful = false;
+                because.push("state when the unwritten hold was asked for: it ends by itself".to_string());
+            }
+            let most = hold.from.unwrap_or(recorded) + chrono::Duration::days(i64::from(days));
             if until.is_none_or(|until| until > most) {
                 until = Some(most);
                 because.push(format!("an unwritten hold ends after {days} days; have it put in writing to extend it"));
             }
         }
         // what begins when the hold ends can only be counted when its end is known
-        let anew = duty.after_hold.as_ref().zip(until).and_then(|(text, until)| {
-            clock::count(self, self.convention(text.convention?), text.period?, until, duty, place, parties).ok()
-        });
+        let past = |until: Timestamp| deadline.as_ref().is_none_or(|d| until >= d.due);
+        let anew = duty.after_hold.as_ref().zip(until.filter(|u| !duty.after_hold_only_past || past(*u))).and_then(
+            |(text, until)| {
+                clock::count(self, self.convention(text.convention?), text.period?, until, duty, place, parties).ok()
+            },
+        );
         if until.is_some_and(|until| until <= now)
             && deadline.as_ref().is_none_or(|d| until.is_some_and(|u| u <= d.due))
             && anew.is_none()
@@ -65,14 +75,17 @@ impl Rulebook {
                     "held at the request of {}: the law gives a new period from the end of the hold",
                     hold.by
                 ));
-                *d = anew;
+                let conservative_due = if careful { anew.conservative_due } else { d.conservative_due };
+                *d = Deadline { conservative_due, ..anew };
             }
             return (until > Some(now)).then(|| (until, hold.by.clone()));
         }
         match (until, deadline.as_mut()) {
             (Some(until), Some(d)) => {
                 d.due = d.due.max(until);
-                d.conservative_due = d.conservative_due.max(until).min(d.due);
+                if careful {
+                    d.conservative_due = d.conservative_due.max(until).min(d.due);
+                }
                 because.push(format!("held at the request of {}: not due before the hold ends", hold.by));
             }
             (Some(_), None) => {}

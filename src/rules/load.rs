@@ -528,6 +528,7 @@ impl<'a> Loader<'a> {
             hold,
             oral_hold_days: row.oral_hold_days,
             after_hold,
+            after_hold_only_past: row.after_hold_only_past,
             content,
             reviewed,
         })

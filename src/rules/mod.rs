@@ -26,13 +26,14 @@ mod schema;
 mod trigger;
 
 pub use answer::{
-    Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Warning, due_label, hex, iso_duration,
-    utc,
+    Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Unsigned, Warning, due_label, hex,
+    iso_duration, utc,
 };
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use compare::{
-    Dates, Direction, DutyChange, FieldChange, Limits, Shift, compare_books, compare_plans, limits_of, moves_later,
+    Dates, Direction, DutyChange, FieldChange, Limits, Seen, Shift, compare_books, compare_plans, compare_seen,
+    limits_of, moves_later,
 };
 pub use condition::{Condition, Truth};
 pub use coverage::{CoverageRow, InstrumentRow};

@@ -105,6 +105,8 @@ pub struct DutyRow {
     pub oral_hold_days: Option<u32>,
     pub after_hold: Option<PeriodRow>,
     #[serde(default)]
+    pub after_hold_only_past: bool,
+    #[serde(default)]
     pub content: Vec<ContentRow>,
     pub reviewed: Option<toml::value::Datetime>,
 }

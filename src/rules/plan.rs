@@ -108,7 +108,7 @@ impl Rulebook {
             }
         }
         self.compose(&mut candidates);
-        self.start_at_limits(&mut candidates, &parties);
+        self.start_at_limits(&mut candidates, incident, now, &parties);
         self.relate(&mut candidates);
         self.share_clocks(&mut candidates);
         self.project(&mut candidates, now, &parties);
@@ -328,14 +328,10 @@ impl Rulebook {
             });
             because.push("the authority set this limit with its request".to_string());
         }
-        if let (Some(key), Some(d)) = (&duty.conservative_starts, &mut deadline)
-            && let Some(at) = facts.instant(key)
+        if let Some(d) = &mut deadline
             && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
-            && let Ok(counted) = clock::count(self, self.convention(row), period, at, duty, &place, parties)
-            && counted.conservative_due < d.conservative_due
         {
-            d.conservative_due = counted.conservative_due;
-            because.push(format!("the earliest defensible reading counts from `{key}`"));
+            self.read_carefully(duty, facts, period, row, &place, parties, d, &mut because);
         }
         let held = self.hold(duty, incident, &place, parties, now, &mut deadline, &mut because);
         let group = self.group_of(&duty.id);
@@ -345,7 +341,9 @@ impl Rulebook {
             }
             // each performance starts its clock anew: there is always a next one
             None if duty.recurs() => None,
-            None if duty.stage == crate::law::Stage::Update => trigger::filed_last(facts, &duty.id.0, &place),
+            // an update answers what was known when it was given; a later development asks for another
+            None if duty.stage == crate::law::Stage::Update => trigger::filed_last(facts, &duty.id.0, &place)
+                .filter(|filed| started.as_ref().is_none_or(|started| filed.at >= started.at)),
             None => trigger::filed(facts, &duty.id.0, &place),
         };
         let waived = [format!("waived.{}@{place}", duty.id), format!("waived.{}", duty.id)].iter().find_map(|key| {
@@ -400,6 +398,7 @@ impl Rulebook {
                 earliest,
                 latest,
                 if_started_now,
+                unsigned: None,
                 promptly,
                 depends_on,
                 combines: Vec::new(),

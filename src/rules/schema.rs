@@ -154,6 +154,7 @@ fn duty() -> Value {
             "hold": words(HoldRule::ALL.iter().map(|v| v.as_str())),
             "oral_hold_days": { "type": "integer", "minimum": 1 },
             "after_hold": period(false),
+            "after_hold_only_past": { "type": "boolean" },
             "content": { "type": "array", "items": { "anyOf": [
                 { "type": "string" },
                 object(&["item"], json!({

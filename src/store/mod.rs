@@ -67,6 +67,21 @@ pub struct Record {
     pub acts: BTreeMap<String, Act>,
     /// Rulebook that planned `tracked`.
     pub rulebook: [u8; 32],
+    /// Limits that a newer rulebook would move later. Packed after the rest, see `pack`.
+    #[serde(skip)]
+    pub kept: Vec<Kept>,
+}
+
+/// A limit that stands although a newer rulebook would move it later or drop it: until somebody signs the change off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// `<duty>@<place>`.
+    pub id: String,
+    pub due: Option<Timestamp>,
+    pub conservative_due: Option<Timestamp>,
+    pub since: Timestamp,
+    /// The rulebook that gave the limit.
+    pub from: [u8; 32],
 }
 
 /// One incident as read: the record, its version, and the messages sent about it.

@@ -31,7 +31,23 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T>
 pub(super) fn pack_record(record: &Record) -> Result<Vec<u8>> {
     let mut start = Vec::with_capacity(1024 + 32 * record.tracked.len());
     start.push(VERSION);
-    postcard::to_extend(record, start).map_err(|error| StoreError::Backend(format!("record cannot be packed: {error}")))
+    let wrong = |error| StoreError::Backend(format!("record cannot be packed: {error}"));
+    let packed = postcard::to_extend(record, start).map_err(wrong)?;
+    // most records have none; one without is a record of the first form
+    if record.kept.is_empty() { Ok(packed) } else { postcard::to_extend(&record.kept, packed).map_err(wrong) }
+}
+
+/// Reads [`pack_record`]'s form, with or without kept limits at its end.
+pub(super) fn unpack_record(bytes: &[u8], what: &str) -> Result<Record> {
+    let damaged = |error| StoreError::Backend(format!("{what} is damaged: {error}; restore it from a backup"));
+    let Some((&VERSION, packed)) = bytes.split_first() else {
+        return Err(StoreError::Backend(format!("{what} was written by a newer version; run that one")));
+    };
+    let (mut record, rest): (Record, &[u8]) = postcard::take_from_bytes(packed).map_err(damaged)?;
+    if !rest.is_empty() {
+        record.kept = postcard::from_bytes(rest).map_err(damaged)?;
+    }
+    Ok(record)
 }
 
 /// All disclosures of one entry, each as its length (4 bytes, little endian) and its bytes. Commitments are left out:

@@ -2,8 +2,9 @@
 
 use super::Shared;
 use super::auth::Api;
-use super::body::{Id, Text, idempotency, if_match};
+use super::body::{Id, Members, Text, idempotency, if_match};
 use super::error::Answer;
+use super::obligations::required;
 use super::query::{Params, page};
 use crate::store::Store;
 use axum::Json;
@@ -68,6 +69,25 @@ pub async fn assert_facts<S: Store>(
 pub async fn timeline<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
     let items = web.house.timeline(&caller, &id, web.now()).await?;
     Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+}
+
+/// Accepts limits that the rule packs in force move later. `{ reason, obligations }`; all that wait when none is named.
+pub async fn sign_off<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Answer<Response> {
+    let mut members = Members::read(&text, &["reason", "obligations"])?;
+    let reason = required(&mut members, "reason", "why the later limit is right");
+    let obligations = members.words("obligations");
+    members.finish()?;
+    let incident = web.house.sign_off(&caller, &id, &obligations, &reason, idempotency(&headers)?, web.now()).await?;
+    let version = incident.version;
+    let mut response = Json(incident).into_response();
+    tag(&mut response, version);
+    Ok(response)
 }
 
 pub async fn close<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {

@@ -135,7 +135,7 @@ fn waiver(text: &str) -> Answer<WaiverRequest> {
     Ok(WaiverRequest { reason, by, second_approver, review_on, reopen_when })
 }
 
-fn required(members: &mut Members, name: &str, what: &str) -> String {
+pub fn required(members: &mut Members, name: &str, what: &str) -> String {
     let before = members.faults();
     let text = members.text(name);
     if text.is_none() && members.faults() == before {

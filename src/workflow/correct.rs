@@ -6,7 +6,7 @@ use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
 use crate::law::{Certainty, Fact, FactBook, Value};
-use crate::rules::{Options, Plan, Rulebook, utc};
+use crate::rules::{Direction, Options, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -54,6 +54,22 @@ impl<S: Store> House<S> {
         now: Timestamp,
         mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Draft)> + Send,
     ) -> Answered<Changed> {
+        self.change_or_replan(caller, id, if_match, idempotency, now, move |house, dossier| {
+            decide(house, dossier).map(|(record, draft)| (record, Some(draft)))
+        })
+        .await
+    }
+
+    /// As `change`; without an entry of its own, what the rulebook changed is the first one.
+    pub(super) async fn change_or_replan(
+        &self,
+        caller: &Caller,
+        id: &str,
+        if_match: Option<u64>,
+        idempotency: Option<(&str, &str)>,
+        now: Timestamp,
+        mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Option<Draft>)> + Send,
+    ) -> Answered<Changed> {
         let key = idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")));
         if let Some(key) = &key
             && let Some((incident, same)) = self.store.accepted(key).await?
@@ -68,17 +84,21 @@ impl<S: Store> House<S> {
                 return Err(Trouble::Stale { current: dossier.version });
             }
             let book = self.book();
-            let before = book.plan(&dossier.record.incident, now, Options::default());
-            let (mut record, first) = decide(self, &dossier)?;
+            let before = self.plan_record(&book, &dossier.record, now);
+            let (mut record, own) = decide(self, &dossier)?;
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);
             let mut messages = outlook.decision.messages;
-            messages.extend(self.announcements(&diff, &record, &outlook.plan, &book, now));
+            let shifts = outlook.ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
+            messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
-            let mut more = vec![self.draft_computed(&record.incident, &book, &outlook.plan, now)];
+            let mut more: Vec<Draft> = own.into_iter().collect();
+            more.extend(outlook.ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
+            more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             if !messages.is_empty() {
                 more.push(self.draft_messages(&record.incident, &messages, now));
             }
+            let first = more.remove(0);
             let change = Change::Incident {
                 expected: Some(dossier.version),
                 record,
@@ -108,45 +128,6 @@ impl<S: Store> House<S> {
         Err(Trouble::NotNow("the incident keeps changing; try again".into()))
     }
 
-    /// Puts a new rulebook into force: records it, and replans every open incident that an older one planned.
-    /// Answers how many were replanned.
-    pub async fn activate(&self, book: Rulebook, now: Timestamp) -> Answered<usize> {
-        let detail =
-            serde_json::json!({ "rulebook": crate::rules::hex(&book.sha256), "rulebook_version": book.version });
-        *self.book.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::sync::Arc::new(book);
-        self.record_system("rules.activated", detail, now).await?;
-        self.replan_stale(now).await
-    }
-
-    /// Replans open incidents whose dates come from another rulebook; the old derivation stays in the evidence.
-    pub async fn replan_stale(&self, now: Timestamp) -> Answered<usize> {
-        const BATCH: u32 = 200;
-        let (mut replanned, mut after) = (0, None);
-        loop {
-            let query = crate::store::Query { open_only: true, entity: None, after: after.clone(), limit: BATCH };
-            let batch = self.store.list(query).await?;
-            let last = batch.len() < BATCH as usize;
-            for dossier in batch {
-                let id = dossier.record.incident.id.clone();
-                after = Some(id.clone());
-                let current = self.book().sha256;
-                if dossier.record.rulebook == current {
-                    continue;
-                }
-                self.change(&Caller::system(), &id.0, None, None, now, |house, dossier| {
-                    let draft =
-                        house.draft_rules_changed(&dossier.record.incident, &dossier.record.rulebook, &current, now);
-                    Ok((dossier.record.clone(), draft))
-                })
-                .await?;
-                replanned += 1;
-            }
-            if last {
-                return Ok(replanned);
-            }
-        }
-    }
-
     async fn repeated(&self, caller: &Caller, id: &str, same_request: bool) -> Answered<Changed> {
         if !same_request {
             return Err(Trouble::KeyReused);
@@ -158,15 +139,18 @@ impl<S: Store> House<S> {
     fn announcements(
         &self,
         diff: &Diff,
+        shifts: &[Shift],
         record: &Record,
         plan: &Plan,
         book: &Rulebook,
         now: Timestamp,
     ) -> Vec<crate::escalation::Message> {
         let mut messages = self.broadcast(Event::IncidentUpdated, record, plan, book, now);
+        let ruled = |directions: &[Direction]| shifts.iter().any(|s| directions.contains(&s.direction));
+        let moved = ruled(&[Direction::Earlier, Direction::Later, Direction::Removed]);
         for (event, any) in [
-            (Event::ObligationAdded, !diff.added.is_empty()),
-            (Event::ObligationMoved, !diff.moved.is_empty()),
+            (Event::ObligationAdded, !diff.added.is_empty() || ruled(&[Direction::Added])),
+            (Event::ObligationMoved, !diff.moved.is_empty() || moved),
             (Event::ObligationDischarged, diff.dropped.iter().any(|d| d.to.as_deref() == Some("discharged"))),
         ] {
             if any {
@@ -183,12 +167,13 @@ impl<S: Store> House<S> {
         let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
         if let Some(suppose) = ingest::suppose(text, &reading).map_err(Trouble::Rejected)? {
             let dossier = self.dossier(caller, &suppose.incident).await?;
-            let mut incident = dossier.record.incident.clone();
-            let before = book.plan(&incident, now, Options::default());
+            let before = self.plan_record(&book, &dossier.record, now);
+            let mut supposed = dossier.record.clone();
             for fact in suppose.facts {
-                incident.facts.assert(fact);
+                supposed.incident.facts.assert(fact);
             }
-            let after = book.plan(&incident, now, Options::default());
+            let after = self.plan_record(&book, &supposed, now);
+            let incident = supposed.incident;
             let diff = diff(&book, &dossier.record.incident.facts, &before, &incident.facts, &after);
             let mut answer = serde_json::to_value(book.answer(&incident, &after, now)).unwrap_or_default();
             if let (Some(answer), Ok(serde_json::Value::Object(diff))) =

@@ -303,7 +303,7 @@ fn caller_is(caller: &Caller, who: &str) -> bool {
     caller.name == who
 }
 
-fn reason_of(text: &str) -> Answered<String> {
+pub(super) fn reason_of(text: &str) -> Answered<String> {
     let text = text.trim();
     if text.is_empty() {
         return Err(rejected("/reason", "`reason` is empty; write down why, for whoever reads it in two years".into()));

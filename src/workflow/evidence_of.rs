@@ -2,6 +2,7 @@
 //!
 //! Free text and names are personal, always; instants, counts, ids of duties, roles and tokens are not.
 
+use super::rulebook::Ruled;
 use super::{Caller, House};
 use crate::evidence::{Draft, Personal, Sealer};
 use crate::law::{Fact, Incident, Obligation, Standing, Value};
@@ -28,6 +29,13 @@ struct Reported {
 struct FactsAsserted {
     by: String,
     facts: Vec<FactBody>,
+}
+
+#[derive(Serialize)]
+struct SignedOff {
+    by: String,
+    obligations: Vec<String>,
+    reason: Personal<String>,
 }
 
 #[derive(Serialize)]
@@ -395,15 +403,31 @@ fn computed(o: &Obligation) -> ComputedObligation<'_> {
 }
 
 impl<S: Store> House<S> {
-    pub(super) fn draft_rules_changed(
+    /// What another rulebook made of the dates, and which of the older ones stand until they are signed off.
+    pub(super) fn draft_rules_changed(&self, incident: &Incident, ruled: &Ruled, now: Timestamp) -> Draft {
+        let detail = serde_json::json!({
+            "from": hex(&ruled.from), "to": hex(&ruled.to), "changes": ruled.shifts, "kept": ruled.kept,
+        });
+        let body = System { actor: "breachclock", detail };
+        self.draft(&incident.id.0, "rules.changed", now, &body, self.sealer())
+    }
+
+    /// Somebody accepted that a new rulebook moves limits later.
+    pub(super) fn draft_signed_off(
         &self,
         incident: &Incident,
-        from: &[u8; 32],
-        to: &[u8; 32],
+        accepted: &[String],
+        reason: &str,
+        caller: &Caller,
         now: Timestamp,
     ) -> Draft {
-        let body = System { actor: "breachclock", detail: serde_json::json!({ "from": hex(from), "to": hex(to) }) };
-        self.draft(&incident.id.0, "rules.changed", now, &body, self.sealer())
+        let mut sealer = self.sealer();
+        let body = SignedOff {
+            by: caller.name.clone(),
+            obligations: accepted.to_vec(),
+            reason: sealer.seal("/reason", reason.to_string()),
+        };
+        self.draft(&incident.id.0, "rules.signed-off", now, &body, sealer)
     }
 
     /// A wake-up that found nothing to send: the alarm and the next one.

@@ -1,10 +1,11 @@
 //! A report comes in: facts, obligations, reminders and evidence in one commit.
 
+use super::rulebook::Ruled;
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
 use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Message, Reason, Sent, Subject, Target};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
 use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
-use crate::rules::{Options, Plan, Rulebook, hex};
+use crate::rules::{Plan, Rulebook, hex};
 use crate::store::{Change, Changeset, Dossier, Idempotency, Receipt, Record, Store, StoreError, Tracked};
 use crate::time::{Timestamp, Zone};
 use sha2::{Digest, Sha256};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 pub(super) struct Outlook {
     pub plan: Plan,
     pub decision: Decision,
+    /// Set when another rulebook planned the record before.
+    pub ruled: Option<Ruled>,
 }
 
 impl<S: Store> House<S> {
@@ -53,7 +56,8 @@ impl<S: Store> House<S> {
             closed_at: None,
             facts,
         };
-        let mut record = Record { incident, tracked: Vec::new(), acts: BTreeMap::new(), rulebook: book.sha256 };
+        let mut record =
+            Record { incident, tracked: Vec::new(), acts: BTreeMap::new(), rulebook: book.sha256, kept: Vec::new() };
         let outlook = self.outlook(&book, &mut record, &[], now);
         let first = self.draft_reported(&record.incident, caller, now);
         let mut more = vec![self.draft_computed(&record.incident, &book, &outlook.plan, now)];
@@ -132,7 +136,7 @@ impl<S: Store> House<S> {
         sent: &[escalation::Sent],
         now: Timestamp,
     ) -> Outlook {
-        let plan = book.plan(&record.incident, now, Options::default());
+        let (plan, ruled) = self.plan_under(book, record, now);
         let known: BTreeMap<String, Timestamp> = record.tracked.drain(..).map(|t| (t.id, t.known_at)).collect();
         record.tracked = plan
             .obligations
@@ -161,7 +165,7 @@ impl<S: Store> House<S> {
                 now,
             )
         };
-        Outlook { plan, decision }
+        Outlook { plan, decision, ruled }
     }
 
     fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject> {

@@ -2,11 +2,12 @@
 
 use super::{
     Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
-    IncidentView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble, WaiverView,
+    IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
+    WaiverView,
 };
 use crate::escalation::{Sent, Target};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
-use crate::rules::{Options, Plan, Question, Rulebook, hex, utc};
+use crate::rules::{Plan, Question, Rulebook, hex, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
@@ -71,6 +72,8 @@ impl<S: Store> House<S> {
             facts: facts_view(dossier),
             obligations,
             questions,
+            might_appear: book.might_appear(plan, now),
+            awaiting_sign_off: kept_views(dossier),
             not_covered,
             warnings,
         }
@@ -162,7 +165,7 @@ impl<S: Store> House<S> {
                 if !caller.may_see(&incident.entity) {
                     continue;
                 }
-                let plan = book.plan(incident, now, Options::default());
+                let plan = self.plan_record(&book, &dossier.record, now);
                 for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
                     let due = o.standing.deadline().map(|d| d.conservative_due);
                     items.push((due, self.dress_obligation(&dossier, book.explain(incident, o, now), now)));
@@ -186,7 +189,7 @@ impl<S: Store> House<S> {
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {
         let book = self.book();
-        let plan = book.plan(&dossier.record.incident, now, Options::default());
+        let plan = self.plan_record(&book, &dossier.record, now);
         (book, plan)
     }
 
@@ -423,6 +426,18 @@ fn entity_view(dossier: &Dossier) -> EntityView {
         operates_in: entity.operates_in.clone(),
         zone: entity.zone,
     }
+}
+
+fn kept_views(dossier: &Dossier) -> Vec<KeptView> {
+    let id = &dossier.record.incident.id;
+    let view = |kept: &crate::store::Kept| KeptView {
+        obligation: format!("{id}~{}", kept.id),
+        due: kept.due.map(utc),
+        conservative_due: kept.conservative_due.map(utc),
+        since: utc(kept.since),
+        rulebook: hex(&kept.from),
+    };
+    dossier.record.kept.iter().map(view).collect()
 }
 
 fn facts_view(dossier: &Dossier) -> Vec<FactView> {

@@ -1,6 +1,6 @@
 //! What the verbs answer: the shapes the HTTP interface and the pages show.
 
-use crate::rules::{NotCovered, ObligationAnswer, Question, RulebookName, Warning};
+use crate::rules::{MightAppear, NotCovered, ObligationAnswer, Question, RulebookName, Warning};
 use serde::Serialize;
 
 /// Where the evidence of a commit landed.
@@ -52,8 +52,24 @@ pub struct IncidentView {
     pub facts: Vec<FactView>,
     pub obligations: Vec<ObligationView>,
     pub questions: Vec<Question>,
+    /// Clocks that do not run yet and might, the fastest first.
+    pub might_appear: Vec<MightAppear>,
+    /// Limits that stand although the rule packs in force would move them later or drop them.
+    pub awaiting_sign_off: Vec<KeptView>,
     pub not_covered: Vec<NotCovered>,
     pub warnings: Vec<Warning>,
+}
+
+/// A limit that stands until somebody signs off what the rule packs in force say instead.
+#[derive(Clone, Serialize)]
+pub struct KeptView {
+    /// Full id; the obligation itself may no longer arise.
+    pub obligation: String,
+    pub due: Option<String>,
+    pub conservative_due: Option<String>,
+    pub since: String,
+    /// SHA-256 of the rulebook that gave it.
+    pub rulebook: String,
 }
 
 /// An obligation with what people did about it. The id is unique in the installation: `<incident>~<duty>@<place>`.

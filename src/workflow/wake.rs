@@ -32,12 +32,12 @@ impl<S: Store> House<S> {
             let Some(wake_at) = dossier.wake_at.filter(|at| *at <= now) else { return Ok(()) };
             let book = self.book();
             let mut record = dossier.record.clone();
-            let moved = record.rulebook != book.sha256;
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let mut messages = outlook.decision.messages;
             self.dress(&mut messages, &record);
             let mut drafts = Vec::new();
-            if moved {
+            if let Some(ruled) = outlook.ruled {
+                drafts.push(self.draft_rules_changed(&record.incident, &ruled, now));
                 drafts.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             }
             if messages.is_empty() {

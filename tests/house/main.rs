@@ -11,6 +11,7 @@ mod notify_render;
 mod notify_support;
 mod notify_webhook;
 mod reload;
+mod rulebook;
 mod scenarios;
 mod store_contract;
 mod support;

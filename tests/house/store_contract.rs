@@ -100,6 +100,17 @@ pub fn record(name: &str) -> Record {
         tracked: (1..4).map(tracked).collect(),
         acts: BTreeMap::from([("xx-act-1@XX".into(), Act::default())]),
         rulebook: [7; 32],
+        // every other record has limits that wait for a sign-off: packed behind the rest
+        kept: (name.len() % 2 == 1)
+            .then(|| breachclock::store::Kept {
+                id: "xx-act-2@XX".into(),
+                due: Some(at(7200)),
+                conservative_due: None,
+                since: at(5),
+                from: [9; 32],
+            })
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -89,7 +89,7 @@ fn dossier_of(sql: &Connection, row: i64) -> Result<Option<Dossier>> {
         .and_then(|mut find| find.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
         .map_err(backend)?;
     let Some((version, wake_at, body)) = found else { return Ok(None) };
-    let record: Record = pack::unpack(&body, &format!("the record of incident {row}"))?;
+    let record: Record = pack::unpack_record(&body, &format!("the record of incident {row}"))?;
     let sent = sent(sql, row)?;
     Ok(Some(Dossier { version: version as u64, record, wake_at: wake_at.map(pack::instant_of), sent }))
 }

@@ -87,6 +87,7 @@ struct IncidentPage {
     key: String,
     may: May,
     faults: Vec<FormFault>,
+    unsigned: Vec<UnsignedRow>,
     kept: (String, String),
 }
 
@@ -148,6 +149,32 @@ pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): 
     }
 }
 
+pub async fn sign_off<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let reason = fields.get("reason").unwrap_or_default();
+    match web.house.sign_off(&caller, &id, &[], reason, fields.get("page"), now).await {
+        Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
+        Err(trouble) => error_page(&trouble.into(), now),
+    }
+}
+
+/// A limit that the rule packs in force would move later.
+pub struct UnsignedRow {
+    pub href: String,
+    pub title: String,
+    pub stands: String,
+    pub would_be: String,
+}
+
 async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Response {
     let (now, zone) = (web.now(), reader_zone(web));
     let incident = match web.house.incident(caller, id, now).await {
@@ -167,6 +194,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         .filter(|r| r.state != State::Ended)
         .collect();
     rows.sort_by_key(|r| (!r.state.is_open(), r.dates.conservative.is_none(), r.dates.conservative, r.title.clone()));
+    let unsigned = unsigned(&incident);
     let (facts, aware) = facts(&incident.facts, zone);
     let known: Vec<&str> = facts.iter().map(|f| f.key.as_str()).collect();
     let unknown = incident
@@ -213,6 +241,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         key: page_key(id, incident.version, now),
         may: May::of(caller),
         faults: extra.faults,
+        unsigned,
         kept: extra.kept,
         id: incident.id,
         title: incident.title,
@@ -221,6 +250,32 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         warnings: incident.warnings,
     };
     super::show(&page)
+}
+
+fn unsigned(incident: &IncidentView) -> Vec<UnsignedRow> {
+    let label = |text: &Option<String>, there: Zone| match text.as_deref().and_then(instant) {
+        Some(at) => crate::notify::words::before_label(at, there),
+        None => "no date".to_string(),
+    };
+    let row = |kept: &crate::workflow::KeptView| match incident.obligations.iter().find(|o| o.law.id == kept.obligation)
+    {
+        Some(o) => UnsignedRow {
+            href: format!("/obligations/{}", encode(&o.law.id)),
+            title: format!("{}: {}", o.law.title, o.law.recipient_name),
+            stands: label(&kept.conservative_due, o.law.zone),
+            would_be: label(
+                &o.law.awaiting_sign_off.as_ref().and_then(|would_be| would_be.conservative_due.clone()),
+                o.law.zone,
+            ),
+        },
+        None => UnsignedRow {
+            href: String::new(),
+            title: kept.obligation.clone(),
+            stands: label(&kept.conservative_due, Zone::UTC),
+            would_be: "no longer a duty".to_string(),
+        },
+    };
+    incident.awaiting_sign_off.iter().map(row).collect()
 }
 
 fn facts(history: &[FactView], zone: Zone) -> (Vec<FactRow>, Option<Timestamp>) {
