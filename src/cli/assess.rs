@@ -96,22 +96,45 @@ pub fn run(args: Args) -> i32 {
     exit::DONE
 }
 
+/// Rows of a list that a person reads at night.
+const SHOWN: usize = 20;
+
 fn text_of(answer: &Answer) -> String {
     let mut text =
         format!("As of {}, rule packs {} (tzdb {})\n", answer.now, answer.rulebook.version, answer.rulebook.tzdb);
     if answer.obligations.is_empty() {
         text.push_str("\nNo duty of the rule packs arises from these facts. That is not advice that none exists.\n");
     }
-    for o in &answer.obligations {
+    // what nobody knows anything about yet stands below as a clock that might appear, not here as a wall of text
+    let (known, unknown): (Vec<_>, Vec<_>) = answer
+        .obligations
+        .iter()
+        .partition(|o| o.standing != "possible" || o.due.is_some() || answer.obligations.len() <= SHOWN);
+    for o in &known {
         text.push_str(&obligation_text(o));
+    }
+    if !unknown.is_empty() {
+        text.push_str(&format!("\n{} more duties are possible and have no date yet.\n", unknown.len()));
+    }
+    if !answer.might_appear.is_empty() {
+        text.push_str("\nClocks that might still appear, the fastest first (time left if they started now):\n");
+        for m in answer.might_appear.iter().take(SHOWN) {
+            text.push_str(&format!("  {:<9} {}: {} ({})\n", m.left, m.title, m.recipient_name, m.id));
+        }
+        if answer.might_appear.len() > SHOWN {
+            text.push_str(&format!("  and {} more; --json lists them\n", answer.might_appear.len() - SHOWN));
+        }
     }
     if let Some(first) = answer.questions.first() {
         text.push_str(&format!("\nAsk first: {} (`{}`)\n", first.text, first.key));
-        for a in &first.answers {
+        for a in first.answers.iter().filter(|_| first.answers.iter().any(|a| a.earliest.is_some())) {
             text.push_str(&format!("  {:<14} earliest date {}\n", a.label, a.earliest.as_deref().unwrap_or("none")));
         }
-        for q in &answer.questions[1..] {
+        for q in answer.questions[1..].iter().take(SHOWN) {
             text.push_str(&format!("  then: {} (`{}`)\n", q.text, q.key));
+        }
+        if answer.questions.len() > SHOWN + 1 {
+            text.push_str(&format!("  and {} more; --json lists them\n", answer.questions.len() - SHOWN - 1));
         }
     }
     for n in &answer.not_covered {
@@ -132,6 +155,11 @@ fn obligation_text(o: &ObligationAnswer) -> String {
                 o.due_label.as_deref().unwrap_or("")
             ));
         }
+        _ if o.period.is_some() && o.projected_due.is_none() => text.push_str(&format!(
+            "  {}, once its clock starts{}\n",
+            o.period.as_deref().unwrap_or_default(),
+            o.norm.as_ref().map_or(String::new(), |norm| format!("; besides, {norm}"))
+        )),
         _ if o.promptly => text.push_str(&format!("  {}; no number in law\n", o.norm.as_deref().unwrap_or("promptly"))),
         _ => match &o.projected_due {
             Some(projected) => {

@@ -124,6 +124,8 @@ pub struct ObligationAnswer {
     pub promptly: bool,
     /// The open norm in the pack's words.
     pub norm: Option<String>,
+    /// The number the law gives, in words, whether or not its clock runs yet.
+    pub period: Option<String>,
     pub internal_target: Option<String>,
     pub started_by: Option<StartedBy>,
     pub counting_from: Option<String>,
@@ -269,6 +271,7 @@ impl Rulebook {
             due_label: deadline.map(|d| due_label(d.due, o.zone)),
             promptly: o.promptly.is_some(),
             norm: o.promptly.clone(),
+            period: self.period_text(o),
             internal_target: None,
             started_by: o.started_by.as_ref().map(|s| StartedBy {
                 key: s.key.clone(),
@@ -358,9 +361,10 @@ impl Rulebook {
             because.push(format!("{} ({})", period, duty.citation));
         }
         if let Some(norm) = &o.promptly {
-            because.push(match deadline {
-                Some(_) => format!("besides, the law says \"{norm}\": the limit is not a grace period"),
-                None => format!("the law says \"{norm}\" and names no number"),
+            let numbered = deadline.is_some() || duty.periods.iter().any(|p| p.period.is_some());
+            because.push(match numbered {
+                true => format!("besides, the law says \"{norm}\": the limit is not a grace period"),
+                false => format!("the law says \"{norm}\" and names no number"),
             });
         }
         if let Some(d) = deadline {
