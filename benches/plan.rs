@@ -13,9 +13,18 @@ const PLACES: [&str; 30] = [
     "JP", "AU", "IN", "US-CA", "US-TX", "US-NY", "US-FL", "US-CO", "US-WA", "NO", "HU",
 ];
 
-fn incident(book: &Rulebook) -> Incident {
+/// Seventy more: the bench of one incident that touches a hundred jurisdictions.
+const MORE: [&str; 70] = [
+    "IS", "LI", "EE", "LV", "LT", "SK", "SI", "HR", "RO", "BG", "MT", "CY", "LU", "TR", "UA", "RS", "AL", "MK", "BA",
+    "GE", "AM", "IL", "SA", "AE", "QA", "KW", "BH", "OM", "EG", "ZA", "NG", "KE", "GH", "RW", "MU", "CA", "CA-QC",
+    "MX", "AR", "CL", "CO", "PE", "UY", "EC", "CR", "PA", "CN", "HK", "TW", "KR", "TH", "VN", "MY", "ID", "PH", "NZ",
+    "US-IL", "US-MA", "US-OH", "US-PA", "US-GA", "US-NJ", "US-VA", "US-NC", "US-MI", "US-AZ", "US-MD", "US-OR",
+    "US-IN", "US-TN",
+];
+
+fn incident(book: &Rulebook, places: &[&str]) -> Incident {
     let now = chrono::DateTime::from_timestamp(1_774_660_440, 0).expect("an instant");
-    let affected: String = PLACES.iter().map(|p| format!(r#", "affected.{p}": 1200"#)).collect();
+    let affected: String = places.iter().map(|p| format!(r#", "affected.{p}": 1200"#)).collect();
     let facts = format!(
         r#"{{"personal_data": true, "risk": "high", "kinds": ["confidentiality"], "data": ["name", "national-id", "health"],
             "encrypted": false, "harm_unlikely": false, "significant": true, "major": true, "material": true,
@@ -37,7 +46,7 @@ fn incident(book: &Rulebook) -> Incident {
             sectors: vec!["finance".into()],
             established_in: vec!["FR".into()],
             main_establishment: Some("FR".into()),
-            operates_in: PLACES.map(String::from).to_vec(),
+            operates_in: places.iter().map(|p| p.to_string()).collect(),
             zone: Zone::named("Europe/Paris").ok(),
             ..Entity::default()
         },
@@ -52,7 +61,9 @@ fn incident(book: &Rulebook) -> Incident {
 
 fn benches(c: &mut Criterion) {
     let book = builtin().expect("the built-in packs load");
-    let incident = incident(&book);
+    let hundred: Vec<&str> = PLACES.into_iter().chain(MORE).collect();
+    let wide = incident(&book, &hundred);
+    let incident = incident(&book, &PLACES);
     let now = incident.opened_at;
     let found = book.plan(&incident, now, Options::default()).obligations.len();
     eprintln!("{found} obligations in {} jurisdictions", PLACES.len());
@@ -62,6 +73,21 @@ fn benches(c: &mut Criterion) {
             let plan = book.plan(black_box(&incident), now, Options::default());
             plan.obligations.iter().map(|o| book.explain(&incident, o, now)).collect::<Vec<_>>()
         });
+    });
+    let found = book.plan(&wide, now, Options::default()).obligations.len();
+    eprintln!("{found} obligations in {} jurisdictions", hundred.len());
+    c.bench_function("plan/100-jurisdictions", |b| b.iter(|| book.plan(black_box(&wide), now, Options::default())));
+    c.bench_function("assess/100-jurisdictions", |b| {
+        b.iter(|| {
+            let plan = book.plan(black_box(&wide), now, Options::default());
+            plan.obligations.iter().map(|o| book.explain(&wide, o, now).because.len()).sum::<usize>()
+        })
+    });
+    c.bench_function("assess/100-jurisdictions-with-questions", |b| {
+        b.iter(|| {
+            let plan = book.plan(black_box(&wide), now, Options::default());
+            book.answer(&wide, &plan, now).obligations.len()
+        })
     });
     c.bench_function("load/built-in-packs", |b| b.iter(|| builtin().expect("loads")));
 }

@@ -62,6 +62,14 @@ pub enum IncidentCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Say which configured entity an incident is about
+    Entity {
+        id: String,
+        /// Id of an entity of the configuration
+        entity: String,
+        #[command(flatten)]
+        to: Connection,
+    },
     /// Accept limits that changed rule packs move later; all that wait, or the named ones
     SignOff {
         id: String,
@@ -204,6 +212,10 @@ impl Server {
         })
     }
 
+    pub fn get(&self, path: &str) -> Called<Value> {
+        self.call(Method::GET, path, None)
+    }
+
     pub fn call(&self, method: Method, path: &str, body: Option<Value>) -> Called<Value> {
         self.call_text(method, path, body.map(|b| b.to_string()))
     }
@@ -304,6 +316,15 @@ pub fn incident(command: IncidentCommand) -> i32 {
                 s.call(Method::POST, &format!("/api/v1/incidents/{id}/facts"), Some(Value::Object(table)))
             });
             finish(result, to.json, diff_text)
+        }
+        IncidentCommand::Entity { id, entity, to } => {
+            let body = json!({ "entity": entity });
+            finish(
+                Server::new(&to)
+                    .and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/entity"), Some(body))),
+                to.json,
+                diff_text,
+            )
         }
         IncidentCommand::SignOff { id, reason, obligations, to } => {
             let body = json!({ "reason": reason, "obligations": obligations });

@@ -7,7 +7,6 @@ use crate::law::{FactBook, Incident, IncidentId};
 use crate::rules::{Direction, DutyChange, Options, Rulebook, Shift, compare_books, compare_plans};
 use crate::time::Timestamp;
 use crate::workflow::check_law::shifts_of_cases;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -147,10 +146,10 @@ fn open_incidents(old: &Rulebook, new: &Rulebook, to: &Connection) -> Result<Vec
     let mut after: Option<String> = None;
     loop {
         let cursor = after.as_ref().map_or(String::new(), |after| format!("&after={after}"));
-        let page = server.call(Method::GET, &format!("/api/v1/incidents?limit=200{cursor}"), None)?;
+        let page = server.get(&format!("/api/v1/incidents?limit=200{cursor}"))?;
         for summary in page["items"].as_array().into_iter().flatten() {
             let id = summary["id"].as_str().unwrap_or_default();
-            let view = server.call(Method::GET, &format!("/api/v1/incidents/{id}"), None)?;
+            let view = server.get(&format!("/api/v1/incidents/{id}"))?;
             if !view["closed_at"].is_null() {
                 continue;
             }

@@ -37,7 +37,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     let archive = packs::archive(&config.data_dir, &files).map_err(|error| {
         OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display()))
     })?;
-    let entropy = SystemEntropy;
+    let entropy = SystemEntropy::new();
     let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
     let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|error| OpenError {
@@ -130,7 +130,7 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
 /// Rebuilds the whole log from its entries and compares; nothing is written. The data folder must not be in use.
 pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
     let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
-    let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy).map_err(OpenError::config)?;
+    let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
     let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|e| broken(&e))?;
     let head = store.head().await.map_err(|e| broken(&e))?;
     let mut entries: Vec<Vec<u8>> = Vec::with_capacity(head.size as usize);

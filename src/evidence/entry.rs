@@ -5,6 +5,7 @@
 use super::{Disclosure, EvidenceError, Hash, Timestamp, hex, leaf_hash, sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{Datelike, Timelike};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -104,7 +105,18 @@ pub fn seal(draft: &Draft, origin: &str, idx: u64, stream: &StreamHead) -> Evide
 
 /// RFC 3339 in UTC, always six decimals and `Z`.
 pub fn utc_micros(at: Timestamp) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    // written by hand: an entry has many instants, and chrono reads its format string each time
+    let (day, time) = (at.date_naive(), at.time());
+    let micros = time.nanosecond() / 1_000 % 1_000_000;
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{micros:06}Z",
+        day.year(),
+        day.month(),
+        day.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
 }
 
 /// Refuses a log name which checkpoints, keys or shell readers could not carry (C2SP tlog-checkpoint: no spaces, no

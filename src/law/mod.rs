@@ -22,7 +22,7 @@ pub use entity::{Contract, Entity};
 pub use fact::{Certainty, Count, Fact, FactType, Hold, Value};
 pub use incident::{FactBook, Incident, IncidentId};
 pub use notification::{Acknowledgement, Act, Delay, Filing, Waiver};
-pub use obligation::{Obligation, Phase, Standing};
+pub use obligation::{Channel, Obligation, Phase, Standing};
 
 /// A place a law speaks of: ISO 3166-1 alpha-2 (`FR`), ISO 3166-2 (`US-CA`), or the id of a group (`EEA`, `CONTRACT`).
 pub type Place = String;

@@ -86,6 +86,17 @@ impl Phase {
     }
 }
 
+/// How a recipient is reached, from the tables of authorities.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Channel {
+    /// Portal, form or page.
+    pub url: Option<String>,
+    pub email: Option<String>,
+    /// In which the recipient takes notices, ISO 639-1; empty when not on record.
+    pub languages: Vec<String>,
+    pub notes: Option<String>,
+}
+
 /// One obligation, as planned from the facts known.
 #[derive(Clone, Debug)]
 pub struct Obligation {
@@ -96,7 +107,7 @@ pub struct Obligation {
     pub stage: Stage,
     pub recipient: RecipientKind,
     pub recipient_name: String,
-    pub channel_url: Option<String>,
+    pub channel: Option<Channel>,
     pub standing: Standing,
     pub zone: Zone,
     pub started_by: Option<Started>,

@@ -3,7 +3,7 @@
 use super::book::Rulebook;
 use super::plan::Plan;
 use super::questions::{self, Question};
-use crate::law::{Deadline, Incident, Obligation, Phase, Standing, Trigger};
+use crate::law::{Channel, Deadline, Incident, Obligation, Phase, Standing, Trigger};
 use crate::time::{self, Timestamp, Unit, Zone};
 use chrono::Datelike;
 use serde::Serialize;
@@ -95,11 +95,6 @@ pub struct Content {
 pub struct Held {
     pub until: Option<String>,
     pub by: String,
-}
-
-#[derive(Clone, Serialize)]
-pub struct Channel {
-    pub url: String,
 }
 
 #[derive(Clone, Serialize)]
@@ -252,7 +247,7 @@ impl Rulebook {
             stage: o.stage.as_str(),
             recipient: o.recipient.as_str(),
             recipient_name: o.recipient_name.clone(),
-            channel: o.channel_url.clone().map(|url| Channel { url }),
+            channel: o.channel.clone(),
             standing: o.standing.as_str(),
             due: deadline.map(|d| utc(d.due)),
             due_local: deadline.map(|d| o.zone.rfc3339(d.due)),
@@ -459,5 +454,6 @@ pub fn due_label(due: Timestamp, zone: Zone) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("four bits");
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }

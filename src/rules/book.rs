@@ -3,7 +3,7 @@
 use super::condition::Condition;
 use super::places::Places;
 use super::roles::Roles;
-use crate::law::{Duty, DutyId, FactCatalogue, Place};
+use crate::law::{Channel, Duty, DutyId, FactCatalogue, Place};
 use crate::time::{Calendars, Convention, Zone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,6 +49,21 @@ pub struct Authority {
     pub email: String,
     pub zone: Option<Zone>,
     pub languages: Vec<String>,
+    pub notes: String,
+}
+
+impl Authority {
+    /// `None` when neither an address nor a language is on record.
+    pub fn channel(&self) -> Option<Channel> {
+        let stated = |text: &String| Some(text.clone()).filter(|t| !t.is_empty());
+        let channel = Channel {
+            url: stated(&self.url),
+            email: stated(&self.email),
+            languages: self.languages.clone(),
+            notes: stated(&self.notes),
+        };
+        (channel.url.is_some() || channel.email.is_some() || !channel.languages.is_empty()).then_some(channel)
+    }
 }
 
 /// A pack as named in answers: `eu/gdpr@2026-11-23`.

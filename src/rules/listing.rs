@@ -56,6 +56,12 @@ pub struct DutyListing {
     pub content: Vec<String>,
     pub delay: String,
     pub hold: &'static str,
+    pub oral_hold_days: Option<u32>,
+    /// The period that begins when a hold ends, in words.
+    pub after_hold: Option<String>,
+    pub conservative_starts: Option<String>,
+    /// Relation to another duty's performance.
+    pub relative: Option<String>,
     pub status: &'static str,
     pub confidence: &'static str,
     pub binding: &'static str,
@@ -129,6 +135,13 @@ impl Rulebook {
             content: duty.content.iter().map(|c| c.item.clone()).collect(),
             delay: duty.delay.clone(),
             hold: duty.hold.as_str(),
+            oral_hold_days: duty.oral_hold_days,
+            after_hold: duty.after_hold.as_ref().and_then(|text| text.period).map(|period| {
+                let only = if duty.after_hold_only_past { ", when the hold outlasts the limit" } else { "" };
+                format!("{} {}(s){only}", period.n, unit_word(period.unit))
+            }),
+            conservative_starts: duty.conservative_starts.clone(),
+            relative: duty.relative.as_ref().map(|r| format!("{} {}", r.order.as_str(), join(&r.to))),
             status: duty.status.as_str(),
             confidence: duty.confidence.as_str(),
             binding: duty.binding.as_str(),

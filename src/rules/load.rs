@@ -240,6 +240,10 @@ impl<'a> Loader<'a> {
                     Some(Ok(zone)) => Some(zone),
                     None => None,
                 };
+                if !row.url.is_empty() && !row.url.starts_with("https://") && !row.url.starts_with("http://") {
+                    let text = format!("`url` is `{}`; give an address, and the name of a form in `notes`", row.url);
+                    self.fault(file, &row.name, &row.url, text);
+                }
                 // the first row of a place and regime is its main authority
                 authorities.entry((row.place, row.regime)).or_insert(Authority {
                     name: row.name,
@@ -247,6 +251,7 @@ impl<'a> Loader<'a> {
                     email: row.email,
                     zone,
                     languages: row.languages,
+                    notes: row.notes,
                 });
             }
         }

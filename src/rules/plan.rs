@@ -1,6 +1,6 @@
 //! What the law makes of an incident: every duty asked, every date counted. Pure; `now` is an argument.
 
-use super::book::Rulebook;
+use super::book::{Authority, Rulebook};
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
 use super::counts::Counts;
@@ -391,7 +391,7 @@ impl Rulebook {
                     .or(contract.map(|c| &c.name))
                     .unwrap_or(&duty.recipient_name)
                     .clone(),
-                channel_url: authority.map(|a| a.url.clone()).filter(|u| !u.is_empty()),
+                channel: authority.and_then(Authority::channel),
                 standing: projected,
                 zone: clock.zone,
                 started_by: started,

@@ -15,6 +15,8 @@ pub struct RoleRecord {
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     pub(super) roles: BTreeMap<String, RoleRecord>,
+    /// Roles by the wider one that they refine.
+    finer: BTreeMap<String, Vec<String>>,
 }
 
 impl Roles {
@@ -26,6 +28,12 @@ impl Roles {
             packs: Vec::new(),
         });
         record.packs.push(file.to_string());
+        if let Some(wider) = refines {
+            let finer = self.finer.entry(wider.to_string()).or_default();
+            if !finer.iter().any(|known| known == id) {
+                finer.push(id.to_string());
+            }
+        }
     }
 
     pub fn is_known(&self, role: &str) -> bool {
@@ -46,18 +54,22 @@ impl Roles {
             return Standings::NoneStated;
         }
         let mut known = BTreeMap::new();
-        for (id, record) in &self.roles {
-            // only roles stated, implied, or finer than one of those can be other than "no"
-            let near = entity.roles.iter().any(|stated| stated == id || self.implies(stated, id))
-                || record
-                    .refines
-                    .as_deref()
-                    .is_some_and(|core| entity.roles.iter().any(|stated| self.implies(stated, core)));
-            if near {
-                match self.has(entity, id) {
-                    Truth::No => {}
-                    truth => drop(known.insert(id.as_str(), truth)),
+        // only roles stated, implied, or finer than one of those can be other than "no"
+        let mut held: Vec<&str> = Vec::new();
+        for stated in &entity.roles {
+            let mut at = self.roles.get_key_value(stated);
+            while let Some((id, record)) = at {
+                if !held.contains(&id.as_str()) {
+                    held.push(id);
                 }
+                at = record.refines.as_ref().and_then(|wider| self.roles.get_key_value(wider));
+            }
+        }
+        let finer = held.iter().filter_map(|id| self.finer.get(*id)).flatten().map(String::as_str);
+        for id in held.iter().copied().chain(finer) {
+            match self.has(entity, id) {
+                Truth::No => {}
+                truth => drop(known.insert(id, truth)),
             }
         }
         Standings::Stated(known)

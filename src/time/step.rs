@@ -1,7 +1,7 @@
 //! The derivation of a date: one step after the other, typed while counting, put into words when somebody reads it.
 
 use super::{CivilDate, Timestamp, Unit, Zone};
-use chrono::{Datelike, NaiveTime, TimeDelta, Weekday};
+use chrono::{Datelike, NaiveTime, TimeDelta, Timelike, Weekday};
 
 /// Why a day does not count or cannot be the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,15 +208,20 @@ fn weekday_name(day: Weekday) -> &'static str {
 }
 
 /// `Mon 30 Mar 2026`.
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 fn show_day(day: CivilDate) -> String {
-    format!("{} {} {}", day.weekday(), day.day(), day.format("%b %Y"))
+    format!("{} {} {} {}", day.weekday(), day.day(), MONTHS[day.month0() as usize], day.year())
 }
 
 /// `Mon 30 Mar 2026, 18:00 CEST`.
 fn show_instant(at: Timestamp, zone: Zone) -> String {
     let local = zone.local(at);
-    let time = if local.time().format("%S").to_string() == "00" { "%H:%M" } else { "%H:%M:%S" };
-    format!("{}, {} {}", show_day(local.date()), local.format(time), zone.abbreviation(at))
+    let (day, abbreviation) = (show_day(local.date()), zone.abbreviation(at));
+    match local.second() {
+        0 => format!("{day}, {:02}:{:02} {abbreviation}", local.hour(), local.minute()),
+        second => format!("{day}, {:02}:{:02}:{second:02} {abbreviation}", local.hour(), local.minute()),
+    }
 }
 
 /// As `show_instant`, but an instant that ends a day is shown as the end of that day.

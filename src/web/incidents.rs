@@ -71,6 +71,25 @@ pub async fn timeline<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, 
     Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
 }
 
+/// Says which configured entity the incident is about. `{ entity }`; answers what that changed.
+pub async fn set_entity<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Answer<Response> {
+    let mut members = Members::read(&text, &["entity"])?;
+    let entity = required(&mut members, "entity", "the id of an entity of the configuration");
+    members.finish()?;
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
+    let changed = web.house.set_entity(&caller, &id, &entity, version, key, web.now()).await?;
+    let version = changed.version;
+    let mut response = Json(changed).into_response();
+    tag(&mut response, version);
+    Ok(response)
+}
+
 /// Accepts limits that the rule packs in force move later. `{ reason, obligations }`; all that wait when none is named.
 pub async fn sign_off<S: Store>(
     State(web): State<Shared<S>>,

@@ -44,6 +44,27 @@ impl<S: Store> House<S> {
         .await
     }
 
+    /// Says which of the configured entities an incident is about. Its obligations are planned anew.
+    pub async fn set_entity(
+        &self,
+        caller: &Caller,
+        id: &str,
+        entity: &str,
+        if_match: Option<u64>,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<Changed> {
+        self.permit(caller, Right::Report)?;
+        let named = self.entity_of(caller, ingest::EntityRef::Id(entity.to_string()), &self.book())?;
+        self.change(caller, id, if_match, idempotency.map(|key| (key, entity)), now, |house, dossier| {
+            let mut record = dossier.record.clone();
+            record.incident.entity = named.clone();
+            let draft = house.draft_entity(&record.incident, caller, now);
+            Ok((record, draft))
+        })
+        .await
+    }
+
     /// The common path of every change to an incident: read, decide, commit once with evidence; again on a conflict.
     pub(super) async fn change(
         &self,
@@ -190,10 +211,7 @@ impl<S: Store> House<S> {
                 Some(entity) => entity.clone(),
                 None => return Err(Trouble::NotFound(format!("entity `{id}`"))),
             },
-            ingest::EntityRef::Unstated => match self.settings.entities.as_slice() {
-                [only] => only.clone(),
-                _ => crate::law::Entity { name: "the entity".into(), ..Default::default() },
-            },
+            ingest::EntityRef::Unstated => self.any_entity(caller),
         };
         if let Some(text) = crate::rules::entity_faults(&book, &entity).into_iter().next() {
             return Err(Trouble::Rejected(vec![crate::ingest::Rejection {

@@ -26,6 +26,13 @@ struct Reported {
 }
 
 #[derive(Serialize)]
+struct EntityNamed {
+    by: String,
+    entity_id: Option<String>,
+    entity: Personal<String>,
+}
+
+#[derive(Serialize)]
 struct FactsAsserted {
     by: String,
     facts: Vec<FactBody>,
@@ -192,6 +199,16 @@ impl<S: Store> House<S> {
             facts: fact_bodies(incident.facts.history(), &mut sealer),
         };
         self.draft(&incident.id.0, "incident.reported", now, &body, sealer)
+    }
+
+    pub(super) fn draft_entity(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
+        let mut sealer = self.sealer();
+        let body = EntityNamed {
+            by: caller.name.clone(),
+            entity_id: incident.entity.id.clone(),
+            entity: sealer.seal("/entity", incident.entity.name.clone()),
+        };
+        self.draft(&incident.id.0, "entity.named", now, &body, sealer)
     }
 
     pub(super) fn draft_facts(&self, incident: &Incident, facts: &[Fact], caller: &Caller, now: Timestamp) -> Draft {

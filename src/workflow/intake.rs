@@ -11,6 +11,9 @@ use crate::time::{Timestamp, Zone};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+/// Beginning of the name of an entity that nobody stated.
+pub(super) const NOT_STATED: &str = "not stated: ";
+
 /// What the pure functions make of a record.
 pub(super) struct Outlook {
     pub plan: Plan,
@@ -101,7 +104,7 @@ impl<S: Store> House<S> {
         Ok(Reported { incident, evidence, created: false })
     }
 
-    fn entity_of(&self, caller: &Caller, reference: EntityRef, book: &Rulebook) -> Answered<Entity> {
+    pub(super) fn entity_of(&self, caller: &Caller, reference: EntityRef, book: &Rulebook) -> Answered<Entity> {
         let reject = |text: String| Trouble::Rejected(vec![Rejection { pointer: "/entity".into(), line: None, text }]);
         let entity = match reference {
             EntityRef::Id(id) => match self.settings.entities.iter().find(|e| e.id.as_ref() == Some(&id)) {
@@ -113,11 +116,7 @@ impl<S: Store> House<S> {
                 }
             },
             EntityRef::Inline(entity) => *entity,
-            // an installation for one entity need not name it
-            EntityRef::Unstated => match self.settings.entities.as_slice() {
-                [only] => only.clone(),
-                _ => Entity { name: "the entity".into(), ..Entity::default() },
-            },
+            EntityRef::Unstated => self.any_entity(caller),
         };
         if let Some(fault) = crate::rules::entity_faults(book, &entity).into_iter().next() {
             return Err(reject(fault));
@@ -126,6 +125,44 @@ impl<S: Store> House<S> {
             return Err(Trouble::NotPermitted("this token is limited to other entities".into()));
         }
         Ok(entity)
+    }
+
+    /// The entity of a report that names none: the only one the caller may report for, else whichever it is of several.
+    /// What any of them would owe is then shown and reminded of, until somebody names it.
+    pub(super) fn any_entity(&self, caller: &Caller) -> Entity {
+        let candidates: Vec<&Entity> = self.settings.entities.iter().filter(|e| caller.may_see(e)).collect();
+        match candidates.as_slice() {
+            [] => Entity { name: "the entity".into(), ..Entity::default() },
+            [only] => (*only).clone(),
+            several => {
+                // where one of them states nothing, nothing is known of whichever it is
+                let known = |of: fn(&Entity) -> &[String]| several.iter().all(|e| !of(e).is_empty());
+                let all = |of: fn(&Entity) -> &[String]| {
+                    let mut words: Vec<String> = several.iter().flat_map(|e| of(e)).cloned().collect();
+                    words.sort();
+                    words.dedup();
+                    words
+                };
+                let names: Vec<&str> = several.iter().map(|e| e.name.as_str()).collect();
+                let same = |a: &Entity, b: &Entity| a.main_establishment == b.main_establishment;
+                Entity {
+                    name: format!("{NOT_STATED}{}", names.join(" or ")),
+                    roles: if known(|e| &e.roles) { all(|e| &e.roles) } else { Vec::new() },
+                    sectors: if known(|e| &e.sectors) { all(|e| &e.sectors) } else { Vec::new() },
+                    established_in: if known(|e| &e.established_in) { all(|e| &e.established_in) } else { Vec::new() },
+                    operates_in: all(|e| &e.operates_in),
+                    main_establishment: several
+                        .windows(2)
+                        .all(|pair| same(pair[0], pair[1]))
+                        .then(|| several[0].main_establishment.clone())
+                        .flatten(),
+                    zone: several[0].zone,
+                    contracts: several.iter().flat_map(|e| e.contracts.iter().cloned()).collect(),
+                    policy: several[0].policy.clone(),
+                    ..Entity::default()
+                }
+            }
+        }
     }
 
     /// Plans and decides, and brings `record.tracked` up to the plan.

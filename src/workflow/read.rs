@@ -1,5 +1,6 @@
 //! Reading: incidents, obligations, timeline, status. Everything that depends on the present is computed here, never stored.
 
+use super::intake::NOT_STATED;
 use super::{
     Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
     IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
@@ -7,7 +8,7 @@ use super::{
 };
 use crate::escalation::{Sent, Target};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
-use crate::rules::{Plan, Question, Rulebook, hex, utc};
+use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
@@ -56,7 +57,12 @@ impl<S: Store> House<S> {
             .iter()
             .map(|o| self.dress_obligation(dossier, book.explain(incident, o, now), now))
             .collect();
-        let (not_covered, warnings) = book.remarks(plan);
+        let (not_covered, mut warnings) = book.remarks(plan);
+        if incident.entity.name.starts_with(NOT_STATED) {
+            let key = "entity".to_string();
+            let text = "the entity is not stated: shown is what any of them would owe. Name the one it is".to_string();
+            warnings.insert(0, Warning { key, text });
+        }
         IncidentView {
             id: incident.id.0.clone(),
             version: dossier.version,

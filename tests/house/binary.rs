@@ -117,3 +117,39 @@ fn a_wrong_configuration_names_the_line() {
     assert!(!Path::new("no-such.toml").exists());
     check(&["config", "check", "no-such.toml"], "", 66, &["no-such.toml"]);
 }
+
+#[test]
+fn law_diff_shows_what_another_set_of_packs_changes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pack = dir.path().join("eu");
+    std::fs::create_dir_all(&pack).expect("made");
+    let text = std::fs::read_to_string("jurisdictions/eu/gdpr.toml").expect("reads");
+    std::fs::write(pack.join("gdpr.toml"), text.replacen("hours = 72", "hours = 96", 1)).expect("written");
+    let dir = dir.path().to_str().expect("a path");
+    let words = ["0 duties added, 0 removed, 1 changed", "eu-gdpr-33-authority: LATER"];
+    check(&["law", "diff", "built-in", dir], "", 0, &words);
+    check(&["law", "diff", dir, "built-in"], "", 0, &["eu-gdpr-33-authority: earlier"]);
+    check(&["law", "diff", "built-in", dir, "--json"], "", 0, &["\"direction\": \"later\"", "\"field\": \"periods\""]);
+    check(&["law", "diff", "built-in", "built-in"], "", 0, &["0 changed", "worked cases: 0"]);
+    check(&["law", "diff", "built-in", "/nowhere"], "", 78, &["/nowhere"]);
+}
+
+#[test]
+fn a_title_alone_answers_with_questions_and_possible_clocks() {
+    let output = run(&["assess", "-", "--json", "--now", NOW], r#"{"title": "something odd on a server"}"#);
+    assert_eq!(output.status.code(), Some(0));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let clocks: Vec<&str> = answer["might_appear"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|m| m["if_started_now"].as_str())
+        .collect();
+    assert!(clocks.len() > 300 && clocks.is_sorted(), "{} clocks", clocks.len());
+    let fastest = clocks[0];
+    assert!(fastest < "2026-03-28T02:14:00Z", "the fastest clock leaves less than an hour: {fastest}");
+    assert!(answer["questions"].as_array().is_some_and(|q| q.len() > 100));
+    assert!(answer["obligations"].as_array().expect("a list").iter().all(|o| o["standing"] == "possible"));
+    let text = run(&["assess", "-", "--now", NOW], r#"{"title": "something odd on a server"}"#);
+    assert!(String::from_utf8_lossy(&text.stdout).lines().count() < 100, "a person reads this at night");
+}

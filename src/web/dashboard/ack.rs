@@ -148,8 +148,12 @@ fn about(o: &ObligationView, zone: Zone, now: Timestamp) -> About {
         State::Late => row.dates.due,
         _ => row.dates.conservative,
     };
-    let url =
-        o.law.channel.as_ref().map(|c| c.url.clone()).filter(|u| u.starts_with("https://") || u.starts_with("http://"));
+    let url = o
+        .law
+        .channel
+        .as_ref()
+        .and_then(|c| c.url.clone())
+        .filter(|u| u.starts_with("https://") || u.starts_with("http://"));
     About {
         bar: row.bar.clone(),
         recipient: o.law.recipient_name.clone(),

@@ -88,6 +88,8 @@ struct IncidentPage {
     may: May,
     faults: Vec<FormFault>,
     unsigned: Vec<UnsignedRow>,
+    /// Id and name to choose from, while the incident's own is not stated.
+    entities: Vec<(String, String)>,
     kept: (String, String),
 }
 
@@ -146,6 +148,24 @@ pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): 
     match web.house.close(&caller, &id, web.now()).await {
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), web.now()),
+    }
+}
+
+pub async fn set_entity<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let entity = fields.get("entity").unwrap_or_default();
+    match web.house.set_entity(&caller, &id, entity, None, fields.get("page"), now).await {
+        Ok(changed) => render(&web, &caller, &id, Extra { changed: Some(changed), ..Extra::default() }).await,
+        Err(trouble) => error_page(&trouble.into(), now),
     }
 }
 
@@ -242,6 +262,10 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         may: May::of(caller),
         faults: extra.faults,
         unsigned,
+        entities: match incident.entity.id {
+            Some(_) => Vec::new(),
+            None => super::entities(web, caller),
+        },
         kept: extra.kept,
         id: incident.id,
         title: incident.title,

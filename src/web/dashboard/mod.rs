@@ -97,6 +97,12 @@ async fn frame<S: Store>(web: &Shared<S>, caller: &Caller, nav: &'static str) ->
     Frame::of(&web.house.status(now).await, caller, nav, reader_zone(web), now)
 }
 
+/// Id and name of the entities a caller may report for.
+fn entities<S: Store>(web: &Shared<S>, caller: &Caller) -> Vec<(String, String)> {
+    let visible = web.house.settings.entities.iter().filter(|e| caller.may_see(e));
+    visible.filter_map(|e| Some((e.id.clone()?, e.name.clone()))).collect()
+}
+
 /// The reader's zone: that of the first entity which has one. Recipients' limits are written in their own.
 fn reader_zone<S: Store>(web: &Shared<S>) -> Zone {
     web.house.settings.entities.iter().find_map(|e| e.zone).unwrap_or(Zone::UTC)

@@ -320,7 +320,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         is_open: row.state.is_open() || row.state == State::Ended,
         law: o.law.law.clone(),
         source_url: web_address(&o.law.source_url),
-        portal: o.law.channel.as_ref().map(|c| web_address(&c.url)).unwrap_or_default(),
+        portal: o.law.channel.as_ref().and_then(|c| c.url.as_deref()).map(web_address).unwrap_or_default(),
         recipient: o.law.recipient_name.clone(),
         norm: o.law.norm.clone().unwrap_or_default(),
         notes: o.law.notes.clone(),

@@ -195,6 +195,14 @@ pub fn details(o: &ObligationView) -> Vec<(&'static str, String)> {
         ("Zone", zone),
         ("Recipient", o.law.recipient_name.clone()),
     ];
+    if let Some(channel) = &o.law.channel {
+        let lines =
+            [("Takes notices at", channel.url.as_ref().or(channel.email.as_ref())), ("Note", channel.notes.as_ref())];
+        rows.extend(lines.into_iter().filter_map(|(name, text)| Some((name, text?.clone()))));
+        if !channel.languages.is_empty() {
+            rows.push(("In", channel.languages.join(", ")));
+        }
+    }
     if !o.law.combines.is_empty() {
         rows.push(("Counted together", o.law.combines.join(", ")));
     }

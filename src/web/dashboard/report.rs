@@ -119,10 +119,9 @@ fn body(fields: &Fields, zone: Zone, now: Timestamp) -> Result<String, String> {
 
 async fn render<S: Store>(web: &Shared<S>, caller: &Caller, faults: Vec<FormFault>, kept: Kept) -> Response {
     let (now, zone) = (web.now(), reader_zone(web));
-    let visible = web.house.settings.entities.iter().filter(|e| caller.may_see(e));
     let page = ReportPage {
         frame: frame(web, caller, "").await,
-        entities: visible.filter_map(|e| Some((e.id.clone()?, e.name.clone()))).collect(),
+        entities: super::entities(web, caller),
         zone: super::zone_name(zone),
         civil_now: zone.local(now).format("%Y-%m-%dT%H:%M").to_string(),
         key: page_key("report", 0, now),
