@@ -2,11 +2,16 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod contracts;
+
+pub use contracts::Registered;
+
 use crate::escalation::{Directory, EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
-use crate::law::{Contract, Entity};
+use crate::law::Entity;
 use crate::rules::Rulebook;
 use crate::time::Zone;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -57,8 +62,14 @@ struct Raw {
     rota: Vec<RawRota>,
     #[serde(default)]
     policy: Vec<RawPolicy>,
+    /// Named here because unknown keys are errors; read with their lines, see `contracts`.
+    #[serde(default, rename = "contract")]
+    _contract: Vec<IgnoredAny>,
+    #[serde(skip)]
+    register: Vec<Registered>,
     #[serde(default)]
-    contract: Vec<RawContract>,
+    contracts_csv: Vec<PathBuf>,
+    contracts: Option<RawContracts>,
     watchdog: Option<RawWatchdog>,
     store: Option<RawStore>,
 }
@@ -173,12 +184,8 @@ struct RawStep {
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct RawContract {
-    id: String,
-    name: Option<String>,
-    duty: Option<String>,
-    hours: Option<u32>,
-    citation: Option<String>,
+struct RawContracts {
+    assume_hours_without_number: Option<u32>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -215,6 +222,8 @@ pub struct WebhookSettings {
 /// Checked, ready to run on.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file it was read from, as named.
+    pub file: String,
     pub listen: Listen,
     pub public_url: String,
     /// Largest accepted request body, bytes.
@@ -225,6 +234,8 @@ pub struct Config {
     pub mail: Option<MailSettings>,
     pub webhooks: Vec<WebhookSettings>,
     pub entities: Vec<Entity>,
+    /// The contract register; each entity holds what it signed.
+    pub contracts: Vec<Registered>,
     pub directory: Directory,
     pub policies: Vec<EscalationPolicy>,
     pub watchdog: Vec<String>,
@@ -249,6 +260,9 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
         let part = read(&base.join(&name), &mut faults);
         merge(&mut raw, part, &name, &mut faults);
     }
+    for name in std::mem::take(&mut raw.contracts_csv) {
+        raw.register.extend(contracts::csv_file(&name, &mut faults));
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -271,8 +285,16 @@ fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
             return Raw::default();
         }
     };
-    match toml::from_str(&text) {
-        Ok(raw) => raw,
+    match toml::from_str::<Raw>(&text) {
+        Ok(mut raw) => {
+            raw.register = contracts::tables(&text, &file, faults);
+            // a register of several files stays together wherever it is included from
+            let folder = path.parent().unwrap_or(Path::new("."));
+            for name in &mut raw.contracts_csv {
+                *name = folder.join(&*name);
+            }
+            raw
+        }
         Err(error) => {
             let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             faults.push(ConfigFault { file, line, text: error.message().to_string() });
@@ -299,6 +321,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.rules, part.rules, "rules", name, faults);
     once(&mut into.smtp, part.smtp, "smtp", name, faults);
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
+    once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
     if !part.include.is_empty() {
         faults.push(ConfigFault {
@@ -312,7 +335,8 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     into.person.extend(part.person);
     into.rota.extend(part.rota);
     into.policy.extend(part.policy);
-    into.contract.extend(part.contract);
+    into.register.extend(part.register);
+    into.contracts_csv.extend(part.contracts_csv);
 }
 
 struct Checker<'a> {
@@ -423,17 +447,7 @@ impl Checker<'_> {
                 allow_private: hook.allow_private,
             });
         }
-        let contracts: Vec<Contract> = raw
-            .contract
-            .into_iter()
-            .map(|c| Contract {
-                name: c.name.unwrap_or_else(|| c.id.clone()),
-                id: c.id,
-                duty: c.duty,
-                hours: c.hours,
-                citation: c.citation,
-            })
-            .collect();
+        let contracts = self.register(raw.register, raw.contracts, &raw.entity);
         let people = raw.person;
         for person in &people {
             if person.email.as_deref().is_none_or(|e| !e.contains('@')) && person.deputy.is_none() {
@@ -457,10 +471,12 @@ impl Checker<'_> {
             policies.push(default_policy(unverified));
         }
         let mut entities = Vec::new();
+        let only = raw.entity.len() == 1;
         for entity in raw.entity {
-            entities.push(self.entity(entity, &contracts, &policies));
+            entities.push(self.entity(entity, &contracts, only, &policies));
         }
         Config {
+            file: self.file.clone(),
             listen,
             public_url,
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
@@ -470,10 +486,34 @@ impl Checker<'_> {
             mail,
             webhooks,
             entities,
+            contracts,
             directory,
             policies,
             watchdog: raw.watchdog.map(|w| w.ping).unwrap_or_default(),
         }
+    }
+
+    /// The register with the operator's policy in it, checked against the entities.
+    fn register(
+        &mut self,
+        mut register: Vec<Registered>,
+        settings: Option<RawContracts>,
+        entities: &[RawEntity],
+    ) -> Vec<Registered> {
+        let assume = settings.and_then(|s| s.assume_hours_without_number);
+        if let Some(hours) = assume.filter(|hours| !(1..=8784).contains(hours)) {
+            self.fault(
+                "assume_hours_without_number",
+                format!("`assume_hours_without_number` is `{hours}`; give a whole number of hours from 1 to 8784"),
+            );
+        }
+        for one in &mut register {
+            one.contract.assume_hours = one.contract.assume_hours.or(assume);
+        }
+        let signers: Vec<(&str, &[String])> =
+            entities.iter().map(|e| (e.id.as_str(), e.contracts.as_slice())).collect();
+        self.faults.extend(contracts::cross_check(&register, &signers));
+        register
     }
 
     fn listen(&mut self, text: &str, behind_proxy: bool) -> Listen {
@@ -592,21 +632,19 @@ impl Checker<'_> {
         EscalationPolicy { id: raw.id, steps, include_unverified }
     }
 
-    fn entity(&mut self, raw: RawEntity, contracts: &[Contract], policies: &[EscalationPolicy]) -> Entity {
+    fn entity(&mut self, raw: RawEntity, register: &[Registered], only: bool, policies: &[EscalationPolicy]) -> Entity {
         let zone = raw.zone.as_deref().and_then(|z| Zone::named(z).map_err(|e| self.fault(z, e.to_string())).ok());
         if let Some(policy) = &raw.policy
             && !policies.iter().any(|p| p.id == *policy)
         {
             self.fault(policy, format!("entity `{}` names policy `{policy}`, which no [[policy]] describes", raw.id));
         }
-        let mut own = Vec::new();
-        for id in &raw.contracts {
-            match contracts.iter().find(|c| c.id == *id) {
-                Some(contract) => own.push(contract.clone()),
-                None => self
-                    .fault(id, format!("entity `{}` names contract `{id}`, which no [[contract]] describes", raw.id)),
-            }
+        for id in raw.contracts.iter().filter(|id| !register.iter().any(|one| one.contract.id == **id)) {
+            let near = crate::law::nearest_of(id, register.iter().map(|one| one.contract.id.as_str()));
+            let hint = crate::rules::did_you_mean(&near);
+            self.fault(id, format!("entity `{}` names contract `{id}`, which no [[contract]] describes{hint}", raw.id));
         }
+        let own = contracts::signed_by(register, &raw.id, &raw.contracts, only);
         Entity {
             name: raw.name.unwrap_or_else(|| raw.id.clone()),
             id: Some(raw.id),
@@ -650,7 +688,14 @@ pub fn default_policy(include_unverified: bool) -> EscalationPolicy {
     }
 }
 
-/// What the rulebook says about the configured entities: unknown roles and places.
-pub fn check_against(config: &Config, book: &Rulebook) -> Vec<String> {
-    config.entities.iter().flat_map(|e| crate::rules::entity_faults(book, e)).collect()
+/// What the configuration names and the rulebook does not know: roles, places, words of contracts.
+pub fn check_against(config: &Config, book: &Rulebook) -> Vec<ConfigFault> {
+    let at_entity =
+        |fault: crate::rules::EntityFault| ConfigFault { file: config.file.clone(), line: 0, text: fault.text };
+    let entities = config.entities.iter().flat_map(|entity| crate::rules::entity_faults(book, entity));
+    // a contract is named where it stands in the register, not once for each entity
+    let mut faults: Vec<ConfigFault> =
+        entities.filter(|fault| !fault.pointer.starts_with("/contracts/")).map(at_entity).collect();
+    faults.extend(config.contracts.iter().flat_map(|one| one.unknown_words(book)));
+    faults
 }

@@ -3,7 +3,7 @@
 use super::exit;
 use crate::ingest::{self, EntityRef, Reading};
 use crate::law::{Entity, FactBook, Incident, IncidentId};
-use crate::rules::{Answer, ObligationAnswer, Options};
+use crate::rules::{Answer, ObligationAnswer, Options, OwedAnswer};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> i32 {
     let faults = crate::rules::entity_faults(&book, &entity);
     if !faults.is_empty() {
         for fault in faults {
-            eprintln!("error: {}: /entity: {fault}", args.file);
+            eprintln!("error: {}: /entity{}: {fault}", args.file, fault.pointer);
         }
         return exit::REJECTED;
     }
@@ -125,6 +125,9 @@ fn text_of(answer: &Answer) -> String {
             text.push_str(&format!("  and {} more; --json lists them\n", answer.might_appear.len() - SHOWN));
         }
     }
+    for owed in &answer.they_owe {
+        text.push_str(&owed_text(owed));
+    }
     if let Some(first) = answer.questions.first() {
         text.push_str(&format!("\nAsk first: {} (`{}`)\n", first.text, first.key));
         for a in first.answers.iter().filter(|_| first.answers.iter().any(|a| a.earliest.is_some())) {
@@ -160,7 +163,10 @@ fn obligation_text(o: &ObligationAnswer) -> String {
             o.period.as_deref().unwrap_or_default(),
             o.norm.as_ref().map_or(String::new(), |norm| format!("; besides, {norm}"))
         )),
-        _ if o.promptly => text.push_str(&format!("  {}; no number in law\n", o.norm.as_deref().unwrap_or("promptly"))),
+        _ if o.promptly => {
+            let place = if o.binding == "contract" { "the contract" } else { "law" };
+            text.push_str(&format!("  {}; no number in {place}\n", o.norm.as_deref().unwrap_or("promptly")));
+        }
         _ => match &o.projected_due {
             Some(projected) => {
                 text.push_str(&format!("  would be due {projected} if the awaited act happens at its own limit\n"))
@@ -168,11 +174,26 @@ fn obligation_text(o: &ObligationAnswer) -> String {
             None => text.push_str("  no date yet\n"),
         },
     }
+    if let Some(target) = &o.internal_target {
+        text.push_str(&format!("  our target  {target}\n"));
+    }
     if let Some(late) = &o.late_by {
         text.push_str(&format!("  LATE by {late}\n"));
     }
     text.push_str(&format!("  {}, {} ({})\n", o.law, o.citation, o.duty));
     for sentence in &o.because {
+        text.push_str(&format!("  - {sentence}\n"));
+    }
+    text
+}
+
+/// A notice a counterparty owes us.
+fn owed_text(owed: &OwedAnswer) -> String {
+    let mut text = format!("\n{} owes us notice ({}) [{}]\n", owed.name, owed.contract, owed.standing);
+    if let (Some(due), Some(label)) = (&owed.due, &owed.due_label) {
+        text.push_str(&format!("  was due to us before {due}, {label}\n"));
+    }
+    for sentence in &owed.because {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text

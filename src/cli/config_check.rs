@@ -30,13 +30,14 @@ pub fn run(command: Command) -> i32 {
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     let settings = crate::daemon::open::notify_settings(&config);
     if let Err(error) = runtime.block_on(async { crate::notify::Notifiers::from_settings(&settings).map(|_| ()) }) {
-        faults.push(error.to_string());
+        faults.push(crate::config::ConfigFault { file: config.file.clone(), line: 0, text: error.to_string() });
     }
     if faults.is_empty() {
         super::print(&format!(
-            "{}: {} entities, {} people, {} policies, {} webhooks, {} duties\n",
+            "{}: {} entities, {} contracts, {} people, {} policies, {} webhooks, {} duties\n",
             file.display(),
             config.entities.len(),
+            config.contracts.len(),
             config.directory.people.len(),
             config.policies.len(),
             config.webhooks.len(),
@@ -44,6 +45,6 @@ pub fn run(command: Command) -> i32 {
         ));
         return exit::DONE;
     }
-    faults.iter().for_each(|fault| eprintln!("error: {}: {fault}", file.display()));
+    faults.iter().for_each(|fault| eprintln!("error: {fault}"));
     exit::BAD_CONFIG
 }

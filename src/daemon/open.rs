@@ -29,7 +29,8 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     let (book, files) = load_rules(config)?;
     let faults = crate::config::check_against(config, &book);
     if !faults.is_empty() {
-        return Err(OpenError::config(faults.join("\n")));
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        return Err(OpenError::config(lines.join("\n")));
     }
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))

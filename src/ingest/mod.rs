@@ -2,10 +2,12 @@
 //!
 //! Absent here: I/O, clocks, and any decision about what the facts mean.
 
+mod contract;
 mod facts;
 mod native;
 mod node;
 
+pub use contract::{CONTRACT_MEMBERS, CONTRACT_NUMBERS, contract, stray_contract_member};
 pub use facts::{Reading, instant, read};
 pub use native::{Attachment, EntityRef, Report, Suppose, entity, facts_only, report, suppose};
 pub use node::{Format, Kind, Node, SyntaxError, json, parse, toml};

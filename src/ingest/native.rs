@@ -1,5 +1,6 @@
 //! Our own report: `{ title, entity, facts, source, reference, attachments }`, as JSON or TOML.
 
+use super::contract::contract;
 use super::facts::{self, Reading};
 use super::node::{Format, Kind, Node, parse};
 use super::{Pointer, Rejection};
@@ -306,38 +307,5 @@ fn contracts(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) ->
         rejections.push(Rejection::at(pointer, node, format!("`contracts` is {}; give a list", node.what())));
         return Vec::new();
     };
-    let mut found = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        let here = pointer.child(&at.to_string());
-        if let Some(id) = item.text() {
-            found.push(Contract { id: id.to_string(), name: id.to_string(), duty: None, hours: None, citation: None });
-            continue;
-        }
-        let mut contract = Contract { id: String::new(), name: String::new(), duty: None, hours: None, citation: None };
-        for (name, member) in item.members() {
-            let here = here.child(name);
-            match (name.as_str(), &member.kind) {
-                ("id", Kind::Text(id)) => contract.id = id.clone(),
-                ("name", Kind::Text(text)) => contract.name = text.clone(),
-                ("duty", Kind::Text(text)) => contract.duty = Some(text.clone()),
-                ("citation", Kind::Text(text)) => contract.citation = Some(text.clone()),
-                ("hours", Kind::Integer(n)) if (1..=8784).contains(n) => contract.hours = Some(*n as u32),
-                (other, _) => {
-                    rejections.push(Rejection::at(
-                        &here,
-                        member,
-                        format!("`{other}` is not understood; a contract has id, name, duty, hours, citation"),
-                    ));
-                }
-            }
-        }
-        if contract.id.is_empty() {
-            rejections.push(Rejection::at(&here, item, "a contract needs an `id`".to_string()));
-        }
-        if contract.name.is_empty() {
-            contract.name = contract.id.clone();
-        }
-        found.push(contract);
-    }
-    found
+    items.iter().enumerate().map(|(at, item)| contract(item, &pointer.child(&at.to_string()), rejections)).collect()
 }

@@ -1,6 +1,7 @@
 //! The facts that may be asserted, with the question a person is asked for each. Packs declare them.
 
 use super::FactType;
+use super::contract::{CONTRACT_FAMILIES, THEIR_NOTICE, THEIR_TRIGGER};
 use std::collections::BTreeMap;
 
 /// Declaration of one fact key.
@@ -63,6 +64,12 @@ impl FactCatalogue {
         if let Some(place) = key.strip_prefix("affected.") {
             return self.is_place(place).then_some(FactType::Count);
         }
+        // which contracts there are is the register's affair: any id will do
+        if let Some((_, kind)) =
+            CONTRACT_FAMILIES.iter().find(|(prefix, _)| key.len() > prefix.len() && key.starts_with(prefix))
+        {
+            return Some(*kind);
+        }
         DUTY_FAMILIES.iter().find_map(|(prefix, kind)| {
             let rest = key.strip_prefix(prefix)?;
             let (duty, place) = rest.rsplit_once('@').map_or((rest, None), |(d, p)| (d, Some(p)));
@@ -88,6 +95,12 @@ impl FactCatalogue {
                 "contracts" => "Which contracts ask the entity for notice?".to_string(),
                 _ => format!("What is the entity's {}?", part.replace('_', " ")),
             };
+        }
+        if let Some(contract) = key.strip_prefix(THEIR_TRIGGER) {
+            return format!("When did what starts the clause of contract `{contract}` happen at the counterparty?");
+        }
+        if let Some(contract) = key.strip_prefix(THEIR_NOTICE) {
+            return format!("When did the counterparty of contract `{contract}` tell us?");
         }
         format!("What is known about `{key}`?")
     }

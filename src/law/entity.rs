@@ -1,20 +1,8 @@
 //! The organisation that has the duties.
 
-use super::Place;
+use super::{Contract, Place};
 use crate::time::Zone;
 use serde::{Deserialize, Serialize};
-
-/// A contract that asks for notice, from the operator's register.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contract {
-    pub id: String,
-    pub name: String,
-    /// Which contract template of the packs it follows, e.g. `contract-processor-notice`.
-    pub duty: Option<String>,
-    /// The number agreed in the contract, in hours, when it names one.
-    pub hours: Option<u32>,
-    pub citation: Option<String>,
-}
 
 /// An entity as configured or given inline in a report. Empty lists of roles mean that they are not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

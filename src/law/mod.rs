@@ -4,6 +4,7 @@
 //! incident, `escalation` whom to remind, `workflow` what is stored.
 
 mod catalogue;
+mod contract;
 mod deadline;
 mod duty;
 mod entity;
@@ -13,12 +14,13 @@ mod notification;
 mod obligation;
 
 pub use catalogue::{FactCatalogue, FactDeclaration, nearest_of};
+pub use contract::{Contract, ContractPeriod, Direction, THEIR_NOTICE, THEIR_TRIGGER, contract_trigger};
 pub use deadline::{Deadline, DisputedReading, Started};
 pub use duty::{
     Binding, CalendarSpan, Combination, Confidence, ContentItem, Duty, DutyId, DutyPeriod, DutyStatus, HoldRule, Order,
     Reach, RecipientKind, Recipients, Relative, Stage, Trigger,
 };
-pub use entity::{Contract, Entity};
+pub use entity::Entity;
 pub use fact::{Certainty, Count, Fact, FactType, Hold, Value};
 pub use incident::{FactBook, Incident, IncidentId};
 pub use notification::{Acknowledgement, Act, Delay, Filing, Waiver};

@@ -119,6 +119,8 @@ pub struct Obligation {
     /// Set when the limits shown are older ones: what the rulebook in force says instead, once that is signed off.
     pub unsigned: Option<(Option<Timestamp>, Option<Timestamp>)>,
     pub promptly: Option<String>,
+    /// What the operator's policy sets where there is no number: a target, never a limit.
+    pub internal_target: Option<Timestamp>,
     pub depends_on: Vec<DutyId>,
     pub combines: Vec<DutyId>,
     pub binding: Binding,

@@ -1,9 +1,11 @@
 //! A plan as people and programs read it: the members of the public contract, in sentences and instants.
 
 use super::book::Rulebook;
+use super::condition::Condition;
+use super::contract::{self, OwedAnswer};
 use super::plan::Plan;
 use super::questions::{self, Question};
-use crate::law::{Channel, Deadline, Incident, Obligation, Phase, Standing, Trigger};
+use crate::law::{Binding, Channel, Deadline, Duty, Incident, Obligation, Phase, Standing, Trigger};
 use crate::time::{self, Timestamp, Unit, Zone};
 use chrono::Datelike;
 use serde::Serialize;
@@ -13,6 +15,8 @@ pub struct Answer {
     pub now: String,
     pub rulebook: RulebookName,
     pub obligations: Vec<ObligationAnswer>,
+    /// Notices counterparties owe us under contracts: no obligations of ours.
+    pub they_owe: Vec<OwedAnswer>,
     pub questions: Vec<Question>,
     /// Clocks that do not run yet and might, the fastest first.
     pub might_appear: Vec<MightAppear>,
@@ -173,11 +177,17 @@ impl Rulebook {
             now: utc(now),
             rulebook: self.name(),
             obligations: plan.obligations.iter().map(|o| self.explain(incident, o, now)).collect(),
+            they_owe: self.owed_to_us(plan, now),
             questions: questions::questions(self, incident, plan, now),
             might_appear: self.might_appear(plan, now),
             not_covered,
             warnings,
         }
+    }
+
+    /// What counterparties owe us, as answered.
+    pub fn owed_to_us(&self, plan: &Plan, now: Timestamp) -> Vec<OwedAnswer> {
+        plan.they_owe.iter().map(|owed| owed.answer(now)).collect()
     }
 
     /// Clocks that might still appear, the fastest first.
@@ -218,7 +228,7 @@ impl Rulebook {
 
     /// One obligation with its derivation.
     pub fn explain(&self, incident: &Incident, o: &Obligation, now: Timestamp) -> ObligationAnswer {
-        let duty = &self.duties[self.by_id[&o.duty]];
+        let duty = self.duty_of(incident, o);
         let deadline = o.standing.deadline();
         let phase_at = match &o.standing {
             Standing::Discharged { at, .. } => *at,
@@ -266,8 +276,8 @@ impl Rulebook {
             due_label: deadline.map(|d| due_label(d.due, o.zone)),
             promptly: o.promptly.is_some(),
             norm: o.promptly.clone(),
-            period: self.period_text(o),
-            internal_target: None,
+            period: self.period_text(incident, o),
+            internal_target: o.internal_target.map(utc),
             started_by: o.started_by.as_ref().map(|s| StartedBy {
                 key: s.key.clone(),
                 at: utc(s.at),
@@ -320,7 +330,7 @@ impl Rulebook {
 
     /// Sentences: why it applies or may, what starts the clock, how the date was found.
     fn because(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<String> {
-        let duty = &self.duties[self.by_id[&o.duty]];
+        let duty = self.duty_of(incident, o);
         let mut because = Vec::new();
         if let Some(role) = duty.roles.iter().find(|r| incident.entity.roles.contains(r)) {
             because.push(format!("{} is a {role}", incident.entity.name));
@@ -352,14 +362,15 @@ impl Rulebook {
             let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
             because.push(format!("the clock starts at the limit of {}", ids.join(" or ")));
         }
-        if let Some(period) = self.period_text(o) {
+        if let Some(period) = self.period_text(incident, o) {
             because.push(format!("{} ({})", period, duty.citation));
         }
         if let Some(norm) = &o.promptly {
+            let text = if o.binding == Binding::Contract { "contract" } else { "law" };
             let numbered = deadline.is_some() || duty.periods.iter().any(|p| p.period.is_some());
             because.push(match numbered {
-                true => format!("besides, the law says \"{norm}\": the limit is not a grace period"),
-                false => format!("the law says \"{norm}\" and names no number"),
+                true => format!("besides, the {text} says \"{norm}\": the limit is not a grace period"),
+                false => format!("the {text} says \"{norm}\" and names no number"),
             });
         }
         if let Some(d) = deadline {
@@ -376,8 +387,8 @@ impl Rulebook {
     }
 
     /// "72 hours from times.aware", for messages and derivations.
-    pub fn period_text(&self, o: &Obligation) -> Option<String> {
-        let duty = &self.duties[self.by_id[&o.duty]];
+    pub fn period_text(&self, incident: &Incident, o: &Obligation) -> Option<String> {
+        let duty = self.duty_of(incident, o);
         let head = o.started_by.as_ref();
         let text = duty.periods.iter().find(|p| p.period.is_some())?;
         let period = text.period?;
@@ -405,14 +416,19 @@ impl Rulebook {
         };
         let Some(row) = self.conventions.iter().position(|c| c.id == *convention) else { return Vec::new() };
         let members = if o.combines.is_empty() { std::slice::from_ref(&o.duty) } else { o.combines.as_slice() };
-        let found = members.iter().filter_map(|id| self.by_id.get(id)).map(|&at| &self.duties[at]).find_map(|duty| {
-            duty.periods
-                .iter()
-                .find(|p| p.convention == Some(row as u16) && p.period.is_some())
-                .map(|p| (duty, p.period))
-        });
-        let Some((duty, Some(period))) = found else { return Vec::new() };
-        super::clock::grid(self, &self.conventions[row], period, started.at, duty, &o.jurisdiction, &incident.entity)
+        let counted = |duty: &Duty<Condition>| {
+            let text = duty.periods.iter().find(|p| p.convention == Some(row as u16) && p.period.is_some());
+            text.and_then(|p| p.period)
+        };
+        let own = self.duty_of(incident, o);
+        let others = members.iter().filter_map(|id| self.duty(&id.0));
+        let Some((duty, period)) = std::iter::once(&*own).chain(others).find_map(|duty| Some((duty, counted(duty)?)))
+        else {
+            return Vec::new();
+        };
+        let contract = contract::contract_of(duty, &incident.entity, &o.jurisdiction);
+        let seat = contract.map_or_else(|| o.jurisdiction.clone(), |contract| contract::seat(duty, Some(contract)));
+        super::clock::grid(self, &self.conventions[row], period, started.at, duty, &seat, &incident.entity)
             .unwrap_or_default()
     }
 }

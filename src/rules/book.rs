@@ -89,8 +89,6 @@ pub struct Rulebook {
     pub(super) duties: Vec<Duty<Condition>>,
     pub(super) by_id: BTreeMap<DutyId, usize>,
     pub(super) conventions: Vec<ConventionRecord>,
-    /// The row for plain elapsed hours, in which contracts count.
-    pub(super) elapsed: Option<u16>,
     pub(super) places: Places,
     pub(super) roles: Roles,
     pub(super) authorities: BTreeMap<(Place, String), Authority>,

@@ -2,7 +2,7 @@
 
 use super::book::{ConventionRecord, Rulebook, Whose};
 use super::condition::Condition;
-use crate::law::{Deadline, DisputedReading, Duty, Entity};
+use crate::law::{Deadline, DisputedReading, Duty, Entity, Recipients};
 use crate::time::{self, Calendar, Period, TimeError, Timestamp, Zone};
 
 /// Whose zones and calendars may decide, resolved once per plan.
@@ -44,9 +44,16 @@ fn zone(
     match record.map(|r| &r.zone) {
         Some(Whose::Fixed(zone)) => *zone,
         Some(Whose::Notifier | Whose::EntityState) => notifier,
-        Some(Whose::Recipient) | None if duty.recipient.is_public_body() => recipient,
+        Some(Whose::Recipient) | None if duty.recipient.is_public_body() || agreed_place(book, duty, place) => {
+            recipient
+        }
         Some(Whose::Recipient) | None => notifier,
     }
+}
+
+/// Has a contract said where its days are counted? Then they end there, as its holidays are those of that place.
+fn agreed_place(book: &Rulebook, duty: &Duty<Condition>, place: &str) -> bool {
+    duty.recipients == Recipients::EachContract && book.places.get(place).is_some()
 }
 
 fn recipient_zone(book: &Rulebook, duty: &Duty<Condition>, place: &str, parties: &Parties) -> Zone {

@@ -138,9 +138,11 @@ impl Rulebook {
         parties: &Parties,
     ) {
         for at in 0..candidates.len() {
-            let duty = &self.duties[candidates[at].duty];
+            let agreed = candidates[at].agreed.clone();
+            let duty = agreed.as_deref().unwrap_or(&self.duties[candidates[at].duty]);
             let Trigger::Due(ids) = &duty.starts else { continue };
             let place = candidates[at].obligation.jurisdiction.clone();
+            let seat = candidates[at].seat.clone();
             let of = |c: &&Candidate| {
                 ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|id| ids.contains(id))
             };
@@ -158,7 +160,7 @@ impl Rulebook {
             let record = self.convention(row);
             // a limit is exclusive: the last instant inside it is the one that has a date
             let count = |limit: Timestamp| {
-                clock::count(self, record, period, limit - chrono::Duration::microseconds(1), duty, &place, parties)
+                clock::count(self, record, period, limit - chrono::Duration::microseconds(1), duty, &seat, parties)
             };
             let (Ok(counted), Ok(early)) = (count(limit), count(cautious)) else { continue };
             let conservative_due = counted.conservative_due.min(early.conservative_due);
@@ -235,7 +237,7 @@ impl Rulebook {
                 {
                     continue;
                 }
-                let ids = self.acts_of(&self.duties[candidate.duty].starts);
+                let ids = self.acts_of(&candidate.duty(self).starts);
                 let awaited = candidates
                     .iter()
                     .filter(|c| {
@@ -249,20 +251,12 @@ impl Rulebook {
                     })
                     .min();
                 let Some(act_at) = awaited else { continue };
-                let duty = &self.duties[candidate.duty];
+                let duty = candidate.duty(self);
                 let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else {
                     continue;
                 };
-                let counted = clock::count(
-                    self,
-                    self.convention(row),
-                    period,
-                    act_at,
-                    duty,
-                    &candidate.obligation.jurisdiction,
-                    parties,
-                )
-                .ok();
+                let counted =
+                    clock::count(self, self.convention(row), period, act_at, duty, &candidate.seat, parties).ok();
                 candidates[at].obligation.standing = Standing::Awaiting {
                     projected_due: counted.as_ref().map(|c| c.due),
                     projected_conservative: counted.as_ref().map(|c| c.conservative_due),

@@ -2,10 +2,13 @@
 
 use super::book::{Rulebook, Whose};
 use super::condition::{Atom, Comparison, Condition};
-use crate::law::{CalendarSpan, Combination, Duty, DutyPeriod, DutyStatus, Entity, Trigger};
+use super::contract::contract_faults;
+use super::load::did_you_mean;
+use crate::law::{CalendarSpan, Combination, Duty, DutyPeriod, DutyStatus, Entity, Place, Trigger};
 use crate::time::{Anchor, CivilDate};
 use chrono::Months;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// A calendar must be known this long after the day of the lint.
 const HORIZON_MONTHS: u32 = 24;
@@ -221,20 +224,51 @@ fn calendars_of(book: &Rulebook, duty: &Duty<Condition>, text: &DutyPeriod<Condi
     ids.into_iter().filter_map(|id| Some((id.clone(), book.calendars().get(&id).ok()?.data_until()))).collect()
 }
 
-/// Unknown roles and places of an entity, each as a sentence with the nearest known ones.
-pub fn entity_faults(book: &Rulebook, entity: &Entity) -> Vec<String> {
-    let mut found = Vec::new();
-    for role in entity.roles.iter().filter(|r| !book.roles().is_known(r)) {
-        let near = crate::law::nearest_of(role, book.roles().ids());
-        found.push(format!("role `{role}` is not known{}", super::load::did_you_mean(&near)));
+/// Something an entity names and the rulebook does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityFault {
+    /// RFC 6901 pointer inside the entity.
+    pub pointer: String,
+    pub text: String,
+}
+
+impl fmt::Display for EntityFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
-    let places = entity.established_in.iter().chain(&entity.operates_in).chain(&entity.main_establishment);
-    for place in places.filter(|p| !book.places().is_known(p)) {
-        let near = crate::law::nearest_of(place, book.places().ids());
-        found.push(format!(
+}
+
+/// Unknown roles, places and words of contracts, each as a sentence with the nearest known ones.
+pub fn entity_faults(book: &Rulebook, entity: &Entity) -> Vec<EntityFault> {
+    let mut found = Vec::new();
+    for (at, role) in entity.roles.iter().enumerate().filter(|(_, r)| !book.roles().is_known(r)) {
+        let near = crate::law::nearest_of(role, book.roles().ids());
+        let text = format!("role `{role}` is not known{}", did_you_mean(&near));
+        found.push(EntityFault { pointer: format!("/roles/{at}"), text });
+    }
+    let listed = |name: &'static str, places: &'_ [Place]| -> Vec<(String, Place)> {
+        places.iter().enumerate().map(|(at, place)| (format!("/{name}/{at}"), place.clone())).collect()
+    };
+    let mut places = listed("established_in", &entity.established_in);
+    places.extend(listed("operates_in", &entity.operates_in));
+    places.extend(entity.main_establishment.iter().map(|place| ("/main_establishment".to_string(), place.clone())));
+    for (pointer, place) in places.into_iter().filter(|(_, p)| !book.places().is_known(p)) {
+        let near = crate::law::nearest_of(&place, book.places().ids());
+        let text = format!(
             "place `{place}` is not known{}; write ISO 3166 codes such as `FR` or `US-CA`",
-            super::load::did_you_mean(&near)
-        ));
+            did_you_mean(&near)
+        );
+        found.push(EntityFault { pointer, text });
+    }
+    for (at, contract) in entity.contracts.iter().enumerate() {
+        if entity.contracts[..at].iter().any(|other| other.id == contract.id) {
+            let text = format!("two contracts have the id `{}`; give one another id", contract.id);
+            found.push(EntityFault { pointer: format!("/contracts/{at}/id"), text });
+        }
+        for (member, text) in contract_faults(book, contract) {
+            let text = format!("contract `{}`: {text}", contract.id);
+            found.push(EntityFault { pointer: format!("/contracts/{at}/{member}"), text });
+        }
     }
     found
 }

@@ -110,7 +110,6 @@ impl<'a> Loader<'a> {
         let mut book = Rulebook {
             duties: Vec::new(),
             by_id: BTreeMap::new(),
-            elapsed: convention_ids.get("elapsed-hours").copied(),
             conventions,
             places,
             roles,

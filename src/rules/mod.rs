@@ -9,6 +9,7 @@ mod clock;
 mod compare;
 mod compose;
 mod condition;
+mod contract;
 mod counts;
 mod coverage;
 mod hold;
@@ -36,8 +37,9 @@ pub use compare::{
     limits_of, moves_later,
 };
 pub use condition::{Condition, Truth};
+pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
-pub use lint::{entity_faults, lint};
+pub use lint::{EntityFault, entity_faults, lint};
 pub use listing::{DutyListing, Listing};
 pub use load::{Fault, FileKind, SourceFile, archive, did_you_mean, kind_of, load};
 pub use places::Places;

@@ -3,15 +3,16 @@
 use super::book::{Authority, Rulebook};
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
+use super::contract::{self, OwedToUs};
 use super::counts::Counts;
 use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, Incident, Obligation, Place, Recipients, Standing,
-    Started, Trigger, Value,
+    Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, Entity, Incident, Obligation, Place, Recipients,
+    Standing, Started, Trigger, Value,
 };
-use crate::time::{CivilDate, Period, TimeError, Timestamp, Unit};
+use crate::time::{CivilDate, TimeError, Timestamp};
 
 /// What to include beyond the law that applies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Options {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub obligations: Vec<Obligation>,
+    /// Notices counterparties owe us under contracts.
+    pub they_owe: Vec<OwedToUs>,
     /// Places the facts mention and no duty covers, with the reason.
     pub not_covered: Vec<(Place, String)>,
     /// Key and sentence.
@@ -48,12 +51,22 @@ pub(super) struct Candidate {
     pub obligation: Obligation,
     /// Position of the duty in the rulebook.
     pub duty: usize,
+    /// The duty with a contract's words laid over it.
+    pub agreed: Option<Box<Duty<Condition>>>,
+    /// Whose calendar and zone count: the obligation's place, or the one a contract names.
+    pub seat: Place,
     pub applies: Truth,
     pub deadline: Option<Deadline>,
     /// The trigger has happened, or an earlier kind of knowledge has.
     pub started: bool,
     pub filed: Option<Started>,
     pub waived: Option<String>,
+}
+
+impl Candidate {
+    pub fn duty<'a>(&'a self, book: &'a Rulebook) -> &'a Duty<Condition> {
+        self.agreed.as_deref().unwrap_or(&book.duties[self.duty])
+    }
 }
 
 impl Rulebook {
@@ -65,12 +78,16 @@ impl Rulebook {
         let footprint = Footprint::of(self, incident);
         let counts = Counts::of(&incident.facts, &self.places);
         let mut candidates: Vec<Candidate> = Vec::new();
-        for at in self.worth_asking(&standings, &footprint, options) {
+        for at in self.worth_asking(&standings, &footprint, &incident.entity, options) {
             let duty = &self.duties[at];
             if duty.status == DutyStatus::NoDuty || (duty.status == DutyStatus::Proposed && !options.include_proposed) {
                 continue;
             }
-            let (role, role_missing) = reach::role(duty, &standings);
+            let (role, role_missing) = match duty.recipients {
+                // whoever signed it owes it, whatever roles were stated
+                Recipients::EachContract => (Truth::Yes, ""),
+                _ => reach::role(duty, &standings),
+            };
             if role == Truth::No && !options.all {
                 continue;
             }
@@ -118,26 +135,36 @@ impl Rulebook {
             .map(|c| self.stand(c, incident, now))
             .collect();
         self.order(&mut plan.obligations);
+        plan.they_owe = self.they_owe(incident, &parties);
         self.not_covered(incident, &mut plan);
         self.warn(incident, &mut plan);
         plan
     }
 
-    /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all.
-    fn worth_asking(&self, standings: &Standings<'_>, footprint: &Footprint, options: Options) -> Vec<usize> {
-        let near = |at: usize| {
-            let duty = &self.duties[at];
-            // a contract binds wherever the entity is
-            duty.recipients == Recipients::EachContract || !footprint.misses(duty.reach, self.scope_of[at])
-        };
-        let Some(roles) = standings.possible() else {
-            return (0..self.duties.len()).filter(|&at| options.all || near(at)).collect();
-        };
+    /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all. Templates of
+    /// contracts are asked when a contract names them.
+    fn worth_asking(
+        &self,
+        standings: &Standings<'_>,
+        footprint: &Footprint,
+        entity: &Entity,
+        options: Options,
+    ) -> Vec<usize> {
         if options.all {
             return (0..self.duties.len()).collect();
         }
-        let lists = roles.filter_map(|role| self.by_role.get(role)).chain([&self.for_anyone]);
-        let mut found: Vec<usize> = lists.flatten().map(|&at| at as usize).filter(|&at| near(at)).collect();
+        let near = |at: &usize| {
+            let duty = &self.duties[*at];
+            duty.recipients != Recipients::EachContract && !footprint.misses(duty.reach, self.scope_of[*at])
+        };
+        let mut found: Vec<usize> = match standings.possible() {
+            None => (0..self.duties.len()).filter(near).collect(),
+            Some(roles) => {
+                let lists = roles.filter_map(|role| self.by_role.get(role)).chain([&self.for_anyone]);
+                lists.flatten().map(|&at| at as usize).filter(near).collect()
+            }
+        };
+        found.extend(entity.contracts.iter().filter_map(|contract| self.template_of(contract)));
         found.sort_unstable();
         found.dedup();
         found
@@ -160,6 +187,10 @@ impl Rulebook {
         plan: &mut Plan,
     ) {
         let facts = &incident.facts;
+        let contract = contract::contract_of(duty, &incident.entity, &place);
+        let agreed = contract.map(|contract| Box::new(self.agreed(duty, contract)));
+        let duty = agreed.as_deref().unwrap_or(duty);
+        let seat = contract.map_or_else(|| place.clone(), |contract| contract::seat(duty, Some(contract)));
         let scene =
             Scene { facts, entity: &incident.entity, place: &place, places: &self.places, roles: &self.roles, counts };
         let mut because = Vec::new();
@@ -211,7 +242,7 @@ impl Rulebook {
                     (None, None)
                 }
             };
-        let clock = clock::of(self, duty, &place, parties);
+        let clock = clock::of(self, duty, &seat, parties);
         let text_date = clock.zone.local(started.as_ref().map_or(now, |s| s.at)).date();
         let texts = self.texts(duty, text_date, options, &scene, &mut missing);
         if started.is_none() && bound.is_some() && texts.iter().all(|text| text.period.is_none()) {
@@ -268,19 +299,12 @@ impl Rulebook {
         let mut projected = Standing::NotApplicable;
         let mut convention = None;
         let mut promptly = None;
-        let contract = match duty.recipients {
-            Recipients::EachContract => incident.entity.contracts.iter().find(|c| c.id == place),
-            _ => None,
-        };
-        // the contract's own number stands before the template's
-        let agreed = contract.and_then(|c| c.hours).map(|n| Period { unit: Unit::Hour, n });
         for text in &texts {
             promptly = promptly.or_else(|| text.promptly.clone());
-            let row = if agreed.is_some() { self.elapsed.or(text.convention) } else { text.convention };
-            let (Some(period), Some(row)) = (agreed.or(text.period), row) else { continue };
+            let (Some(period), Some(row)) = (text.period, text.convention) else { continue };
             let record = self.convention(row);
             if let (None, Some(later)) = (&started, &bound)
-                && let Ok(counted) = clock::count(self, record, period, later.at, duty, &place, parties)
+                && let Ok(counted) = clock::count(self, record, period, later.at, duty, &seat, parties)
             {
                 // no limit of its own: the true one is not later than this
                 latest = Some(latest.map_or(counted.due, |l: Timestamp| l.max(counted.due)));
@@ -295,7 +319,7 @@ impl Rulebook {
                 ));
             }
             let Some(started) = &started else { continue };
-            match clock::count(self, record, period, started.at, duty, &place, parties) {
+            match clock::count(self, record, period, started.at, duty, &seat, parties) {
                 Ok(counted) => {
                     if texts.len() > 1 {
                         earliest = Some(earliest.map_or(counted.due, |e: Timestamp| e.min(counted.due)));
@@ -331,7 +355,26 @@ impl Rulebook {
         if let Some(d) = &mut deadline
             && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
         {
-            self.read_carefully(duty, facts, period, row, &place, parties, d, &mut because);
+            self.read_carefully(duty, facts, period, row, &seat, parties, d, &mut because);
+        }
+        let mut internal_target = None;
+        if let Some(contract) = contract {
+            because.extend(contract::clause_sentences(contract));
+            if let Some(hours) = contract.assume_hours.filter(|_| texts.iter().all(|text| text.period.is_none())) {
+                because.push(contract::assumption(hours));
+                internal_target = started.as_ref().map(|s| s.at + chrono::Duration::hours(i64::from(hours)));
+            }
+            if started.is_some()
+                && let Some(cap) = self.cap(duty, contract, clock.zone, parties)
+            {
+                match cap {
+                    Ok((cap, row)) => {
+                        because.push(contract::cap_sentence(contract));
+                        cap_at(&mut deadline, &mut convention, cap, row);
+                    }
+                    Err(error) => because.push(cannot_count(&error)),
+                }
+            }
         }
         let held = self.hold(duty, incident, &place, parties, now, &mut deadline, &mut because);
         let group = self.group_of(&duty.id);
@@ -368,14 +411,16 @@ impl Rulebook {
                 .iter()
                 .filter_map(|text| {
                     let record = self.convention(text.convention?);
-                    clock::count(self, record, agreed.or(text.period)?, now, duty, &place, parties).ok()
+                    clock::count(self, record, text.period?, now, duty, &seat, parties).ok()
                 })
                 .map(|counted| counted.conservative_due)
                 .min(),
             _ => None,
         };
+        let recipient_name = authority.map_or(&duty.recipient_name, |a| &a.name).clone();
         candidates.push(Candidate {
             duty: at,
+            seat,
             applies,
             started: started.is_some(),
             filed,
@@ -386,12 +431,8 @@ impl Rulebook {
                 duty: duty.id.clone(),
                 stage: duty.stage,
                 recipient: duty.recipient,
-                recipient_name: authority
-                    .map(|a| &a.name)
-                    .or(contract.map(|c| &c.name))
-                    .unwrap_or(&duty.recipient_name)
-                    .clone(),
-                channel: authority.and_then(Authority::channel),
+                recipient_name,
+                channel: authority.and_then(Authority::channel).or_else(|| contract.and_then(contract::channel)),
                 standing: projected,
                 zone: clock.zone,
                 started_by: started,
@@ -400,6 +441,7 @@ impl Rulebook {
                 if_started_now,
                 unsigned: None,
                 promptly,
+                internal_target,
                 depends_on,
                 combines: Vec::new(),
                 binding: duty.binding,
@@ -411,6 +453,7 @@ impl Rulebook {
                 convention,
                 jurisdiction: place,
             },
+            agreed,
         });
     }
 
@@ -490,6 +533,7 @@ impl Rulebook {
             Standing::NotApplicable
         } else if let Some(filed) = filed {
             obligation.missing.clear();
+            obligation.internal_target = None;
             Standing::Discharged { at: filed.at, deadline }
         } else if let Some(reason) = waived {
             Standing::Waived { reason, deadline }
@@ -538,6 +582,19 @@ fn trigger_key(starts: &Trigger) -> Option<&String> {
     match starts {
         Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
         _ => None,
+    }
+}
+
+/// Brings a deadline down to a cap that was agreed besides.
+fn cap_at(deadline: &mut Option<Deadline>, convention: &mut Option<String>, cap: Deadline, row: String) {
+    match deadline {
+        Some(own) if own.due <= cap.due => own.conservative_due = own.conservative_due.min(cap.conservative_due),
+        own => {
+            let conservative =
+                own.as_ref().map_or(cap.conservative_due, |d| d.conservative_due.min(cap.conservative_due));
+            *own = Some(Deadline { conservative_due: conservative, ..cap });
+            *convention = Some(row);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::book::Rulebook;
 use super::condition::{Comparison, Condition, Truth};
+use super::contract;
 use super::counts::{self, Counts};
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
@@ -257,7 +258,7 @@ fn each_contract(duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> 
     let entity = &incident.entity;
     let affected = incident.facts.set("clients");
     let mut found = Vec::new();
-    for contract in entity.contracts.iter().filter(|c| c.duty.as_deref().is_none_or(|d| d == duty.id.0)) {
+    for contract in contract::ours(duty, entity) {
         match affected {
             Some(set) if set.contains(&contract.id) => found.push(Recipient::sure(&contract.id)),
             Some(_) => {}

@@ -4,7 +4,7 @@ use crate::law::{Certainty, DutyId, Fact, FactBook, Place, Started, Trigger, Val
 use crate::time::Timestamp;
 
 /// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
-const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
+pub const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
 
 const OCCURRENCE: &str = "times.occurred_from";
 
@@ -55,6 +55,11 @@ pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, 
     }
 }
 
+/// The instant stated for `key`.
+pub fn stated(key: &str, facts: &FactBook) -> Option<Started> {
+    facts.assertion(key).and_then(|fact| started(fact, latest(fact)?))
+}
+
 /// First performance of `duty` towards `place`, or towards everybody.
 pub fn filed(facts: &FactBook, duty: &str, place: &str) -> Option<Started> {
     let fact = find(facts, "times.filed.", duty, place)?;
@@ -90,7 +95,7 @@ fn started(fact: &Fact, at: Timestamp) -> Option<Started> {
 }
 
 fn instant(key: &str, facts: &FactBook) -> Onset {
-    let read = |key: &str| facts.assertion(key).and_then(|fact| started(fact, latest(fact)?));
+    let read = |key: &str| stated(key, facts);
     if let Some(started) = read(key) {
         return Onset::Started(started);
     }

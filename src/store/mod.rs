@@ -37,6 +37,7 @@ pub mod faulty;
 pub mod memory;
 mod pack;
 mod queue;
+mod record_v1;
 pub mod sqlite;
 mod tracked;
 mod wakes;

@@ -1,6 +1,7 @@
 //! The packed form of what is stored whole: one version byte, then postcard. Postcard has no names and no types in it, so
 //! a change of a packed type is a new version byte here, and the old form stays readable.
 
+use super::record_v1::RecordV1;
 use super::{Record, Result, Settlement, StoreError};
 use crate::escalation::{DeliveryState, Message, Outcome};
 use crate::evidence::Disclosure;
@@ -10,9 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+/// Form of messages and tokens.
 const VERSION: u8 = 1;
 
-/// Packs a record, message or token.
+/// Form of records. 2: contracts carry their whole clause; [`RecordV1`] is what stood before.
+const RECORD_VERSION: u8 = 2;
+
+/// Packs a message or token.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     postcard::to_extend(value, Vec::from([VERSION]))
         .map_err(|error| StoreError::Backend(format!("cannot be packed: {error}")))
@@ -21,29 +26,40 @@ pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 /// Reads [`pack`]'s form. `what` names the thing in the error.
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     match bytes.split_first() {
-        Some((&VERSION, packed)) => postcard::from_bytes(packed)
-            .map_err(|error| StoreError::Backend(format!("{what} is damaged: {error}; restore it from a backup"))),
-        _ => Err(StoreError::Backend(format!("{what} was written by a newer version; run that one"))),
+        Some((&VERSION, packed)) => postcard::from_bytes(packed).map_err(|error| damaged(what, error)),
+        _ => Err(newer(what)),
     }
+}
+
+fn damaged(what: &str, error: postcard::Error) -> StoreError {
+    StoreError::Backend(format!("{what} is damaged: {error}; restore it from a backup"))
+}
+
+fn newer(what: &str) -> StoreError {
+    StoreError::Backend(format!("{what} was written by a newer version; run that one"))
 }
 
 /// [`pack`] into a buffer that is seldom too small.
 pub(super) fn pack_record(record: &Record) -> Result<Vec<u8>> {
     let mut start = Vec::with_capacity(1024 + 32 * record.tracked.len());
-    start.push(VERSION);
+    start.push(RECORD_VERSION);
     let wrong = |error| StoreError::Backend(format!("record cannot be packed: {error}"));
     let packed = postcard::to_extend(record, start).map_err(wrong)?;
-    // most records have none; one without is a record of the first form
+    // most records have none
     if record.kept.is_empty() { Ok(packed) } else { postcard::to_extend(&record.kept, packed).map_err(wrong) }
 }
 
-/// Reads [`pack_record`]'s form, with or without kept limits at its end.
+/// Reads a record in any form ever written, with or without kept limits at its end.
 pub(super) fn unpack_record(bytes: &[u8], what: &str) -> Result<Record> {
-    let damaged = |error| StoreError::Backend(format!("{what} is damaged: {error}; restore it from a backup"));
-    let Some((&VERSION, packed)) = bytes.split_first() else {
-        return Err(StoreError::Backend(format!("{what} was written by a newer version; run that one")));
+    let damaged = |error| damaged(what, error);
+    let (mut record, rest): (Record, &[u8]) = match bytes.split_first() {
+        Some((&RECORD_VERSION, packed)) => postcard::take_from_bytes(packed).map_err(damaged)?,
+        Some((&1, packed)) => {
+            let (old, rest) = postcard::take_from_bytes::<RecordV1>(packed).map_err(damaged)?;
+            (old.into(), rest)
+        }
+        _ => return Err(newer(what)),
     };
-    let (mut record, rest): (Record, &[u8]) = postcard::take_from_bytes(packed).map_err(damaged)?;
     if !rest.is_empty() {
         record.kept = postcard::from_bytes(rest).map_err(damaged)?;
     }

@@ -99,7 +99,7 @@ fn told(book: &Rulebook, case: &Node) -> Result<Told, Vec<String>> {
     }
     let faults = crate::rules::entity_faults(book, &entity);
     if !faults.is_empty() {
-        return Err(faults);
+        return Err(faults.iter().map(ToString::to_string).collect());
     }
     let incident = Incident {
         id: IncidentId("case".into()),

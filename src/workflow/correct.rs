@@ -213,13 +213,7 @@ impl<S: Store> House<S> {
             },
             ingest::EntityRef::Unstated => self.any_entity(caller),
         };
-        if let Some(text) = crate::rules::entity_faults(&book, &entity).into_iter().next() {
-            return Err(Trouble::Rejected(vec![crate::ingest::Rejection {
-                pointer: "/entity".into(),
-                line: None,
-                text,
-            }]));
-        }
+        super::intake::known_to(&book, &entity)?;
         let mut facts = FactBook::default();
         for fact in report.facts {
             facts.assert(fact);

@@ -118,9 +118,7 @@ impl<S: Store> House<S> {
             EntityRef::Inline(entity) => *entity,
             EntityRef::Unstated => self.any_entity(caller),
         };
-        if let Some(fault) = crate::rules::entity_faults(book, &entity).into_iter().next() {
-            return Err(reject(fault));
-        }
+        known_to(book, &entity)?;
         if !caller.may_see(&entity) {
             return Err(Trouble::NotPermitted("this token is limited to other entities".into()));
         }
@@ -301,6 +299,20 @@ impl<S: Store> House<S> {
     }
 }
 
+/// Refuses an entity that names what the rulebook does not know.
+pub(super) fn known_to(book: &Rulebook, entity: &Entity) -> Answered<()> {
+    let faults = crate::rules::entity_faults(book, entity);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let rejection = |fault: crate::rules::EntityFault| Rejection {
+        pointer: format!("/entity{}", fault.pointer),
+        line: None,
+        text: fault.text,
+    };
+    Err(Trouble::Rejected(faults.into_iter().map(rejection).collect()))
+}
+
 fn queued(message: Message) -> Sent {
     Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None }
 }
@@ -313,7 +325,8 @@ fn wants(events: &[String], event: Event) -> bool {
 /// What a message says about an obligation, or about the incident when there is none.
 pub(super) fn brief(book: &Rulebook, incident: &Incident, o: Option<&Obligation>) -> Brief {
     let zone = incident.entity.zone.unwrap_or(Zone::UTC);
-    let duty = o.and_then(|o| book.duty(&o.duty.0));
+    let duty = o.map(|o| book.duty_of(incident, o));
+    let duty = duty.as_deref();
     Brief {
         incident_title: incident.title.clone(),
         entity: incident.entity.name.clone(),
@@ -334,7 +347,7 @@ pub(super) fn brief(book: &Rulebook, incident: &Incident, o: Option<&Obligation>
         holder: None,
         told: Vec::new(),
         next: None,
-        because: o.and_then(|o| book.period_text(o)),
+        because: o.and_then(|o| book.period_text(incident, o)),
         also: Vec::new(),
     }
 }

@@ -77,6 +77,7 @@ impl<S: Store> House<S> {
             rulebook: book.name(),
             facts: facts_view(dossier),
             obligations,
+            they_owe: book.owed_to_us(plan, now),
             questions,
             might_appear: book.might_appear(plan, now),
             awaiting_sign_off: kept_views(dossier),

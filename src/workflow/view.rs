@@ -1,6 +1,6 @@
 //! What the verbs answer: the shapes the HTTP interface and the pages show.
 
-use crate::rules::{MightAppear, NotCovered, ObligationAnswer, Question, RulebookName, Warning};
+use crate::rules::{MightAppear, NotCovered, ObligationAnswer, OwedAnswer, Question, RulebookName, Warning};
 use serde::Serialize;
 
 /// Where the evidence of a commit landed.
@@ -51,6 +51,8 @@ pub struct IncidentView {
     pub rulebook: RulebookName,
     pub facts: Vec<FactView>,
     pub obligations: Vec<ObligationView>,
+    /// Notices counterparties owe us under contracts.
+    pub they_owe: Vec<OwedAnswer>,
     pub questions: Vec<Question>,
     /// Clocks that do not run yet and might, the fastest first.
     pub might_appear: Vec<MightAppear>,

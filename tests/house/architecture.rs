@@ -24,6 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("lettre", &["notify/email"]),
     ("axum", &["web", "daemon/run.rs"]),
     ("cron", &["time/recurrence.rs"]),
+    ("csv", &["config"]),
     ("jiff", &["time"]),
     ("reqwest", &["notify/webhook", "cli/client.rs", "cli/evidence.rs"]),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
