@@ -36,6 +36,7 @@ pub fn cases_schema() -> Value {
             "place": text("jurisdiction of the obligation; may be left out when there is one"),
             "standing": { "enum": ["running", "awaiting", "possible", "discharged", "waived", "not-applicable"] },
             "due": instant, "conservative_due": instant, "projected_due": instant,
+            "internal_target": instant,
             "missing": { "type": "array", "items": { "type": "string" } },
             "unverified": { "type": "boolean" }, "promptly": { "type": "boolean" },
             "no_due": { "type": "boolean" }, "held": { "type": "boolean" },
@@ -43,6 +44,14 @@ pub fn cases_schema() -> Value {
             "recipient_name": { "type": "string" },
             "content": text("words some content item must hold"),
             "why": { "type": "string" },
+        }),
+    );
+    let owed = object(
+        &["contract"],
+        json!({
+            "contract": text("id of a contract under which the counterparty owes us notice"),
+            "standing": { "enum": ["awaited", "late", "received"] },
+            "due": instant,
         }),
     );
     let case = object(
@@ -57,6 +66,7 @@ pub fn cases_schema() -> Value {
             "then": { "type": "array", "items": { "type": "object" }, "description": "later assertions" },
             "include_proposed": { "type": "boolean" },
             "want": list(want),
+            "they_owe": list(owed),
         }),
     );
     json!({

@@ -156,8 +156,14 @@ fn judge(book: &Rulebook, case: &Node, outcome: &mut CaseOutcome) -> Result<(), 
                     compare(book, &plan, want, outcome, &mut faults)?;
                 }
             }
+            "they_owe" => {
+                let Kind::List(wants) = &node.kind else { return Err(vec!["`they_owe` is a list of tables".into()]) };
+                for want in wants {
+                    compare_owed(&plan, want, now, &mut faults)?;
+                }
+            }
             other => faults.push(format!(
-                "`{other}` is not a member of a case; it has name, why, trap, now, entity, facts, then, want"
+                "`{other}` is not a member of a case; it has name, why, trap, now, entity, facts, then, want, they_owe"
             )),
         }
     }
@@ -215,6 +221,7 @@ fn compare(
             "duty" | "place" | "standing" | "why" => {}
             "due" => faults.extend(expected(deadline.map(|d| d.due))?),
             "conservative_due" => faults.extend(expected(deadline.map(|d| d.conservative_due))?),
+            "internal_target" => faults.extend(expected(obligation.internal_target)?),
             "projected_due" => {
                 let projected = match &obligation.standing {
                     crate::law::Standing::Awaiting { projected_due, .. } => *projected_due,
@@ -269,6 +276,29 @@ fn compare(
             }
             other => faults.push(format!("{label}: `{other}` is not a member of `want`")),
         }
+    }
+    Ok(())
+}
+
+/// A notice a counterparty owes us: the contract, its standing, and its due when there is one.
+fn compare_owed(plan: &Plan, want: &Node, now: Timestamp, faults: &mut Vec<String>) -> Result<(), Vec<String>> {
+    let text = |key: &str| want.member(key).and_then(Node::text);
+    let id = text("contract").ok_or_else(|| vec!["a `they_owe` has no `contract`".to_string()])?;
+    let Some(owed) = plan.they_owe.iter().find(|owed| owed.contract.id == id) else {
+        faults.push(format!("they_owe `{id}`: no counterparty owes us a notice under it"));
+        return Ok(());
+    };
+    if let Some(stray) = want.members().iter().find(|(key, _)| !["contract", "standing", "due"].contains(&key.as_str()))
+    {
+        faults.push(format!("they_owe `{id}`: `{}` is not a member of `they_owe`", stray.0));
+    }
+    let standing = text("standing").unwrap_or("awaited");
+    if owed.standing(now) != standing {
+        faults.push(format!("they_owe `{id}`: wanted {standing}, is {}", owed.standing(now)));
+    }
+    let (wanted, due) = (text("due").map(instant).transpose()?, owed.deadline.as_ref().map(|d| d.due));
+    if wanted != due {
+        faults.push(format!("they_owe `{id}`: `due` should be {}, is {}", show(wanted), show(due)));
     }
     Ok(())
 }
