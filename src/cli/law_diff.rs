@@ -4,7 +4,7 @@ use super::client::{Connection, Server};
 use super::exit;
 use crate::ingest::{self, EntityRef, Reading};
 use crate::law::{FactBook, Incident, IncidentId};
-use crate::rules::{Direction, DutyChange, Options, Rulebook, Shift, compare_books, compare_plans};
+use crate::rules::{Drift, DutyChange, Options, Rulebook, Shift, compare_books, compare_plans};
 use crate::time::Timestamp;
 use crate::workflow::check_law::shifts_of_cases;
 use serde_json::{Value, json};
@@ -106,13 +106,13 @@ fn text_of(
     text
 }
 
-fn word(direction: Direction) -> &'static str {
+fn word(direction: Drift) -> &'static str {
     match direction {
-        Direction::Added => "added",
-        Direction::Earlier => "earlier",
-        Direction::Standing => "standing",
-        Direction::Later => "LATER",
-        Direction::Removed => "REMOVED",
+        Drift::Added => "added",
+        Drift::Earlier => "earlier",
+        Drift::Standing => "standing",
+        Drift::Later => "LATER",
+        Drift::Removed => "REMOVED",
     }
 }
 

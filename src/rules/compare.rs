@@ -26,7 +26,7 @@ pub struct FieldChange {
 /// Which way a date goes. Later is the dangerous one: somebody may act too late on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum Drift {
     Added,
     Earlier,
     /// Nothing moves that somebody still has to meet.
@@ -39,7 +39,7 @@ pub enum Direction {
 #[derive(Clone, Debug, Serialize)]
 pub struct Shift {
     pub obligation: String,
-    pub direction: Direction,
+    pub direction: Drift,
     pub from: Option<Dates>,
     pub to: Option<Dates>,
 }
@@ -137,11 +137,11 @@ pub fn compare_seen(before: &[Seen<'_>], after: &Plan) -> Vec<Shift> {
     for o in after.obligations.iter().map(Seen::of) {
         let old = before.iter().find(|b| b.id == o.id);
         let direction = match old {
-            None => Direction::Added,
+            None => Drift::Added,
             // what is filed or waived has no limit to miss any more
-            Some(old) if old.is_open() && o.is_open() && moves_later(old.limits, o.limits) => Direction::Later,
-            Some(old) if old.is_open() && old.limits != o.limits => Direction::Earlier,
-            Some(old) if old.limits != o.limits || old.standing != o.standing => Direction::Standing,
+            Some(old) if old.is_open() && o.is_open() && moves_later(old.limits, o.limits) => Drift::Later,
+            Some(old) if old.is_open() && old.limits != o.limits => Drift::Earlier,
+            Some(old) if old.limits != o.limits || old.standing != o.standing => Drift::Standing,
             Some(_) => continue,
         };
         let (from, to) = (old.map(|old| old.dates()), Some(o.dates()));
@@ -149,7 +149,7 @@ pub fn compare_seen(before: &[Seen<'_>], after: &Plan) -> Vec<Shift> {
     }
     for old in before.iter().filter(|b| !after.obligations.iter().any(|o| o.id == b.id)) {
         let from = Some(old.dates());
-        shifts.push(Shift { obligation: old.id.to_string(), direction: Direction::Removed, from, to: None });
+        shifts.push(Shift { obligation: old.id.to_string(), direction: Drift::Removed, from, to: None });
     }
     shifts
 }

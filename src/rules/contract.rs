@@ -9,8 +9,8 @@ use super::clock::{self, Parties};
 use super::condition::Condition;
 use super::load::did_you_mean;
 use super::trigger;
-use crate::law::{Channel, 
-    Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyPeriod, Entity, FactType, Incident,
+use crate::law::{
+    Channel, Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyPeriod, Entity, FactType, Incident,
     Obligation, Place, Recipients, Started, THEIR_NOTICE, THEIR_TRIGGER, Trigger, nearest_of,
 };
 use crate::time::{Period, TimeError, Timestamp, Unit, Zone};

@@ -33,8 +33,8 @@ pub use answer::{
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use compare::{
-    Dates, Direction, DutyChange, FieldChange, Limits, Seen, Shift, compare_books, compare_plans, compare_seen,
-    limits_of, moves_later,
+    Dates, Drift, DutyChange, FieldChange, Limits, Seen, Shift, compare_books, compare_plans, compare_seen, limits_of,
+    moves_later,
 };
 pub use condition::{Condition, Truth};
 pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};

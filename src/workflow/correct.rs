@@ -6,7 +6,7 @@ use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
 use crate::law::{Certainty, Fact, FactBook, Value};
-use crate::rules::{Direction, Options, Plan, Rulebook, Shift, utc};
+use crate::rules::{Drift, Options, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -167,10 +167,10 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Vec<crate::escalation::Message> {
         let mut messages = self.broadcast(Event::IncidentUpdated, record, plan, book, now);
-        let ruled = |directions: &[Direction]| shifts.iter().any(|s| directions.contains(&s.direction));
-        let moved = ruled(&[Direction::Earlier, Direction::Later, Direction::Removed]);
+        let ruled = |directions: &[Drift]| shifts.iter().any(|s| directions.contains(&s.direction));
+        let moved = ruled(&[Drift::Earlier, Drift::Later, Drift::Removed]);
         for (event, any) in [
-            (Event::ObligationAdded, !diff.added.is_empty() || ruled(&[Direction::Added])),
+            (Event::ObligationAdded, !diff.added.is_empty() || ruled(&[Drift::Added])),
             (Event::ObligationMoved, !diff.moved.is_empty() || moved),
             (Event::ObligationDischarged, diff.dropped.iter().any(|d| d.to.as_deref() == Some("discharged"))),
         ] {

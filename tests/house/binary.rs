@@ -90,7 +90,14 @@ fn period_batch_answers_every_good_line() {
 
 #[test]
 fn shipped_files_are_valid() {
-    check(&["config", "check", "config/breachclock.example.toml"], "", 0, &["1 entities"]);
+    check(&["config", "check", "config/breachclock.example.toml"], "", 0, &["1 entities", "1 contracts"]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let (file, register) =
+        (dir.path().join("c.toml"), Path::new(env!("CARGO_MANIFEST_DIR")).join("config/contracts.example.toml"));
+    let text =
+        format!("include = [{:?}]\n[data]\ndir = \"d\"\n[[entity]]\nid = \"acme\"\n", register.display().to_string());
+    std::fs::write(&file, text).expect("written");
+    check(&["config", "check", file.to_str().expect("UTF-8")], "", 0, &["1 entities", "17 contracts"]);
     check(&["law", "coverage"], "", 0, &["duties"]);
     check(&["law", "show", "eu-gdpr-33-authority"], "", 0, &["72 hour", "Art"]);
     check(&["law", "show", "eu-gdpr-33-autority"], "", 1, &["did you mean `eu-gdpr-33-authority`"]);
@@ -152,4 +159,71 @@ fn a_title_alone_answers_with_questions_and_possible_clocks() {
     assert!(answer["obligations"].as_array().expect("a list").iter().all(|o| o["standing"] == "possible"));
     let text = run(&["assess", "-", "--now", NOW], r#"{"title": "something odd on a server"}"#);
     assert!(String::from_utf8_lossy(&text.stdout).lines().count() < 100, "a person reads this at night");
+}
+
+#[test]
+fn a_faulty_contract_register_is_refused_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name);
+    let refused = |toml: &str, csv: &str, words: &[&str]| {
+        std::fs::write(path("c.csv"), csv).expect("written");
+        let file = path("c.toml");
+        std::fs::write(&file, format!("contracts_csv = [\"c.csv\"]\n[data]\ndir = \"d\"\n{toml}")).expect("written");
+        check(&["config", "check", file.to_str().expect("UTF-8")], "", 78, words);
+    };
+    let entity = "[[entity]]\nid = \"acme\"\n";
+    let rows = "id,period,place\na,24 hours,\nb,\"24 hours, promptly\",\nc,,\n";
+    // file, line, column, the user's words, the allowed words
+    refused(entity, rows, &["c.csv:3: column 2: `period` is `24 hours, promptly`", "`24 hours`", "`immediately`"]);
+    let toml = format!("{entity}[[contract]]\nid = \"x\"\nperiod = \"soonish\"\n");
+    refused(&toml, "id\n", &["c.toml:8: `period` is `soonish`: it is no period", "`2 working days`", "`promptly`"]);
+    let toml = format!("{entity}[[contract]]\nid = \"x\"\nduty = \"contract-nis2-suplier\"\n");
+    refused(&toml, "id\n", &["c.toml:8: `duty` is `contract-nis2-suplier`", "did you mean `contract-nis2-supplier`?"]);
+    refused(entity, "id,duty\na,eu-gdpr-33-authority\n", &["c.csv:2: column 2: `duty`", "no template of contracts"]);
+    refused(entity, "id,convention\na,contract-day\n", &["c.csv:2: column 2:", "did you mean `contract-days`?"]);
+    refused(entity, "id,place\na,XQ\n", &["c.csv:2: column 2: `place` is `XQ`"]);
+    refused(entity, "id,starts\na,times.awar\n", &["c.csv:2: column 2: `starts` is `times.awar`", "`times.aware`"]);
+    refused(entity, "id,entity\na,acmee\n", &["c.csv:2: column 2:", "`acmee`", "did you mean `acme`?"]);
+    refused(entity, "id\na\nb\na\n", &["c.csv:4: column 1: contract `a` stands in", "c.csv:2 already"]);
+    let two = "[[entity]]\nid = \"acme\"\n[[entity]]\nid = \"other\"\n";
+    refused(two, "id\na\n", &["c.csv:2: column 1: no entity has contract `a`"]);
+    refused("[contracts]\nassume_hours_without_number = 0\n", "id\n", &["`assume_hours_without_number` is `0`"]);
+    std::fs::write(path("e.toml"), "contracts_csv = [\"none.csv\"]\n[data]\ndir = \"d\"\n").expect("written");
+    check(&["config", "check", path("e.toml").to_str().expect("UTF-8")], "", 78, &["none.csv: cannot be read"]);
+}
+
+#[test]
+fn assess_names_the_clause_and_what_others_owe() {
+    let report = |contracts: &str| {
+        format!(
+            r#"{{"entity": {{"name": "Acme", "roles": ["controller"], "established_in": ["FR"], "contracts": [{contracts}]}},
+            "facts": {{"clients": ["c"], "times.aware": "2026-03-27T16:20:00+01:00"}}}}"#
+        )
+    };
+    let assess = |contracts: &str, code: i32, words: &[&str]| {
+        check(&["assess", "-", "--now", NOW, "--json"], &report(contracts), code, words);
+    };
+    assess(
+        r#"{"id": "c", "period": "promptly", "assume_hours": 24, "clause": "at once", "address": "a@b.example"}"#,
+        0,
+        &[
+            "the contract says: `at once`",
+            "no number in the contract; assume 24 h, verify",
+            "\"internal_target\": \"2026-03-28T15:20:00Z\"",
+            "\"email\": \"a@b.example\"",
+        ],
+    );
+    assess(
+        r#"{"id": "h", "direction": "they-owe", "period": "24 h"}, "c""#,
+        0,
+        &["\"they_owe\": []", "contract-own-clause@c"],
+    );
+    assess(
+        r#"{"id": "c", "direction": "they-owe", "period": "24 h"}"#,
+        0,
+        &["times.counterparty_trigger.c", "awaited"],
+    );
+    assess(r#"{"id": "c", "period": "24 ours"}"#, 65, &["/entity/contracts/0/period", "did you mean `hours`?"]);
+    assess(r#"{"id": "c", "perod": "24 hours"}"#, 65, &["/entity/contracts/0/perod", "did you mean `period`?"]);
+    assess(r#"{"id": "c", "duty": "contract-x"}"#, 65, &["/entity/contracts/0/duty", "no pack has"]);
 }
