@@ -194,6 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn kept_limits_at_the_end_of_version_1_are_read() {
+        let since = Timestamp::from_timestamp(1_780_000_000, 0).expect("an instant");
+        let kept = vec![super::super::Kept {
+            id: "xx-1@FR".into(),
+            due: Some(since),
+            conservative_due: None,
+            since,
+            from: [9; 32],
+        }];
+        let bytes = postcard::to_extend(&kept, stored()).expect("packs");
+        assert_eq!(unpack_record(&bytes, "the record").expect("is read").kept, kept);
+    }
+
+    #[test]
     fn a_newer_form_is_refused() {
         let error = unpack_record(&[3, 0], "the record").expect_err("a newer form");
         assert!(error.to_string().contains("newer version"), "{error}");
