@@ -253,6 +253,8 @@ pub struct Duty<When> {
     pub hold: HoldRule,
     /// An unwritten hold ends after so many days.
     pub oral_hold_days: Option<u32>,
+    /// A written one ends after so many days.
+    pub written_hold_days: Option<u32>,
     /// The period that begins when a hold ends, where the law gives one.
     pub after_hold: Option<DutyPeriod<When>>,
     /// That period only matters when the hold lasts beyond the limit.

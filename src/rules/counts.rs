@@ -24,9 +24,18 @@ impl<'a> Counts<'a> {
                 _ => None,
             })
             .collect();
-        let inside = |part: &str, whole: &str| part != whole && places.contains(whole, part);
-        let wholes =
-            asserted.iter().map(|(p, _)| (0..asserted.len()).filter(|&q| inside(p, asserted[q].0)).collect()).collect();
+        let position: BTreeMap<&str, usize> =
+            asserted.iter().enumerate().map(|(at, (place, _))| (*place, at)).collect();
+        let wholes = asserted
+            .iter()
+            .map(|(part, _)| {
+                let around = places.around(part).chain(["total"]).filter(|whole| whole != part);
+                let mut wholes: Vec<usize> = around.filter_map(|whole| position.get(whole).copied()).collect();
+                wholes.sort_unstable();
+                wholes.dedup();
+                wholes
+            })
+            .collect();
         Counts { places, asserted, wholes, known: RefCell::new(BTreeMap::new()) }
     }
 

@@ -36,17 +36,21 @@ impl Rulebook {
         }
         let mut until = hold.until;
         let mut careful = true;
-        if let (false, Some(days)) = (hold.written, duty.oral_hold_days) {
+        let at_most = if hold.written { duty.written_hold_days } else { duty.oral_hold_days };
+        if let Some(days) = at_most {
             let recorded = incident.facts.assertion("hold.law_enforcement").map_or(now, |fact| fact.asserted_at);
             if hold.from.is_none() {
                 // it may have been asked for long before it was recorded
                 careful = false;
-                because.push("state when the unwritten hold was asked for: it ends by itself".to_string());
+                because.push("state since when the hold was asked for: it ends by itself".to_string());
             }
             let most = hold.from.unwrap_or(recorded) + chrono::Duration::days(i64::from(days));
             if until.is_none_or(|until| until > most) {
                 until = Some(most);
-                because.push(format!("an unwritten hold ends after {days} days; have it put in writing to extend it"));
+                because.push(match hold.written {
+                    true => format!("such a hold ends after {days} days, whatever was asked for"),
+                    false => format!("an unwritten hold ends after {days} days; have it put in writing to extend it"),
+                });
             }
         }
         // what begins when the hold ends can only be counted when its end is known
@@ -68,6 +72,13 @@ impl Rulebook {
         {
             because.push(format!("the hold asked for by {} began after the limit", hold.by));
             return None;
+        }
+        if let (Some(anew), None) = (&anew, deadline.as_ref()) {
+            // an open norm, to which the end of a hold gives a number
+            because
+                .push(format!("held at the request of {}: the law gives a period from the end of the hold", hold.by));
+            *deadline = Some(anew.clone());
+            return (until > Some(now)).then(|| (until, hold.by.clone()));
         }
         if let (Some(anew), Some(d)) = (anew, deadline.as_mut()) {
             if anew.due > d.due {

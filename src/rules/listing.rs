@@ -57,6 +57,7 @@ pub struct DutyListing {
     pub delay: String,
     pub hold: &'static str,
     pub oral_hold_days: Option<u32>,
+    pub written_hold_days: Option<u32>,
     /// The period that begins when a hold ends, in words.
     pub after_hold: Option<String>,
     pub conservative_starts: Option<String>,
@@ -136,6 +137,7 @@ impl Rulebook {
             delay: duty.delay.clone(),
             hold: duty.hold.as_str(),
             oral_hold_days: duty.oral_hold_days,
+            written_hold_days: duty.written_hold_days,
             after_hold: duty.after_hold.as_ref().and_then(|text| text.period).map(|period| {
                 let only = if duty.after_hold_only_past { ", when the hold outlasts the limit" } else { "" };
                 format!("{} {}(s){only}", period.n, unit_word(period.unit))

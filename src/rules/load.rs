@@ -183,6 +183,7 @@ impl<'a> Loader<'a> {
                 places.regions.insert(row.id, row.members);
             }
         }
+        places.index();
         places
     }
 
@@ -531,6 +532,7 @@ impl<'a> Loader<'a> {
             delay: row.delay,
             hold,
             oral_hold_days: row.oral_hold_days,
+            written_hold_days: row.written_hold_days,
             after_hold,
             after_hold_only_past: row.after_hold_only_past,
             content,

@@ -103,6 +103,7 @@ pub struct DutyRow {
     pub delay: String,
     pub hold: Option<String>,
     pub oral_hold_days: Option<u32>,
+    pub written_hold_days: Option<u32>,
     pub after_hold: Option<PeriodRow>,
     #[serde(default)]
     pub after_hold_only_past: bool,

@@ -3,7 +3,7 @@
 use super::condition::Truth;
 use crate::law::Entity;
 use crate::time::Zone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 #[derive(Clone, Debug)]
 pub struct PlaceRecord {
@@ -21,6 +21,8 @@ pub struct Places {
     pub(super) regions: BTreeMap<String, Vec<String>>,
     /// Parents that the code of a place does not show: `US-CA` lies in `US` by its name, others need saying.
     pub(super) odd_parents: BTreeMap<String, String>,
+    /// For every place the countries and regions it lies in. Asked many times per plan, hence hashed.
+    around: HashMap<String, Vec<String>>,
 }
 
 impl Places {
@@ -48,30 +50,43 @@ impl Places {
         vec![id]
     }
 
-    /// Is `part` inside `whole`, or the same? `total` holds everything.
-    pub fn contains(&self, whole: &str, part: &str) -> bool {
-        if whole == part || whole == "total" {
-            return true;
-        }
-        if let Some(members) = self.regions.get(whole) {
-            return members.iter().any(|m| self.contains(m, part));
-        }
-        if part.len() > whole.len() && part.starts_with(whole) && part.as_bytes()[whole.len()] == b'-' {
-            return true;
-        }
-        self.odd_parents.get(part).is_some_and(|parent| self.contains(whole, parent))
+    /// Works out once what lies in what. Call it when all places and regions are in.
+    pub(super) fn index(&mut self) {
+        self.around = self.ids().map(|id| (id.to_string(), self.find_around(id))).collect();
     }
 
-    /// Countries and regions a place lies in, itself left out.
-    pub fn around<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a str> {
-        let country = place.split_once('-').map(|(country, _)| country);
-        let parent = self.odd_parents.get(place).map(String::as_str);
-        let parents_country = parent.and_then(|parent| parent.split_once('-')).map(|(country, _)| country);
-        let regions = self.regions.iter().filter(move |(_, members)| {
-            let wholes = [Some(place), country, parent, parents_country];
-            members.iter().any(|m| wholes.contains(&Some(m.as_str())))
-        });
-        [country, parent, parents_country].into_iter().flatten().chain(regions.map(|(id, _)| id.as_str()))
+    fn find_around(&self, place: &str) -> Vec<String> {
+        let mut around: Vec<String> = place.match_indices('-').map(|(at, _)| place[..at].to_string()).collect();
+        if let Some(parent) = self.odd_parents.get(place) {
+            around.push(parent.clone());
+            around.extend(self.find_around(parent));
+        }
+        // a region may be a member of another one
+        loop {
+            let next = self.regions.iter().find(|(region, members)| {
+                *region != place && !around.contains(region) && members.iter().any(|m| m == place || around.contains(m))
+            });
+            match next {
+                Some((region, _)) => around.push(region.clone()),
+                None => return around,
+            }
+        }
+    }
+
+    /// Is `part` inside `whole`, or the same? `total` holds everything.
+    pub fn contains(&self, whole: &str, part: &str) -> bool {
+        whole == part
+            || whole == "total"
+            || match self.around.get(part) {
+                Some(around) => around.iter().any(|place| place == whole),
+                // a subdivision nobody recorded still lies in its country
+                None => self.find_around(part).iter().any(|place| place == whole),
+            }
+    }
+
+    /// Countries and regions a place on record lies in, itself left out.
+    pub fn around(&self, place: &str) -> impl Iterator<Item = &str> {
+        self.around.get(place).into_iter().flatten().map(String::as_str)
     }
 
     /// Is one inside the other, or both the same?

@@ -163,6 +163,7 @@ fn duty() -> Value {
             "notes": { "type": "string" }, "delay": { "type": "string" },
             "hold": words(HoldRule::ALL.iter().map(|v| v.as_str())),
             "oral_hold_days": { "type": "integer", "minimum": 1 },
+            "written_hold_days": { "type": "integer", "minimum": 1 },
             "after_hold": period(false),
             "after_hold_only_past": { "type": "boolean" },
             "content": { "type": "array", "items": { "anyOf": [
