@@ -25,6 +25,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["web", "daemon/run.rs"]),
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
+    ("flate2", &["rules/builtin.rs"]),
     ("jiff", &["time"]),
     ("reqwest", &["notify/webhook", "cli/client.rs", "cli/evidence.rs"]),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
