@@ -380,7 +380,8 @@ fn readme(input: &ExportInput<'_>, stream: &str, rows: &[Row]) -> String {
 
 /// Shell lines that lead from the first entry to the root.
 fn proof_steps(row: &Row, proof: &[Hash], size: u64) -> String {
-    let mut out = format!("{{ printf '\\000'; cat entries/{:06}.json; }} | openssl dgst -sha256 -binary > h\n", row.n);
+    let mut out =
+        format!("{{ printf '\\000'; cat entries/{:06}.json; }} | openssl dgst -sha256 -binary > ../check/h\n", row.n);
     let (mut node, mut last) = (row.idx, size - 1);
     for sibling in proof {
         let sibling = format!("echo {} | openssl base64 -d", STANDARD.encode(sibling));
@@ -388,14 +389,14 @@ fn proof_steps(row: &Row, proof: &[Hash], size: u64) -> String {
             while node & 1 == 0 && node != 0 {
                 (node, last) = (node >> 1, last >> 1);
             }
-            (sibling.as_str(), "cat h")
+            (sibling.as_str(), "cat ../check/h")
         } else {
-            ("cat h", sibling.as_str())
+            ("cat ../check/h", sibling.as_str())
         };
         (node, last) = (node >> 1, last >> 1);
-        out.push_str(&format!("{{ printf '\\001'; {left}; {right}; }} | openssl dgst -sha256 -binary > i; mv i h\n"));
+        out.push_str(&format!("{{ printf '\\001'; {left}; {right}; }} | openssl dgst -sha256 -binary > ../check/i; mv ../check/i ../check/h\n"));
     }
-    out.push_str("openssl base64 < h");
+    out.push_str("openssl base64 < ../check/h");
     out
 }
 

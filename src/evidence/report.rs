@@ -281,8 +281,8 @@ impl Page {
         );
         self.put(format_args!(
             "<pre>sha256sum --strict -c SHA256SUMS\n\
-             ssh-keygen -Y verify -f allowed_signers -I {} -n breachclock-export-v1 -s SHA256SUMS.sig &lt; SHA256SUMS\n\
-             sh verify.sh</pre>\n\
+             ssh-keygen -Y verify -f ../check/allowed_signers -I {} -n breachclock-export-v1 -s SHA256SUMS.sig &lt; SHA256SUMS\n\
+             sh verify.sh ../check/allowed_signers</pre>\n\
              <dl class=\"kv\"><dt>Log</dt><dd><code>{}</code></dd><dt>Size, root</dt><dd class=\"hash\">{}, {}</dd>\
              <dt>Outside stamp</dt><dd>no time stamp was configured</dd></dl>\n",
             esc(exporter),

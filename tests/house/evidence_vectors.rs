@@ -476,19 +476,27 @@ fn a_checkpoint_is_read_only_as_it_was_signed() {
 /// Runs the lines of README.txt under `BY HAND` as they are printed.
 #[test]
 fn the_readme_is_right_when_typed_in() {
-    let dir = unpack(&good());
-    let readme = std::fs::read_to_string(dir.path().join("README.txt")).expect("the README");
+    let (dir, outer) = (unpack(&good()), tempfile::tempdir().expect("a folder"));
+    let bundle = outer.path().join("bundle");
+    std::fs::rename(dir.path(), &bundle).expect("moved into a folder of its own");
+    let readme = std::fs::read_to_string(bundle.join("README.txt")).expect("the README");
     assert!(!readme.contains('{') || readme.contains("{ printf"), "a placeholder was left");
     let (_, steps) = readme.split_once("BY HAND\n").expect("the steps");
-    let script = format!("set -e\ncp keys/allowed_signers allowed_signers; cp keys/log.pub.pem log.pub.pem\n{steps}");
-    std::fs::write(dir.path().join("steps"), script).expect("a file");
-    let output = run(dir.path(), "dash", &["steps"]);
+    let prepare: Vec<&str> = readme.lines().filter(|l| l.starts_with(" mkdir ") || l.starts_with(" sed ")).collect();
+    let all_at_once: Vec<&str> =
+        readme.lines().filter(|l| l.contains("../check/allowed_signers") && l.contains("verify.")).collect();
+    assert_eq!((prepare.len(), all_at_once.len()), (2, 2));
+    // the scripts come last: nothing typed before may lie in the bundle
+    let script = format!("set -e\n{}\n{steps}\n{}\n", prepare.join("\n"), all_at_once.join("\n"));
+    std::fs::write(outer.path().join("steps"), script).expect("a file");
+    let output = run(&bundle, "dash", &["../steps"]);
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("Signature Verified Successfully"), "{said}");
     assert_eq!(said.matches("Good \"").count(), 2, "{said}");
     assert!(said.contains(&world().checkpoint(12).root_base64()), "the hand-made proof reaches the root: {said}");
-    let sums = std::fs::read_to_string(dir.path().join("SHA256SUMS")).expect("the sums");
+    assert!(said.matches("SHA256:").count() >= 2, "{said}");
+    let sums = std::fs::read_to_string(bundle.join("SHA256SUMS")).expect("the sums");
     assert_eq!(said.matches(": OK\n").count(), sums.lines().count(), "{said}");
 }
 

@@ -234,7 +234,12 @@ impl<'a> Reader<'a> {
     fn keys(&mut self, trust: &Trust) -> Keys {
         let mut keys = Keys::default();
         self.check("keys", "the key files agree with each other", |reader| reader.read_keys(&mut keys));
-        self.check("trust", "the keys are the expected ones", |reader| {
+        let known = trust.export_key.is_some() || trust.log_key.is_some();
+        let words = match known {
+            true => "the keys are the expected ones",
+            false => "no key was given to compare with: taken are those of the bundle itself",
+        };
+        self.check("trust", words, |reader| {
             for (have, want, file) in [(keys.export, trust.export_key, "export"), (keys.log, trust.log_key, "log")] {
                 if let Some(want) = want.filter(|want| have != Some(*want)) {
                     let text = format!("the {file} key is not {}", want.fingerprint());
