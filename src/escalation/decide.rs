@@ -237,7 +237,14 @@ fn message(
     };
     let schedule = brief.conservative_due.map_or(0, |d| d.timestamp());
     Message {
-        key: format!("{incident}/{}/{}/{schedule}/{}/{repeat}", subject.id, planned.step.name, target.label()),
+        // the step's own instant: a corrected start moves it although the limit stays
+        key: format!(
+            "{incident}/{}/{}/{schedule}.{}/{}/{repeat}",
+            subject.id,
+            planned.step.name,
+            planned.at.max(subject.known_at).timestamp(),
+            target.label()
+        ),
         event,
         incident: incident.clone(),
         obligation: Some(subject.id.clone()),

@@ -114,6 +114,9 @@ pub struct Obligation {
     /// Bounds of the legal limit where a trigger or count is uncertain.
     pub earliest: Option<Timestamp>,
     pub latest: Option<Timestamp>,
+    /// Its clock has surely started, only since when is not known: limits that are not later than the true ones allow, legal
+    /// and conservative.
+    pub bound: Option<(Timestamp, Timestamp)>,
     /// The conservative limit it would have if its clock started now; `None` once it has started, or waits for an act.
     pub if_started_now: Option<Timestamp>,
     /// Set when the limits shown are older ones: what the rulebook in force says instead, once that is signed off.

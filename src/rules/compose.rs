@@ -293,6 +293,15 @@ fn join(head: &mut Candidate, member: Candidate, latest: bool) {
         (Some(a), Some(b)) => Some(a.conservative_due.max(b.conservative_due)),
         _ => None,
     };
+    // a bound of either is one of both, unless the later limit counts
+    if !latest && let Some((due, careful)) = member.obligation.bound {
+        let (due, careful) = head.obligation.bound.map_or((due, careful), |(d, c)| (d.min(due), c.min(careful)));
+        head.obligation.bound = Some((due, careful));
+        if matches!(head.obligation.standing, Standing::Awaiting { .. } | Standing::NotApplicable) {
+            head.obligation.standing =
+                Standing::Awaiting { projected_due: Some(due), projected_conservative: Some(careful) };
+        }
+    }
     if takes_member {
         head.deadline = member.deadline;
         head.obligation.started_by = member.obligation.started_by;

@@ -81,7 +81,11 @@ impl<'a> Counts<'a> {
                 .filter(|&p| apart(p) && !self.wholes[p].iter().any(|&q| apart(q)))
                 .map(|p| self.asserted[p].1.at_least)
                 .sum();
-            let room = most.saturating_sub(others);
+            // parts that exceed the whole contradict it: then it bounds nothing
+            if others.saturating_add(bounds.at_least) > most {
+                continue;
+            }
+            let room = most - others;
             bounds.at_most = Some(bounds.at_most.map_or(room, |m| m.min(room)));
         }
         if let Some(most) = bounds.at_most {

@@ -67,13 +67,16 @@ impl Rulebook {
             because.push(format!("the hold asked for by {} has ended", hold.by));
             return None;
         }
-        if let (Some(from), Some(d)) = (hold.from, deadline.as_ref())
+        // one whose beginning nobody stated was not there before somebody recorded it
+        let recorded = incident.facts.assertion("hold.law_enforcement").map_or(now, |fact| fact.asserted_at);
+        if let (from, Some(d)) = (hold.from.unwrap_or(recorded), deadline.as_ref())
             && from >= d.due
         {
             because.push(format!("the hold asked for by {} began after the limit", hold.by));
             return None;
         }
-        if let (Some(anew), None) = (&anew, deadline.as_ref()) {
+        let open_norm = duty.periods.iter().all(|text| text.period.is_none());
+        if let (Some(anew), None, true) = (&anew, deadline.as_ref(), open_norm) {
             // an open norm, to which the end of a hold gives a number
             because
                 .push(format!("held at the request of {}: the law gives a period from the end of the hold", hold.by));

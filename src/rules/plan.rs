@@ -243,7 +243,7 @@ impl Rulebook {
                 }
             };
         let clock = clock::of(self, duty, &seat, parties);
-        let text_date = clock.zone.local(started.as_ref().map_or(now, |s| s.at)).date();
+        let text_date = clock.zone.local(started.as_ref().or(bound.as_ref()).map_or(now, |s| s.at)).date();
         let texts = self.texts(duty, text_date, options, &scene, &mut missing);
         if started.is_none() && bound.is_some() && texts.iter().all(|text| text.period.is_none()) {
             // nothing is counted, so it does not matter since when: it has surely started
@@ -297,6 +297,7 @@ impl Rulebook {
         let mut deadline: Option<Deadline> = None;
         let (mut earliest, mut latest) = (None, None);
         let mut projected = Standing::NotApplicable;
+        let mut limit: Option<(Timestamp, Timestamp)> = None;
         let mut convention = None;
         let mut promptly = None;
         for text in &texts {
@@ -308,9 +309,13 @@ impl Rulebook {
             {
                 // no limit of its own: the true one is not later than this
                 latest = Some(latest.map_or(counted.due, |l: Timestamp| l.max(counted.due)));
+                // of several texts that may apply the nearest is reminded of
+                limit = Some(limit.map_or((counted.due, counted.conservative_due), |(due, careful)| {
+                    (counted.due.min(due), counted.conservative_due.min(careful))
+                }));
                 projected = Standing::Awaiting {
-                    projected_due: Some(counted.due),
-                    projected_conservative: Some(counted.conservative_due),
+                    projected_due: limit.map(|l| l.0),
+                    projected_conservative: limit.map(|l| l.1),
                 };
                 because.push(format!(
                     "`{}` is not known; the limit is not later than counted from `{}`",
@@ -438,6 +443,7 @@ impl Rulebook {
                 started_by: started,
                 earliest,
                 latest,
+                bound: limit,
                 if_started_now,
                 unsigned: None,
                 promptly,

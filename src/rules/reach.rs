@@ -5,7 +5,7 @@ use super::condition::{Comparison, Condition, Truth};
 use super::contract;
 use super::counts::{self, Counts};
 use super::roles::Standings;
-use crate::law::{Duty, Entity, Incident, Place, Reach, Recipients};
+use crate::law::{Duty, Entity, Incident, Place, Reach, RecipientKind, Recipients};
 
 /// One recipient a duty yields.
 pub struct Recipient {
@@ -260,6 +260,8 @@ fn each_contract(duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> 
     let mut found = Vec::new();
     for contract in contract::ours(duty, entity) {
         match affected {
+            // whose data was affected says nothing about an insurer
+            _ if duty.recipient == RecipientKind::Insurer => found.push(Recipient::sure(&contract.id)),
             Some(set) if set.contains(&contract.id) => found.push(Recipient::sure(&contract.id)),
             Some(_) => {}
             None => found.push(Recipient::asks(&contract.id, "clients")),

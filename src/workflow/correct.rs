@@ -55,6 +55,11 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<Changed> {
         self.permit(caller, Right::Report)?;
+        let dossier = self.dossier(caller, id).await?;
+        if dossier.record.incident.entity.id.is_some() {
+            // another entity than the one stated takes obligations away
+            self.permit(caller, Right::Approve)?;
+        }
         let named = self.entity_of(caller, ingest::EntityRef::Id(entity.to_string()), &self.book())?;
         self.change(caller, id, if_match, idempotency.map(|key| (key, entity)), now, |house, dossier| {
             let mut record = dossier.record.clone();
@@ -76,12 +81,12 @@ impl<S: Store> House<S> {
         mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Draft)> + Send,
     ) -> Answered<Changed> {
         self.change_or_replan(caller, id, if_match, idempotency, now, move |house, dossier| {
-            decide(house, dossier).map(|(record, draft)| (record, Some(draft)))
+            decide(house, dossier).map(|(record, draft)| (record, vec![draft]))
         })
         .await
     }
 
-    /// As `change`; without an entry of its own, what the rulebook changed is the first one.
+    /// As `change`, with any number of entries of its own; without one, what the rulebook changed is the first.
     pub(super) async fn change_or_replan(
         &self,
         caller: &Caller,
@@ -89,7 +94,7 @@ impl<S: Store> House<S> {
         if_match: Option<u64>,
         idempotency: Option<(&str, &str)>,
         now: Timestamp,
-        mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Option<Draft>)> + Send,
+        mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Vec<Draft>)> + Send,
     ) -> Answered<Changed> {
         let key = idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")));
         if let Some(key) = &key
@@ -113,7 +118,7 @@ impl<S: Store> House<S> {
             let shifts = outlook.ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
             messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
-            let mut more: Vec<Draft> = own.into_iter().collect();
+            let mut more: Vec<Draft> = own;
             more.extend(outlook.ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
             more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             if !messages.is_empty() {
@@ -208,8 +213,8 @@ impl<S: Store> House<S> {
         let entity = match report.entity {
             ingest::EntityRef::Inline(entity) => *entity,
             ingest::EntityRef::Id(id) => match self.settings.entities.iter().find(|e| e.id.as_ref() == Some(&id)) {
-                Some(entity) => entity.clone(),
-                None => return Err(Trouble::NotFound(format!("entity `{id}`"))),
+                Some(entity) if caller.may_see(entity) => entity.clone(),
+                _ => return Err(Trouble::NotFound(format!("entity `{id}`"))),
             },
             ingest::EntityRef::Unstated => self.any_entity(caller),
         };

@@ -49,52 +49,65 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<()> {
         let request = format!("ack {obligations:?} {:?} {:?} {}", ask.by, ask.lease_seconds, ask.decline);
-        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
-            let (_, plan) = house.plan_of(dossier, now);
-            let mut record = dossier.record.clone();
-            let mut draft = None;
-            for local in obligations {
-                let o =
-                    find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
-                if !o.standing.is_open() {
-                    if obligations.len() > 1 {
+        self.change_or_replan(
+            caller,
+            incident,
+            None,
+            idempotency.map(|key| (key, request.as_str())),
+            now,
+            |house, dossier| {
+                let (_, plan) = house.plan_of(dossier, now);
+                let mut record = dossier.record.clone();
+                let mut drafts = Vec::new();
+                for local in obligations {
+                    let o = find_obligation(&plan, local)
+                        .ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
+                    if !o.standing.is_open() {
+                        if obligations.len() > 1 {
+                            continue;
+                        }
+                        return Err(Trouble::NotNow(format!(
+                            "obligation `{local}` is {}; there is nothing to take",
+                            o.standing.as_str()
+                        )));
+                    }
+                    let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+                    let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
+                    let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
+                    let name = person.map_or(by, |p| p.name.clone());
+                    let policy_lease = house
+                        .policy_of(&record.incident.entity)
+                        .steps
+                        .iter()
+                        .map(|s| s.lease_seconds)
+                        .min()
+                        .unwrap_or(4 * 3600);
+                    let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
+                    let limit = o.standing.deadline().map(|d| d.conservative_due);
+                    let started = o.started_by.as_ref().map_or(now, |s| s.at);
+                    let ack = Acknowledgement { by: name, role, at: now, until: lease_end(lease, started, limit, now) };
+                    let act = record.acts.entry(local.clone()).or_default();
+                    // one link takes what nobody has, never what somebody else holds
+                    if obligations.len() > 1 && act.holder(now).is_some_and(|holder| holder.by != ack.by) {
                         continue;
                     }
-                    return Err(Trouble::NotNow(format!(
-                        "obligation `{local}` is {}; there is nothing to take",
-                        o.standing.as_str()
-                    )));
-                }
-                let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
-                let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
-                let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
-                let name = person.map_or(by, |p| p.name.clone());
-                let policy_lease = house
-                    .policy_of(&record.incident.entity)
-                    .steps
-                    .iter()
-                    .map(|s| s.lease_seconds)
-                    .min()
-                    .unwrap_or(4 * 3600);
-                let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
-                let limit = o.standing.deadline().map(|d| d.conservative_due);
-                let started = o.started_by.as_ref().map_or(now, |s| s.at);
-                let ack = Acknowledgement { by: name, role, at: now, until: lease_end(lease, started, limit, now) };
-                draft.get_or_insert(house.draft_acknowledged(&record.incident, local, &ack, caller, ask.decline, now));
-                let act = record.acts.entry(local.clone()).or_default();
-                if ask.decline {
-                    act.declined.push((ack.by.clone(), now));
-                    // declining ends a lease of one's own
-                    for own in act.acknowledgements.iter_mut().filter(|a| a.by == ack.by && a.until > now) {
-                        own.until = now;
+                    drafts.push(house.draft_acknowledged(&record.incident, local, &ack, caller, ask.decline, now));
+                    if ask.decline {
+                        act.declined.push((ack.by.clone(), now));
+                        // declining ends a lease of one's own
+                        for own in act.acknowledgements.iter_mut().filter(|a| a.by == ack.by && a.until > now) {
+                            own.until = now;
+                        }
+                    } else {
+                        act.acknowledgements.push(ack);
                     }
-                } else {
-                    act.acknowledgements.push(ack);
                 }
-            }
-            let draft = draft.ok_or_else(|| Trouble::NotNow("none of these obligations is open any more".into()))?;
-            Ok((record, draft))
-        })
+                if drafts.is_empty() {
+                    return Err(Trouble::NotNow("none of these obligations is open and free any more".into()));
+                }
+                Ok((record, drafts))
+            },
+        )
         .await?;
         Ok(())
     }
@@ -246,6 +259,11 @@ impl<S: Store> House<S> {
                     "{} clocks still run ({some}); record the filings or decisions first",
                     running.len()
                 )));
+            }
+            if !dossier.record.kept.is_empty() {
+                return Err(Trouble::NotNow(
+                    "limits of earlier rule packs wait for a sign-off; sign them off before closing".into(),
+                ));
             }
             let mut record = dossier.record.clone();
             record.incident.closed_at = Some(now);

@@ -125,37 +125,18 @@ impl<S: Store> House<S> {
         Ok(entity)
     }
 
-    /// The entity of a report that names none: the only one the caller may report for, else whichever it is of several.
-    /// What any of them would owe is then shown and reminded of, until somebody names it.
+    /// The entity of a report that names none: the only one the caller may report for, else one of which nothing is known
+    /// until somebody names it.
     pub(super) fn any_entity(&self, caller: &Caller) -> Entity {
         let candidates: Vec<&Entity> = self.settings.entities.iter().filter(|e| caller.may_see(e)).collect();
         match candidates.as_slice() {
             [] => Entity { name: "the entity".into(), ..Entity::default() },
             [only] => (*only).clone(),
             several => {
-                // where one of them states nothing, nothing is known of whichever it is
-                let known = |of: fn(&Entity) -> &[String]| several.iter().all(|e| !of(e).is_empty());
-                let all = |of: fn(&Entity) -> &[String]| {
-                    let mut words: Vec<String> = several.iter().flat_map(|e| of(e)).cloned().collect();
-                    words.sort();
-                    words.dedup();
-                    words
-                };
+                // nothing is known of it: merged, the exceptions of one would take away what another owes
                 let names: Vec<&str> = several.iter().map(|e| e.name.as_str()).collect();
-                let same = |a: &Entity, b: &Entity| a.main_establishment == b.main_establishment;
                 Entity {
                     name: format!("{NOT_STATED}{}", names.join(" or ")),
-                    roles: if known(|e| &e.roles) { all(|e| &e.roles) } else { Vec::new() },
-                    sectors: if known(|e| &e.sectors) { all(|e| &e.sectors) } else { Vec::new() },
-                    established_in: if known(|e| &e.established_in) { all(|e| &e.established_in) } else { Vec::new() },
-                    operates_in: all(|e| &e.operates_in),
-                    main_establishment: several
-                        .windows(2)
-                        .all(|pair| same(pair[0], pair[1]))
-                        .then(|| several[0].main_establishment.clone())
-                        .flatten(),
-                    zone: several[0].zone,
-                    contracts: several.iter().flat_map(|e| e.contracts.iter().cloned()).collect(),
                     policy: several[0].policy.clone(),
                     ..Entity::default()
                 }
@@ -210,15 +191,15 @@ impl<S: Store> House<S> {
             .filter_map(|(o, tracked)| {
                 let mut brief = brief(book, &record.incident, Some(o));
                 let started_at = match &o.standing {
-                    Standing::Running(_) | Standing::Possible(_) => o.started_by.as_ref()?.at,
                     // the clock has surely started, only when is not known: remind on the bound, not never
-                    Standing::Awaiting { projected_due, projected_conservative: Some(limit) } if o.latest.is_some() => {
-                        (brief.due, brief.conservative_due) = (*projected_due, Some(*limit));
+                    Standing::Awaiting { .. } | Standing::Possible(None) if o.bound.is_some() => {
+                        (brief.due, brief.conservative_due) = (o.bound.map(|b| b.0), o.bound.map(|b| b.1));
                         let facts = &record.incident.facts;
                         ["times.detected", "times.aware", "times.determined"]
                             .iter()
                             .find_map(|key| facts.instant(key))?
                     }
+                    Standing::Running(_) | Standing::Possible(_) => o.started_by.as_ref()?.at,
                     _ => return None,
                 };
                 // a register to keep or a text without any period reminds nobody

@@ -60,7 +60,8 @@ impl<S: Store> House<S> {
         let (not_covered, mut warnings) = book.remarks(plan);
         if incident.entity.name.starts_with(NOT_STATED) {
             let key = "entity".to_string();
-            let text = "the entity is not stated: shown is what any of them would owe. Name the one it is".to_string();
+            let text =
+                "the entity is not stated, so that almost everything is possible. Name the one it is".to_string();
             warnings.insert(0, Warning { key, text });
         }
         IncidentView {

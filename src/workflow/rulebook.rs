@@ -44,7 +44,7 @@ impl<S: Store> House<S> {
                     continue;
                 }
                 self.change_or_replan(&Caller::system(), &id.0, None, None, now, |_, dossier| {
-                    Ok((dossier.record.clone(), None))
+                    Ok((dossier.record.clone(), Vec::new()))
                 })
                 .await?;
                 replanned += 1;
@@ -161,10 +161,14 @@ fn keep_limits(plan: &mut Plan, kept: &[Kept]) {
             continue;
         };
         let would_be = limits_of(o);
-        let (Standing::Running(deadline) | Standing::Possible(deadline)) = &mut o.standing else { continue };
-        if !moves_later((limit.due, limit.conservative_due), would_be) {
+        if !o.standing.is_open() || !moves_later((limit.due, limit.conservative_due), would_be) {
             continue;
         }
+        if matches!(o.standing, Standing::Awaiting { .. }) {
+            // under the new packs its clock has not even started; the older limit runs on
+            o.standing = Standing::Running(None);
+        }
+        let (Standing::Running(deadline) | Standing::Possible(deadline)) = &mut o.standing else { continue };
         match (deadline, limit.due, limit.conservative_due) {
             (Some(deadline), due, conservative) => {
                 deadline.due = due.map_or(deadline.due, |due| due.min(deadline.due));

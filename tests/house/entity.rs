@@ -38,7 +38,8 @@ async fn several_entities_and_none_is_stated() {
     assert!(warning.key == "entity" && warning.text.contains("Name the one it is"), "{}", warning.text);
     let owed = open(&view);
     assert!(owed.contains(&"de-nis2-early-warning") && owed.contains(&"eu-gdpr-33-authority"), "{owed:?}");
-    assert!(owed.len() < 60, "only what one of them may owe: {}", owed.len());
+    // an exception that one of them meets must not take away what another owes
+    assert!(view.obligations.iter().all(|o| o.law.standing == "possible"), "nothing is certain of an unknown entity");
 
     let changed = house
         .set_entity(&responder, &view.id, "acme-fr", Some(view.version), None, at(NOW))

@@ -221,7 +221,7 @@ fn bands(rows: Vec<Row>, group: &str, zone: Zone, now: Timestamp) -> Vec<Band> {
             "Next 24 hours",
             "Next 3 days",
             "Later",
-            "No number in the law",
+            "No date yet",
             "Held",
             "Waiting for another step",
             "Filed or decided",
@@ -239,7 +239,7 @@ fn band_of(row: &Row, zone: Zone, now: Timestamp) -> (String, String) {
         (State::Awaiting, _) => ("Waiting for another step", String::new()),
         (State::Held, _) => ("Held", "The law lets a request of an authority delay these".to_string()),
         (State::Filed | State::Waived | State::Ended, _) => ("Filed or decided", String::new()),
-        (_, None) => ("No number in the law", "Reminders follow your own target".to_string()),
+        (_, None) => ("No date yet", "No number in the law, or the clock has not started".to_string()),
         (_, Some(at)) if at < now + TimeDelta::hours(24) => {
             ("Next 24 hours", format!("until {}", short_label(now + TimeDelta::hours(24), zone)))
         }

@@ -34,6 +34,7 @@ pub fn dated(o: &ObligationView, state: State, dates: Dates, reader: Zone, now: 
             State::Held => "Held",
             State::Undated => "No date could be computed",
             State::Filed => "Filed",
+            _ if o.law.period.is_some() => "Its clock has not started",
             _ if o.law.promptly => "Promptly, no number in the law",
             _ => "No number in the law",
         };

@@ -88,12 +88,11 @@ fn body(fields: &Fields, zone: Zone, now: Timestamp) -> Result<String, String> {
     let mut facts = serde_json::Map::new();
     // nobody is sure yet: a clock starts as suspected and is corrected by a better fact
     let suspected = |value: Value| json!({ "value": value, "certainty": "suspected" });
-    let noticed = match fields.get("noticed") {
-        Some("earlier") => Some(match fields.get("at") {
-            Some(typed) => ingest::instant(typed, Some(zone))?,
-            None => return Err("say when it was noticed, or choose Not sure".to_string()),
-        }),
-        _ => Some(now),
+    // a time that was typed counts, whichever choice stands beside it
+    let noticed = match (fields.get("at"), fields.get("noticed")) {
+        (Some(typed), _) => Some(ingest::instant(typed, Some(zone))?),
+        (None, Some("earlier")) => return Err("say when it was noticed, or choose Not sure".to_string()),
+        (None, _) => Some(now),
     };
     if let Some(at) = noticed {
         facts.insert("times.detected".into(), suspected(json!(crate::rules::utc(at))));

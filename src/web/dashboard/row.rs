@@ -99,9 +99,14 @@ impl Row {
             }
             (State::Ended, ..) => big = "Ended".to_string(),
             (State::Soft | State::Possible | State::Soon | State::Running | State::Late, ..) => {
-                big = if o.law.promptly { "Promptly".to_string() } else { "No number".to_string() };
+                big = match (&o.law.period, o.law.promptly) {
+                    (Some(period), _) => period.clone(),
+                    (None, true) => "Promptly".to_string(),
+                    (None, false) => "No number".to_string(),
+                };
                 match o.law.internal_target.as_deref().and_then(instant) {
                     Some(at) => limit = Some(Limit { word: "our target: before", when: When::at(at, there) }),
+                    None if o.law.period.is_some() => small = "once its clock starts".to_string(),
                     None if o.law.promptly => small = "no target set".to_string(),
                     None => small = "no period in the law".to_string(),
                 }
