@@ -245,5 +245,6 @@ fn message(n: usize) -> Message {
             also: vec![],
         },
         ack_token: Some("7Qm2xV0cRk".into()),
+        extra: breachclock::escalation::Extra::default(),
     }
 }

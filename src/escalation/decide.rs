@@ -254,6 +254,7 @@ fn message(
         urgent_at: brief.conservative_due.unwrap_or(now + Duration::days(30)),
         brief,
         ack_token: None,
+        extra: super::Extra::default(),
     }
 }
 

@@ -9,5 +9,5 @@ mod policy;
 
 pub use decide::{Decision, Subject, decide};
 pub use directory::Directory;
-pub use message::{Also, Brief, DeliveryState, Event, Message, Outcome, Reason, Sent, Target, Told};
+pub use message::{Also, Brief, DeliveryState, Event, Extra, Message, Outcome, Quiet, Reason, Sent, Target, Told};
 pub use policy::{EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};

@@ -92,6 +92,8 @@ impl std::error::Error for SettingsError {}
 pub struct Notifiers {
     email: Option<Box<dyn Notifier>>,
     webhooks: BTreeMap<String, Box<dyn Notifier>>,
+    /// Chat rooms, paging services, text messages, by the id of their `[[channel]]`.
+    channels: BTreeMap<String, Box<dyn Notifier>>,
 }
 
 impl Notifiers {
@@ -113,7 +115,13 @@ impl Notifiers {
 
     /// Notifiers made elsewhere: a recording one in tests, for example.
     pub fn new(email: Option<Box<dyn Notifier>>, webhooks: BTreeMap<String, Box<dyn Notifier>>) -> Notifiers {
-        Notifiers { email, webhooks }
+        Notifiers { email, webhooks, channels: BTreeMap::new() }
+    }
+
+    /// Adds a channel made elsewhere, or replaces it.
+    pub fn with_channel(mut self, id: &str, channel: Box<dyn Notifier>) -> Notifiers {
+        self.channels.insert(id.to_string(), channel);
+        self
     }
 
     /// One attempt at one message. A channel that is not configured refuses, so that the fault is seen and not waited for.
@@ -134,6 +142,10 @@ impl Notifiers {
             Target::Email { .. } => {
                 (self.email.as_ref(), "no mail server is configured; add an [smtp] table".to_string())
             }
+            Target::Channel { id, .. } => (
+                self.channels.get(id),
+                format!("no channel with the id `{id}` is configured; add a [[channel]] table or correct the policy"),
+            ),
             Target::Webhook { id } => (
                 self.webhooks.get(id),
                 format!("no webhook with the id `{id}` is configured; add a [[webhook]] table or correct the policy"),

@@ -153,6 +153,8 @@ fn event_heading(event: Event) -> &'static str {
         Event::EscalationRaised => "Escalation",
         Event::DeliveryFailed => "A message was not delivered",
         Event::EvidenceCheckpoint => "Evidence log checkpoint",
+        Event::DaemonAlive => "breachclock is alive",
+        Event::DaemonSelfTest => "Self-test, nothing to act on",
     }
 }
 
@@ -169,6 +171,10 @@ fn event_sentence(event: Event) -> Option<&'static str> {
             Some("A message about this was not delivered. Do not rely on somebody having read it.")
         }
         Event::EvidenceCheckpoint => Some("The evidence log has a new checkpoint; its lines stand below."),
+        Event::DaemonAlive => Some("A sign of life. If it stays away, look after the server: dates run on without it."),
+        Event::DaemonSelfTest => {
+            Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
+        }
     }
 }
 

@@ -26,20 +26,6 @@ const CONNECT_SECONDS: u64 = 10;
 const TOTAL_SECONDS: u64 = 20;
 /// More of an answer than this is not read.
 const ANSWER_BYTES: usize = 8 * 1024;
-/// What a receiver can subscribe to.
-const EVENTS: [Event; 10] = [
-    Event::IncidentOpened,
-    Event::IncidentUpdated,
-    Event::ObligationAdded,
-    Event::ObligationMoved,
-    Event::ObligationDischarged,
-    Event::ObligationOverdue,
-    Event::ReminderDue,
-    Event::EscalationRaised,
-    Event::DeliveryFailed,
-    Event::EvidenceCheckpoint,
-];
-
 /// One `[[webhook]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,8 +189,8 @@ fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
 }
 
 fn check_pattern(pattern: &str) -> Result<(), String> {
-    let known = EVENTS.iter().any(|event| covers(pattern, event.as_str()));
-    let all = || EVENTS.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
+    let known = Event::ALL.iter().any(|event| covers(pattern, event.as_str()));
+    let all = || Event::ALL.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
     if known { Ok(()) } else { Err(format!("`{pattern}` fits no event; use `*`, `obligation.*` or one of {}", all())) }
 }
 

@@ -4,6 +4,7 @@ use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord,
 };
+use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -72,6 +73,10 @@ impl<S: Store> FaultyStore<S> {
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, change: Changeset) -> Result<Receipt> {
         self.write(self.inner.commit(change)).await
+    }
+
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        self.inner.sent(id, limit).await
     }
 
     async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {

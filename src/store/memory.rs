@@ -5,16 +5,20 @@
 use super::queue::Queue;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Record, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Query, Receipt, Record, Result, Settlement, Store,
+    StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Row of the house, which is no incident.
+const HOUSE: usize = usize::MAX;
 
 /// A store without a file.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ struct State {
     accepted: BTreeMap<[u8; 32], (usize, Option<[u8; 32]>)>,
     sent: Vec<Sent>,
     sent_rows: BTreeMap<(usize, [u8; 16]), usize>,
+    /// Messages about no incident; they belong to the row [`HOUSE`].
+    house: Vec<usize>,
     wakes: Wakes,
     queue: Queue,
     tokens: BTreeMap<String, TokenRecord>,
@@ -136,28 +142,69 @@ impl State {
             self.accepted.insert(key, (row, request));
         }
         for message in messages {
-            let known = self.sent_rows.entry((row, pack::message_key(&message)));
-            known.or_insert_with(|| {
-                let at = self.sent.len();
-                self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
-                self.sent.push(Sent {
-                    message,
-                    state: DeliveryState::Queued,
-                    attempts: 0,
-                    settled_at: None,
-                    detail: None,
-                });
+            if let Some(at) = self.queue_message(row, message) {
                 self.incidents[row].sent.push(at);
-                at
-            });
+            }
         }
         Ok(version)
+    }
+
+    /// Where a new message stands; `None` when it is known.
+    fn queue_message(&mut self, row: usize, message: Message) -> Option<usize> {
+        let at = self.sent.len();
+        match self.sent_rows.entry((row, pack::message_key(&message))) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => free.insert(at),
+        };
+        self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
+        self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+        Some(at)
+    }
+
+    fn row_of(&self, id: &IncidentId) -> Option<usize> {
+        if *id == IncidentId::house() { Some(HOUSE) } else { self.rows.get(id).copied() }
+    }
+
+    /// Rings an incident's alarm at `at`, if it has one that is later.
+    fn wake(&mut self, row: usize, at: i64) {
+        let Some(incident) = self.incidents.get_mut(row) else { return };
+        if incident.record.incident.closed_at.is_none() && incident.wake_at.is_some_and(|before| before > at) {
+            self.wakes.set(row as i64, incident.wake_at, Some(at));
+            incident.wake_at = Some(at);
+        }
+    }
+
+    fn advance(&mut self, news: &Delivery) -> Result<()> {
+        let row = self.row_of(&news.incident).ok_or(StoreError::NotFound)?;
+        let sent = *self.sent_rows.get(&(row, pack::key_of(&news.key))).ok_or(StoreError::NotFound)?;
+        if !self.sent[sent].state.may_become(news.state) {
+            return Err(StoreError::OldNews);
+        }
+        let at = pack::micros(news.at);
+        self.sent[sent].state = news.state;
+        self.sent[sent].settled_at = Some(pack::instant_of(at));
+        self.sent[sent].detail = Some(news.detail.clone());
+        self.queue.remove(sent as i64);
+        self.wake(row, at);
+        Ok(())
     }
 
     fn commit(&mut self, change: Changeset) -> Result<Receipt> {
         let version = match change.change {
             Change::Incident { expected, record, wake_at, messages, idempotency } => {
                 self.incident(expected, record, wake_at, messages, idempotency)?
+            }
+            Change::Messages(messages) => {
+                for message in messages {
+                    if let Some(at) = self.queue_message(HOUSE, message) {
+                        self.house.push(at);
+                    }
+                }
+                0
+            }
+            Change::Delivery(news) => {
+                self.advance(&news)?;
+                0
             }
             Change::Token(token) => {
                 self.tokens.insert(token.id.clone(), token);
@@ -197,8 +244,8 @@ impl State {
     }
 
     fn settle(&mut self, claim: &Claim, settlement: &Settlement, draft: &Draft) -> Result<()> {
-        let incident = self.rows.get(&claim.message.incident).ok_or(StoreError::LeaseLost)?;
-        let row = *self.sent_rows.get(&(*incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
+        let incident = self.row_of(&claim.message.incident).ok_or(StoreError::LeaseLost)?;
+        let row = *self.sent_rows.get(&(incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
         let sent = &mut self.sent[row];
         if sent.state != DeliveryState::Queued || u64::from(sent.attempts) != claim.lease {
             return Err(StoreError::LeaseLost);
@@ -209,7 +256,10 @@ impl State {
         sent.detail = Some(settled.detail);
         match settled.state {
             DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before),
-            DeliveryState::HandedOver | DeliveryState::Failed => self.queue.remove(row as i64),
+            _ => self.queue.remove(row as i64),
+        }
+        if settled.state == DeliveryState::Failed {
+            self.wake(incident, pack::micros(settlement.at));
         }
         self.append(draft);
         Ok(())
@@ -250,6 +300,17 @@ impl Store for MemoryStore {
     async fn dossier(&self, id: &IncidentId) -> Result<Dossier> {
         let state = self.state();
         state.rows.get(id).map(|&row| state.dossier(row)).ok_or(StoreError::NotFound)
+    }
+
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        let state = self.state();
+        let rows = match state.row_of(id) {
+            Some(HOUSE) => &state.house,
+            Some(row) => &state.incidents[row].sent,
+            None => return Ok(Vec::new()),
+        };
+        let from = rows.len().saturating_sub(limit as usize);
+        Ok(rows[from..].iter().map(|&at| state.sent[at].clone()).collect())
     }
 
     async fn list(&self, query: Query) -> Result<Vec<Dossier>> {

@@ -14,6 +14,8 @@
 //!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
 //! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
 //! * A message is known by its incident and key: queueing a known one again is ignored.
+//! * A [`Delivery`] that does not move its message on ([`DeliveryState::may_become`]) is [`StoreError::OldNews`] and
+//!   changes nothing. One that fails a message, like a `settle` that gives it up, wakes the incident.
 //! * An error says that nothing was changed, as far as this process can tell. A commit whose answer was lost may still
 //!   be found after a restart; versions, idempotency keys and message keys make repeating it safe.
 //!
@@ -23,7 +25,7 @@
 //!
 //! No SQL, pool, transaction or row type appears here, and this file does not know rusqlite.
 
-use crate::escalation::{Message, Outcome, Sent};
+use crate::escalation::{DeliveryState, Message, Outcome, Sent};
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::{Act, Incident, IncidentId};
 use crate::time::Timestamp;
@@ -130,10 +132,26 @@ pub enum Change {
         messages: Vec<Message>,
         idempotency: Option<Idempotency>,
     },
+    /// Messages that are about no incident; their `incident` is [`IncidentId::house`].
+    Messages(Vec<Message>),
+    /// News of a message that had left the queue.
+    Delivery(Delivery),
     /// A token was created or revoked (same id).
     Token(TokenRecord),
     /// Evidence only.
     Nothing,
+}
+
+/// A receipt, a bounce, a person's act: what became of a message after the courier had settled it. The incident is
+/// woken at `at`, so that the next way is tried when this one failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub incident: IncidentId,
+    /// The message's own key.
+    pub key: String,
+    pub state: DeliveryState,
+    pub detail: String,
+    pub at: Timestamp,
 }
 
 /// One decision. `first` is a field and not a convention: no state changes without evidence.
@@ -220,6 +238,8 @@ pub enum StoreError {
         same_request: bool,
     },
     LeaseLost,
+    /// The message stands there already, or further.
+    OldNews,
     /// Another checkpoint of this size exists, or the old one is not the current one.
     Fork {
         size: u64,
@@ -237,6 +257,7 @@ impl fmt::Display for StoreError {
             StoreError::Conflict { .. } => f.write_str("the incident was changed meanwhile; read it again and repeat"),
             StoreError::Duplicate { incident, .. } => write!(f, "already accepted as `{incident}`"),
             StoreError::LeaseLost => f.write_str("the lease on the message ended and somebody else has it"),
+            StoreError::OldNews => f.write_str("the message is known to be that far already"),
             StoreError::Fork { size } => {
                 write!(f, "a different checkpoint of size {size} exists; the log may be forked")
             }
@@ -257,6 +278,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Send + Sync + 'static {
     fn commit(&self, change: Changeset) -> impl Future<Output = Result<Receipt>> + Send;
     fn dossier(&self, id: &IncidentId) -> impl Future<Output = Result<Dossier>> + Send;
+    /// Messages about an incident or the house, oldest first; the last `limit` of them.
+    fn sent(&self, id: &IncidentId, limit: u32) -> impl Future<Output = Result<Vec<Sent>>> + Send;
     fn list(&self, query: Query) -> impl Future<Output = Result<Vec<Dossier>>> + Send;
     /// The incident first accepted under this idempotency key.
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;

@@ -12,7 +12,7 @@ use crate::time::{self, Timestamp};
 use serde::Serialize;
 
 /// Stream of everything that is not about one incident.
-pub const SYSTEM: &str = "_system";
+pub const SYSTEM: &str = crate::law::IncidentId::HOUSE;
 
 #[derive(Serialize)]
 struct Reported {

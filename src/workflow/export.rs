@@ -303,7 +303,7 @@ impl<S: Store> House<S> {
             .iter()
             .map(|s| EventRow {
                 at: moment(s.message.created_at, zone),
-                who: super::read::target_name(&s.message.target),
+                who: s.message.target.name(),
                 what: format!("{}, step {}", s.message.event.as_str(), s.message.reason.step),
                 outcome: s.state.as_str().into(),
             })

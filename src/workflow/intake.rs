@@ -2,7 +2,7 @@
 
 use super::rulebook::Ruled;
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
-use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Message, Reason, Sent, Subject, Target};
+use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Sent, Subject, Target};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
 use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
@@ -245,6 +245,7 @@ impl<S: Store> House<S> {
                 urgent_at: now + chrono::Duration::days(1),
                 brief: brief(book, &record.incident, head),
                 ack_token: None,
+                extra: Extra::default(),
             })
             .collect()
     }
@@ -256,7 +257,7 @@ impl<S: Store> House<S> {
     /// Completes decided messages: acknowledgement links for people, and a copy of each reminder for webhooks that want it.
     pub(super) fn dress(&self, messages: &mut Vec<Message>, record: &Record) {
         let mut copies: Vec<Message> = Vec::new();
-        for message in messages.iter().filter(|m| matches!(m.target, Target::Email { .. })) {
+        for message in messages.iter().filter(|m| m.target.person().is_some()) {
             for id in self.subscribers(message.event) {
                 let target = Target::Webhook { id: id.to_string() };
                 let same = |m: &Message| {
@@ -271,10 +272,11 @@ impl<S: Store> House<S> {
         }
         messages.extend(copies);
         for message in messages.iter_mut() {
-            if let (Target::Email { person, .. }, Some(obligation)) = (&message.target, &message.obligation) {
+            if let (Some(person), Some(obligation)) = (message.target.person(), &message.obligation) {
                 let also = message.brief.also.iter().map(|a| a.obligation.clone());
                 let obligations = std::iter::once(obligation.clone()).chain(also).collect();
-                message.ack_token = Some(self.ack_token(&record.incident.id, obligations, person, message));
+                let person = person.to_string();
+                message.ack_token = Some(self.ack_token(&record.incident.id, obligations, &person, message));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{
     IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
     WaiverView,
 };
-use crate::escalation::{Sent, Target};
+use crate::escalation::Sent;
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
 use crate::store::{Dossier, Query, Store};
@@ -287,12 +287,8 @@ impl<S: Store> House<S> {
             }
         }
         for sent in &dossier.sent {
-            let text = format!(
-                "{} to {} ({})",
-                sent.message.event.as_str(),
-                target_name(&sent.message.target),
-                sent.state.as_str()
-            );
+            let text =
+                format!("{} to {} ({})", sent.message.event.as_str(), sent.message.target.name(), sent.state.as_str());
             push(sent.message.created_at, "message", text, sent.message.obligation.as_deref(), None, None);
         }
         items.sort_by_key(|(at, _)| *at);
@@ -490,18 +486,11 @@ fn value_text(value: &Value) -> String {
     }
 }
 
-pub(super) fn target_name(target: &Target) -> String {
-    match target {
-        Target::Email { name, .. } => name.clone(),
-        Target::Webhook { id } => format!("webhook {id}"),
-    }
-}
-
 fn reminder_view(sent: &Sent) -> Reminder {
     Reminder {
         at: utc(sent.message.created_at),
-        to: target_name(&sent.message.target),
-        channel: sent.message.target.channel(),
+        to: sent.message.target.name(),
+        channel: sent.message.target.channel().to_string(),
         state: sent.state.as_str(),
         step: sent.message.reason.step.clone(),
         attempts: sent.attempts,

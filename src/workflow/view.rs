@@ -102,7 +102,7 @@ pub struct Holder {
 pub struct Reminder {
     pub at: String,
     pub to: String,
-    pub channel: &'static str,
+    pub channel: String,
     pub state: &'static str,
     pub step: String,
     pub attempts: u32,

@@ -72,6 +72,7 @@ pub fn message(key: &str, target: Target) -> Message {
             also: vec![],
         },
         ack_token: Some("7Qm2xV0cRk".into()),
+        extra: breachclock::escalation::Extra::default(),
     }
 }
 

@@ -154,6 +154,7 @@ pub fn message(incident: &IncidentId, step: &str, urgent: i64) -> Message {
             also: vec![],
         },
         ack_token: None,
+        extra: breachclock::escalation::Extra::default(),
     }
 }
 

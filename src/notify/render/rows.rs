@@ -118,7 +118,7 @@ pub(super) fn also(message: &Message, context: &Context) -> Vec<Row> {
 pub(super) fn told(message: &Message, now: Timestamp) -> Vec<Row> {
     let brief = &message.brief;
     let reader = match &message.target {
-        Target::Email { name, .. } => name.as_str(),
+        Target::Email { name, .. } | Target::Channel { name, .. } => name.as_str(),
         Target::Webhook { .. } => "",
     };
     let person = |name: &str| {

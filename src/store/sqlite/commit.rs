@@ -1,12 +1,13 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
 use super::super::{
-    Change, Changeset, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
+    Change, Changeset, Delivery, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
 };
-use super::read;
 use super::writer::{Batch, Sql, Work};
+use super::{outbox, read};
 use crate::escalation::Message;
 use crate::evidence::{Draft, Nodes, merkle};
+use crate::law::IncidentId;
 use crate::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,7 +19,13 @@ pub(super) struct Commit {
 
 enum Prepared {
     Incident(Box<PreparedIncident>),
-    Token { id: String, body: Vec<u8> },
+    /// Stream of the house, and the messages about no incident.
+    Messages(String, Vec<PreparedMessage>),
+    Delivery(Delivery),
+    Token {
+        id: String,
+        body: Vec<u8>,
+    },
     Nothing,
 }
 
@@ -48,6 +55,11 @@ impl Commit {
             Change::Incident { expected, record, wake_at, messages, idempotency } => Prepared::Incident(Box::new(
                 PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
             )),
+            Change::Messages(messages) => Prepared::Messages(
+                IncidentId::house().0,
+                messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
+            ),
+            Change::Delivery(news) => Prepared::Delivery(news),
             Change::Token(token) => Prepared::token(&token)?,
             Change::Nothing => Prepared::Nothing,
         };
@@ -78,14 +90,6 @@ impl PreparedIncident {
             (Some(source), Some(reference), None) => Some(pack::request_key(pack::REFERENCE, source, reference)),
             _ => None,
         };
-        let message = |message: &Message| -> Result<PreparedMessage> {
-            debug_assert_eq!(message.incident, incident.id);
-            Ok(PreparedMessage {
-                key: pack::message_key(message),
-                urgent_at: pack::micros(message.urgent_at),
-                body: pack::pack(message)?,
-            })
-        };
         Ok(PreparedIncident {
             id: incident.id.0.clone(),
             expected,
@@ -93,7 +97,7 @@ impl PreparedIncident {
             entity: incident.entity.id.clone(),
             closed: incident.closed_at.is_some(),
             wake_at: wake_at.map(pack::micros_up),
-            messages: messages.iter().map(message).collect::<Result<_>>()?,
+            messages: messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
             reference,
             idempotency: idempotency.map(|i| (pack::request_key(pack::IDEMPOTENCY, &i.principal, &i.key), i.request)),
         })
@@ -167,6 +171,14 @@ impl PreparedIncident {
 }
 
 impl PreparedMessage {
+    fn prepare(message: &Message) -> Result<PreparedMessage> {
+        Ok(PreparedMessage {
+            key: pack::message_key(message),
+            urgent_at: pack::micros(message.urgent_at),
+            body: pack::pack_message(message)?,
+        })
+    }
+
     fn queue(&self, batch: &mut Batch<'_>, incident: i64) -> Sql<()> {
         let added = batch
             .sql
@@ -199,6 +211,27 @@ impl Work for Commit {
         let version = match &self.change {
             Prepared::Incident(incident) => match incident.apply(batch)? {
                 Ok(version) => version,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Prepared::Messages(house, messages) => {
+                let row = match batch.find_stream(house)? {
+                    Some(row) => row,
+                    None => batch.make_stream(house)?,
+                };
+                // the house has a row among the incidents for its messages, but no record and no alarm
+                batch
+                    .sql
+                    .prepare_cached(
+                        "INSERT INTO incident (id, version, closed) VALUES (?1, 0, 1) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute([row])?;
+                for message in messages {
+                    message.queue(batch, row)?;
+                }
+                0
+            }
+            Prepared::Delivery(news) => match outbox::advance(batch, news)? {
+                Ok(()) => 0,
                 Err(refused) => return Ok(Err(refused)),
             },
             Prepared::Token { id, body } => {

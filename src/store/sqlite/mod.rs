@@ -26,6 +26,7 @@ use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
+use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -113,6 +114,11 @@ impl Store for SqliteStore {
     async fn dossier(&self, id: &IncidentId) -> Result<Dossier> {
         let id = id.clone();
         self.readers.read(move |sql| read::dossier(sql, &id)).await
+    }
+
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        let id = id.clone();
+        self.readers.read(move |sql| read::sent_about(sql, &id, limit)).await
     }
 
     async fn list(&self, query: Query) -> Result<Vec<Dossier>> {

@@ -1,27 +1,11 @@
 //! Messages on their way out: leased, attempted, settled. The order of urgency is kept in memory, see `queue.rs`.
 
-use super::super::{Claim, Result, Settlement, StoreError, pack};
+use super::super::{Claim, Delivery, Result, Settlement, StoreError, pack};
 use super::writer::{Batch, Sql, Work};
 use crate::escalation::DeliveryState;
 use crate::evidence::Draft;
 use crate::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
-
-pub(super) fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Queued => 0,
-        DeliveryState::HandedOver => 1,
-        DeliveryState::Failed => 2,
-    }
-}
-
-pub(super) fn state_of(number: i64) -> DeliveryState {
-    match number {
-        1 => DeliveryState::HandedOver,
-        2 => DeliveryState::Failed,
-        _ => DeliveryState::Queued,
-    }
-}
 
 /// Leases the most urgent messages; all in microseconds.
 pub(super) struct Lease {
@@ -48,7 +32,7 @@ pub(super) struct Leased {
 impl Leased {
     /// `None` for a message that cannot be read: it must not keep the others from being sent.
     pub fn into_claim(self) -> Option<Claim> {
-        match pack::unpack(&self.body, &format!("message {}", self.row)) {
+        match pack::unpack_message(&self.body, &format!("message {}", self.row)) {
             Ok(message) => Some(Claim {
                 message,
                 attempt: u32::try_from(self.attempts).unwrap_or(u32::MAX),
@@ -132,18 +116,60 @@ impl Settling {
             )?
             .execute(params![
                 row,
-                state_number(self.settled.state),
+                pack::state_number(self.settled.state),
                 self.settled.not_before,
                 self.at,
                 self.settled.detail
             ])?;
         match self.settled.state {
             DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before),
-            DeliveryState::HandedOver | DeliveryState::Failed => batch.queue.remove(row),
+            _ => batch.queue.remove(row),
+        }
+        if self.settled.state == DeliveryState::Failed {
+            wake(batch, incident, self.at)?;
         }
         batch.append(&self.draft, self.disclosures.as_deref())?;
         Ok(Ok(()))
     }
+}
+
+/// Rings an incident's alarm at `at`, if it has one that is later: its next decision takes another way.
+fn wake(batch: &mut Batch<'_>, incident: i64, at: i64) -> Sql<()> {
+    let before: Option<i64> = batch
+        .sql
+        .prepare_cached("SELECT wake_at FROM incident WHERE id = ?1 AND closed = 0")?
+        .query_row([incident], |row| row.get(0))
+        .optional()?
+        .flatten();
+    if before.is_some_and(|before| before > at) {
+        batch.sql.prepare_cached("UPDATE incident SET wake_at = ?2 WHERE id = ?1")?.execute(params![incident, at])?;
+        batch.effects.wakes.push((incident, before, Some(at)));
+    }
+    Ok(())
+}
+
+/// News of a message that had left the queue.
+pub(super) fn advance(batch: &mut Batch<'_>, news: &Delivery) -> Sql<Result<()>> {
+    let Some(incident) = batch.find_stream(&news.incident.0)? else { return Ok(Err(StoreError::NotFound)) };
+    let known: Option<(i64, i64)> = batch
+        .sql
+        .prepare_cached(
+            "SELECT outbox.id, state FROM message JOIN outbox ON outbox.id = message.id WHERE incident = ?1 AND key = ?2",
+        )?
+        .query_row(params![incident, pack::key_of(&news.key)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((row, state)) = known else { return Ok(Err(StoreError::NotFound)) };
+    if !pack::state_of(state).may_become(news.state) {
+        return Ok(Err(StoreError::OldNews));
+    }
+    let at = pack::micros(news.at);
+    batch
+        .sql
+        .prepare_cached("UPDATE outbox SET state = ?2, settled_at = ?3, detail = ?4 WHERE id = ?1")?
+        .execute(params![row, pack::state_number(news.state), at, news.detail])?;
+    batch.queue.remove(row);
+    wake(batch, incident, at)?;
+    Ok(Ok(()))
 }
 
 impl Work for Settle {
