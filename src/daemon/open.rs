@@ -54,6 +54,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
             entities: config.entities.clone(),
             directory: config.directory.clone(),
             policies: config.policies.clone(),
+            routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
         },
         entropy: Box::new(entropy),

@@ -7,9 +7,10 @@ use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
     Trouble, WaiverRequest,
 };
-use crate::law::{Acknowledgement, Delay, Filing, Value, Waiver};
+use crate::escalation::DeliveryState;
+use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
 use crate::rules::utc;
-use crate::store::Store;
+use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
 use chrono::Duration;
 
@@ -76,7 +77,7 @@ impl<S: Store> House<S> {
                     let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
                     let name = person.map_or(by, |p| p.name.clone());
                     let policy_lease = house
-                        .policy_of(&record.incident.entity)
+                        .policy_for(&record.incident, &o.duty)
                         .steps
                         .iter()
                         .map(|s| s.lease_seconds)
@@ -282,13 +283,61 @@ impl<S: Store> House<S> {
 
     /// The person behind the link takes it, or declines.
     pub async fn ack_by_link(&self, token: &str, ask: AckRequest, now: Timestamp) -> Answered<AckOffer> {
-        let claims = self.read_ack_token(token, now)?;
+        let claims = self.ack_claims(token)?;
+        let taken = match self.read_ack_token(token, now) {
+            Ok(_) => self.take_by_link(&claims, ask, now).await,
+            Err(expired) => Err(expired),
+        };
+        if let Err(trouble @ (Trouble::NotNow(_) | Trouble::NotFound(_))) = &taken {
+            let first = self.draft_link_refused(&claims, &trouble.to_string(), now);
+            self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+        }
+        taken?;
+        self.message_acknowledged(&claims, token, now).await?;
+        self.offer(&claims, now).await
+    }
+
+    async fn take_by_link(&self, claims: &AckClaims, ask: AckRequest, now: Timestamp) -> Answered<()> {
         let person = self.settings.directory.person(&claims.person);
         let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
+        if !ask.decline {
+            let dossier = self.dossier(&caller, &claims.incident).await?;
+            let name = person.map_or(&claims.person, |p| &p.name);
+            let held = |local: &String| {
+                let holder = dossier.record.acts.get(local).and_then(|act| act.holder(now));
+                holder.is_some_and(|ack| ack.by == *name)
+            };
+            if claims.obligations.iter().all(held) {
+                return Err(Trouble::NotNow(format!(
+                    "{name} has this already; nothing was changed. Extend it on the board, or decline it here"
+                )));
+            }
+        }
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
-        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await?;
-        self.offer(&claims, now).await
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await
+    }
+
+    /// The message whose link was used is known to have been read.
+    async fn message_acknowledged(&self, claims: &AckClaims, token: &str, now: Timestamp) -> Answered<()> {
+        let id = IncidentId(claims.incident.clone());
+        let sent = self.store.sent(&id, u32::MAX).await?;
+        let Some(sent) = sent.into_iter().find(|s| s.message.ack_token.as_deref() == Some(token)) else {
+            return Ok(());
+        };
+        let news = Delivery {
+            incident: id,
+            key: sent.message.key.clone(),
+            state: DeliveryState::Acknowledged,
+            detail: "the link in it was used".into(),
+            at: now,
+        };
+        let first = self.draft_delivery(&sent.message, "message.acknowledged", &news, now);
+        match self.store.commit(Changeset { change: Change::Delivery(news), first, more: Vec::new() }).await {
+            // used before, to take it or to decline
+            Ok(_) | Err(StoreError::OldNews) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn offer(&self, claims: &AckClaims, now: Timestamp) -> Answered<AckOffer> {

@@ -170,21 +170,12 @@ impl<S: Store> House<S> {
             Decision::default()
         } else {
             let subjects = self.subjects(book, record, &plan);
-            let policy = self.policy_of(&record.incident.entity);
-            escalation::decide(
-                &record.incident.id,
-                &subjects,
-                &record.acts,
-                policy,
-                &self.settings.directory,
-                sent,
-                now,
-            )
+            escalation::decide(&record.incident.id, &subjects, &record.acts, &self.settings.directory, sent, now)
         };
         Outlook { plan, decision, ruled }
     }
 
-    fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject> {
+    fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject<'_>> {
         plan.obligations
             .iter()
             .zip(&record.tracked)
@@ -212,6 +203,8 @@ impl<S: Store> House<S> {
                     started_at,
                     known_at: tracked.known_at,
                     unverified: o.unverified,
+                    policy: self.policy_for(&record.incident, &o.duty),
+                    internal_target: self.internal_target(&record.incident, o),
                 })
             })
             .collect()

@@ -17,10 +17,10 @@ pub mod tokens;
 pub mod view;
 pub mod wake;
 
-use crate::escalation::{Directory, EscalationPolicy};
+use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
 use crate::ingest::Rejection;
-use crate::law::Entity;
+use crate::law::{DutyId, Entity, Incident, Obligation};
 use crate::rules::Rulebook;
 use crate::store::{Store, StoreError, TokenRecord};
 use crate::time::Timestamp;
@@ -63,6 +63,8 @@ pub struct Settings {
     pub entities: Vec<Entity>,
     pub directory: Directory,
     pub policies: Vec<EscalationPolicy>,
+    /// Which policy serves what; the first that fits.
+    pub routes: Vec<Route>,
     /// Ids of webhooks and the events they want.
     pub webhooks: Vec<(String, Vec<String>)>,
 }
@@ -255,9 +257,27 @@ impl<S: Store> House<S> {
         (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
     }
 
-    /// The policy that serves an entity: its own, else the first.
-    fn policy_of(&self, entity: &Entity) -> &EscalationPolicy {
-        let own = entity.policy.as_ref().and_then(|id| self.settings.policies.iter().find(|p| p.id == *id));
-        own.unwrap_or(&self.settings.policies[0])
+    /// The policy that serves a duty of an incident.
+    fn policy_for(&self, incident: &Incident, duty: &DutyId) -> &EscalationPolicy {
+        let (entity, settings) = (&incident.entity, &self.settings);
+        let fact = |key: &str| {
+            let value = incident.facts.get(key)?;
+            Some(match read::value_json(value) {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            })
+        };
+        let own = entity.policy.as_deref();
+        policy_for(&settings.policies, &settings.routes, own, entity.id.as_deref(), &duty.0, &fact)
+    }
+
+    /// Until when the policy wants an open norm done: it has no limit of its own.
+    fn internal_target(&self, incident: &Incident, o: &Obligation) -> Option<Timestamp> {
+        if o.internal_target.is_some() || o.promptly.is_none() || o.standing.deadline().is_some() {
+            return o.internal_target;
+        }
+        let seconds = self.policy_for(incident, &o.duty).open_norm_target_seconds?;
+        let started = o.started_by.as_ref().filter(|_| o.standing.is_open())?;
+        Some(started.at + chrono::Duration::seconds(seconds))
     }
 }

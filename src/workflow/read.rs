@@ -52,11 +52,7 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> IncidentView {
         let incident = &dossier.record.incident;
-        let obligations = plan
-            .obligations
-            .iter()
-            .map(|o| self.dress_obligation(dossier, book.explain(incident, o, now), now))
-            .collect();
+        let obligations = plan.obligations.iter().map(|o| self.dress_obligation(dossier, book, o, now)).collect();
         let (not_covered, mut warnings) = book.remarks(plan);
         if incident.entity.name.starts_with(NOT_STATED) {
             let key = "entity".to_string();
@@ -87,13 +83,10 @@ impl<S: Store> House<S> {
         }
     }
 
-    fn dress_obligation(
-        &self,
-        dossier: &Dossier,
-        mut law: crate::rules::ObligationAnswer,
-        now: Timestamp,
-    ) -> ObligationView {
+    fn dress_obligation(&self, dossier: &Dossier, book: &Rulebook, o: &Obligation, now: Timestamp) -> ObligationView {
         let incident = &dossier.record.incident;
+        let mut law = book.explain(incident, o, now);
+        law.internal_target = self.internal_target(incident, o).map(utc);
         let act = dossier.record.acts.get(&law.id);
         let local = std::mem::take(&mut law.id);
         law.id = format!("{}~{local}", incident.id);
@@ -176,7 +169,7 @@ impl<S: Store> House<S> {
                 let plan = self.plan_record(&book, &dossier.record, now);
                 for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
                     let due = o.standing.deadline().map(|d| d.conservative_due);
-                    items.push((due, self.dress_obligation(&dossier, book.explain(incident, o, now), now)));
+                    items.push((due, self.dress_obligation(&dossier, &book, o, now)));
                 }
             }
             if last_batch {
@@ -192,7 +185,7 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, incident).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
-        Ok(self.dress_obligation(&dossier, book.explain(&dossier.record.incident, o, now), now))
+        Ok(self.dress_obligation(&dossier, &book, o, now))
     }
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {

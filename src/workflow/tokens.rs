@@ -137,7 +137,17 @@ impl<S: Store> House<S> {
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.link_mac(&payload)))
     }
 
+    /// What a link entitles to. One that is ours and has expired answers [`Trouble::NotNow`].
     pub(super) fn read_ack_token(&self, token: &str, now: Timestamp) -> Answered<AckClaims> {
+        let claims = self.ack_claims(token)?;
+        if claims.expires <= now {
+            return Err(Trouble::NotNow("this link has expired; open the obligation on the board".into()));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a link that is ours, expired or not.
+    pub(super) fn ack_claims(&self, token: &str) -> Answered<AckClaims> {
         let invalid = || {
             Trouble::NotFound(
                 "such link: it is incomplete or not ours; open the newest message about this obligation".into(),
@@ -149,11 +159,7 @@ impl<S: Store> House<S> {
         if !bool::from(self.link_mac(&payload).ct_eq(mac.as_slice())) {
             return Err(invalid());
         }
-        let claims: AckClaims = serde_json::from_slice(&payload).map_err(|_| invalid())?;
-        if claims.expires <= now {
-            return Err(Trouble::NotNow("this link has expired; open the obligation on the board".into()));
-        }
-        Ok(claims)
+        serde_json::from_slice(&payload).map_err(|_| invalid())
     }
 
     fn link_mac(&self, payload: &[u8]) -> Vec<u8> {
