@@ -129,26 +129,29 @@ impl View<'_> {
             }
         }
         let ladders = self.ladders(&planned);
-        let mut failed_everywhere = !ladders.is_empty();
+        // when the last way of the last addressee failed; `None` while one may still answer
+        let mut all_failed_at: Option<Timestamp> = None;
+        let mut some_may_answer = ladders.is_empty();
         for ladder in &ladders {
-            match self.next_of(&planned, ladder, wake_at) {
-                Next::Send(due) => {
-                    failed_everywhere = false;
-                    by_target.entry(due.target.clone()).or_default().push(self.message(&due));
-                }
-                Next::Wait => failed_everywhere = false,
-                Next::NoWayLeft => {}
+            let (due, lost) = self.next_of(&planned, ladder, wake_at);
+            for due in &due {
+                by_target.entry(due.target.clone()).or_default().push(self.message(due));
+            }
+            match lost {
+                Some(at) if due.is_empty() => all_failed_at = all_failed_at.max(Some(at)),
+                _ => some_may_answer = true,
             }
         }
         // a step that reached nobody is the silent failure this product exists to prevent
-        if failed_everywhere && let Some(latest) = planned.iter().rfind(|p| p.at <= now) {
+        if let Some(at) = all_failed_at.filter(|_| !some_may_answer)
+            && let Some(latest) = planned.iter().rfind(|p| p.at <= now)
+        {
             for ladder in self.directory.everybody().iter().filter(|l| !ladders.iter().any(|k| k.first() == l.first()))
             {
                 let since = latest.at.max(subject.known_at);
                 if self.told_since(ladder.first(), since).is_none() && !self.is_held(latest.step, latest.at) {
                     let after = Some("no other way is left".to_string());
-                    let due =
-                        Due { planned: latest, target: ladder.first(), at: since, repeat: 0, coalesced: 0, after };
+                    let due = Due { planned: latest, target: ladder.first(), at, repeat: 0, coalesced: 0, after };
                     by_target.entry(due.target.clone()).or_default().push(self.message(&due));
                 }
             }
@@ -211,8 +214,6 @@ impl View<'_> {
         for step in planned.iter().filter(|p| p.at <= self.now) {
             for ladder in self.step_ladders(step.step, self.now) {
                 let known = found.entry(ladder.first().clone()).or_insert_with(|| ladder.clone());
-                // named directly as well as by a rota: then all steps are theirs
-                known.since = known.since.min(ladder.since);
                 if ladder.rungs.len() > known.rungs.len() {
                     known.rungs = ladder.rungs;
                 }
@@ -231,18 +232,26 @@ impl View<'_> {
         ladders
     }
 
-    /// What is due to one addressee.
-    fn next_of<'l>(&self, planned: &'l [Planned<'l>], ladder: &'l Ladder, wake_at: &mut Option<Timestamp>) -> Next<'l> {
+    /// What is due to one addressee now, and when the last way to them failed, if every one did.
+    fn next_of<'l>(
+        &self,
+        planned: &'l [Planned<'l>],
+        ladder: &'l Ladder,
+        wake_at: &mut Option<Timestamp>,
+    ) -> (Vec<Due<'l>>, Option<Timestamp>) {
         let (subject, now) = (self.subject, self.now);
+        let mut messages = Vec::new();
         let target = ladder.first();
-        let known_at = subject.known_at.max(ladder.since.unwrap_or(subject.known_at));
-        let due: Vec<&Planned<'_>> = planned
-            .iter()
-            .filter(|p| p.at <= now && self.step_ladders(p.step, now).iter().any(|l| l.first() == target))
-            .collect();
-        let Some(latest) = due.last() else { return Next::Wait };
+        // each step with the instant from which this addressee is on it
+        let theirs = |p: &'l Planned<'l>| {
+            let ladders = self.step_ladders(p.step, now);
+            let since = ladders.iter().filter(|l| l.first() == target).map(|l| l.since).min()?;
+            Some((p, subject.known_at.max(since.unwrap_or(subject.known_at))))
+        };
+        let due: Vec<(&Planned<'_>, Timestamp)> = planned.iter().filter(|p| p.at <= now).filter_map(theirs).collect();
+        let Some(&(latest, known_at)) = due.last() else { return (messages, None) };
         if self.is_held(latest.step, latest.at) {
-            return Next::Wait;
+            return (messages, None);
         }
         let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
         let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
@@ -253,35 +262,33 @@ impl View<'_> {
             let fallen = self.fall_over(planned, latest, ladder, last, wake_at);
             let repeats =
                 every.map(|every| last.message.reason.due_at.max(last.message.created_at) + Duration::seconds(every));
+            // what was due while somebody held it is due when the lease ends
             let ended = self.lease_ended_since(last.message.created_at);
-            let next = match (repeats, ended) {
-                (Some(repeats), Some((ended, _))) => Some(repeats.min(ended)),
-                (repeats, ended) => repeats.or(ended.map(|(at, _)| at)),
-            };
-            match (fallen, next) {
-                (Next::Send(due), next) => {
-                    if let Some(next) = next {
-                        look_at(wake_at, self.after_quiet(next, target), now);
-                    }
-                    return Next::Send(due);
-                }
-                (other, None) => return other,
-                (other, Some(next)) => {
-                    let next = self.after_quiet(next, target);
-                    if next > now {
-                        look_at(wake_at, next, now);
-                        // a repeat to come is no way left for one that failed
-                        return other;
-                    }
-                    (repeat, at) = (last.message.reason.repeat + 1, next);
-                    after = ended.map(|(_, by)| format!("the acknowledgement of {by} ended"));
-                }
+            let next = ended.map(|(at, _)| at).or(repeats);
+            let mut lost = None;
+            match fallen {
+                Fallen::Send(due) => messages.push(due),
+                Fallen::Wait => {}
+                Fallen::NoWayLeft(at) => lost = Some(at),
             }
+            let Some(next) = next else { return (messages, lost) };
+            let not_before = self.after_quiet(next, target);
+            if not_before > now {
+                look_at(wake_at, not_before, now);
+                return (messages, lost);
+            }
+            (repeat, at) = (last.message.reason.repeat + 1, next);
+            after = ended.map(|(_, by)| format!("the acknowledgement of {by} ended"));
+        }
+        if told.is_none()
+            && let Some((ended, by)) = self.lease_ended_since(at)
+        {
+            (at, after) = (ended, Some(format!("the acknowledgement of {by} ended")));
         }
         let not_before = self.after_quiet(at, target);
         if not_before > now {
             look_at(wake_at, not_before, now);
-            return Next::Wait;
+            return (messages, None);
         }
         if let Some(every) = every {
             look_at(wake_at, self.after_quiet(now + Duration::seconds(every), target), now);
@@ -289,11 +296,12 @@ impl View<'_> {
         if ladder.rungs.len() > 1 {
             look_at(wake_at, now + self.patience(now), now);
         }
-        let missed = |p: &&&Planned<'_>| {
-            p.at.max(known_at) < latest.at.max(known_at) && self.told_before(target, p, known_at).is_none()
+        let missed = |(p, known): &&(&Planned<'_>, Timestamp)| {
+            p.at.max(*known) < latest.at.max(known_at) && self.told_before(target, p, *known).is_none()
         };
         let coalesced = due.iter().filter(missed).count() as u32;
-        Next::Send(Due { planned: latest, target, at, repeat, coalesced, after })
+        messages.push(Due { planned: latest, target, at, repeat, coalesced, after });
+        (messages, None)
     }
 
     /// The last lease that ran out after `since`, and whose it was. A lease that its holder gave back told the next person
@@ -314,12 +322,12 @@ impl View<'_> {
         ladder: &'l Ladder,
         head: &Sent,
         wake_at: &mut Option<Timestamp>,
-    ) -> Next<'l> {
+    ) -> Fallen<'l> {
         let now = self.now;
         let mut previous = head;
         for rung in &ladder.rungs[1..] {
             if previous.state.is_confirmed() {
-                return Next::Wait;
+                return Fallen::Wait;
             }
             let failed = previous.state == DeliveryState::Failed;
             let handed_over = previous.message.created_at + self.patience(previous.message.created_at);
@@ -331,10 +339,12 @@ impl View<'_> {
                 previous = told;
                 continue;
             }
+            // while somebody held it nobody else was due
+            let at = self.lease_ended_since(at).map_or(at, |(ended, _)| ended);
             let not_before = self.after_quiet(at, rung);
             if not_before > now {
                 look_at(wake_at, not_before, now);
-                return Next::Wait;
+                return Fallen::Wait;
             }
             let label = previous.message.target.label();
             let after = match failed {
@@ -343,11 +353,11 @@ impl View<'_> {
             };
             let step = planned.iter().rfind(|p| p.step.name == latest.step.name).unwrap_or(latest);
             let repeat = head.message.reason.repeat;
-            return Next::Send(Due { planned: step, target: rung, at, repeat, coalesced: 0, after: Some(after) });
+            return Fallen::Send(Due { planned: step, target: rung, at, repeat, coalesced: 0, after: Some(after) });
         }
-        match previous.state {
-            DeliveryState::Failed => Next::NoWayLeft,
-            _ => Next::Wait,
+        match previous.settled_at.filter(|_| previous.state == DeliveryState::Failed) {
+            Some(at) => Fallen::NoWayLeft(at),
+            None => Fallen::Wait,
         }
     }
 
@@ -410,7 +420,11 @@ impl View<'_> {
     /// Messages to `target` that tell about this obligation, each with the limit it told.
     fn about(&self, target: &Target) -> impl Iterator<Item = (&Sent, Option<Timestamp>)> {
         let id = self.subject.id.as_str();
-        self.history.iter().filter(move |sent| sent.message.target == *target).filter_map(move |sent| {
+        let told = move |sent: &&Sent| {
+            let message = &sent.message;
+            message.target == *target && message.is_step() && sent.state != DeliveryState::Withdrawn
+        };
+        self.history.iter().filter(told).filter_map(move |sent| {
             let message = &sent.message;
             if message.obligation.as_deref() == Some(id) {
                 return Some((sent, message.brief.conservative_due));
@@ -472,7 +486,7 @@ impl View<'_> {
             false => 0,
         };
         let schedule = subject.limit().map_or(0, |d| d.timestamp());
-        let key = format!(
+        let mut key = format!(
             // the step's own instant: a corrected start moves it although the limit stays
             "{}/{}/{}/{schedule}.{}/{}/{}",
             self.incident,
@@ -482,6 +496,12 @@ impl View<'_> {
             due.target.label(),
             due.repeat,
         );
+        // one that was withdrawn was never sent: under its own key it would be taken for known
+        let withdrawn = self.history.iter().filter(|s| s.state == DeliveryState::Withdrawn);
+        match withdrawn.filter(|s| s.message.key.starts_with(&key)).count() {
+            0 => {}
+            n => key.push_str(&format!("~{n}")),
+        }
         Message {
             key,
             event,
@@ -521,13 +541,13 @@ impl View<'_> {
     }
 }
 
-/// What is due to one addressee.
-enum Next<'l> {
+/// What became of the ways after the first.
+enum Fallen<'l> {
     Send(Due<'l>),
     /// Nothing now.
     Wait,
-    /// Every way to them failed.
-    NoWayLeft,
+    /// Every way failed, the last one here.
+    NoWayLeft(Timestamp),
 }
 
 fn told_list(history: &[Sent], obligation: &str) -> Vec<Told> {

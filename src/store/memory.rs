@@ -258,7 +258,7 @@ impl State {
             DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before),
             _ => self.queue.remove(row as i64),
         }
-        if settled.state == DeliveryState::Failed {
+        if settled.state.is_lost() {
             self.wake(incident, pack::micros(settlement.at));
         }
         self.append(draft);

@@ -1,11 +1,13 @@
 //! The outbox empties: claim, one attempt, settle with evidence. A crash in between means the message goes out again.
 
 use super::{Answered, House};
-use crate::escalation::{Outcome, Target};
+use crate::escalation::{Event, Outcome, Target};
+use crate::law::IncidentId;
 use crate::notify::{Context, LogHead, Notifiers, retry};
-use crate::store::{Claim, Settlement, Store, StoreError};
+use crate::store::{Claim, Settlement, Store, StoreError, Tracked};
 use crate::time::Timestamp;
 use base64::Engine;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 /// A lease outlives the slowest attempt by far; a daemon that dies loses the message for this long at most.
@@ -27,6 +29,7 @@ impl<S: Store> House<S> {
             checkpoint: self.log_head().await?,
             drill: false,
         };
+        let (claims, withdrawn) = self.still_wanted(claims).await?;
         // a slow webhook must not hold up the mails, nor one webhook the others
         let (mails, hooks): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| matches!(c.message.target, Target::Email { .. }));
@@ -50,6 +53,7 @@ impl<S: Store> House<S> {
         let settlements = mails
             .into_iter()
             .chain(hooks)
+            .chain(withdrawn)
             .map(|(claim, outcome)| {
                 let settlement = self.settlement(&claim, outcome, settled_at);
                 let draft = self.draft_attempt(&claim.message, claim.attempt, &settlement, settled_at);
@@ -65,6 +69,39 @@ impl<S: Store> House<S> {
         }
         self.announce();
         Ok(claimed)
+    }
+
+    /// Takes out reminders whose obligation was settled since they were queued, and such obligations out of the others.
+    async fn still_wanted(&self, claims: Vec<Claim>) -> Answered<(Vec<Claim>, Vec<(Claim, Outcome)>)> {
+        let mut open: BTreeMap<IncidentId, BTreeSet<String>> = BTreeMap::new();
+        let (mut wanted, mut withdrawn) = (Vec::new(), Vec::new());
+        for mut claim in claims {
+            let message = &mut claim.message;
+            let reminds =
+                matches!(message.event, Event::ReminderDue | Event::EscalationRaised | Event::ObligationOverdue);
+            let Some(obligation) = message.obligation.as_ref().filter(|_| reminds) else {
+                wanted.push(claim);
+                continue;
+            };
+            if !open.contains_key(&message.incident) {
+                let record = self.store.dossier(&message.incident).await?.record;
+                let is_open = |t: &&Tracked| matches!(t.standing.as_str(), "running" | "possible" | "awaiting");
+                let ids = record.tracked.iter().filter(is_open).map(|t| t.id.clone());
+                // a limit that waits for a sign-off is open whatever the new rules say
+                let kept = record.kept.iter().map(|kept| kept.id.clone());
+                let ids = if record.incident.closed_at.is_some() { BTreeSet::new() } else { ids.chain(kept).collect() };
+                open.insert(message.incident.clone(), ids);
+            }
+            let open = &open[&message.incident];
+            if open.contains(obligation) {
+                message.brief.also.retain(|also| open.contains(&also.obligation));
+                wanted.push(claim);
+            } else {
+                let why = "settled before it could be sent".to_string();
+                withdrawn.push((claim, Outcome::Withdrawn { why }));
+            }
+        }
+        Ok((wanted, withdrawn))
     }
 
     fn settlement(&self, claim: &Claim, outcome: Outcome, at: Timestamp) -> Settlement {
@@ -89,6 +126,7 @@ impl<S: Store> House<S> {
         };
         match &outcome {
             Outcome::HandedOver { .. } => self.stats.messages_handed_over.fetch_add(1, Ordering::Relaxed),
+            Outcome::Withdrawn { .. } => 0,
             _ if retry_at.is_some() => 0,
             _ => self.stats.messages_failed.fetch_add(1, Ordering::Relaxed),
         };

@@ -402,6 +402,7 @@ impl<S: Store> House<S> {
             Outcome::Retry { error, .. } if settlement.retry_at.is_some() => ("retry", error),
             Outcome::Retry { error, .. } => ("gave-up", error),
             Outcome::Refused { error } => ("refused", error),
+            Outcome::Withdrawn { why } => ("withdrawn", why),
         };
         let mut sealer = self.sealer();
         let body = Attempt {

@@ -260,7 +260,8 @@ impl<S: Store> House<S> {
                     continue;
                 }
                 let key = format!("{}/event/webhook:{id}", message.key);
-                copies.push(Message { key, target, ..message.clone() });
+                let extra = Extra { copy: true, ..message.extra.clone() };
+                copies.push(Message { key, target, extra, ..message.clone() });
             }
         }
         messages.extend(copies);

@@ -15,6 +15,7 @@ mod notify_webhook;
 mod reload;
 mod rulebook;
 mod scenarios;
+mod simulation;
 mod store_contract;
 mod support;
 mod time_vectors;

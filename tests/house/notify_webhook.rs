@@ -268,6 +268,7 @@ async fn the_answer_decides_the_outcome() {
         let (got, seconds) = match &outcome {
             Outcome::HandedOver { answer } => (format!("handed-over {answer}"), None),
             Outcome::Refused { error } => (error.replace("webhook `soc` answered", "refused"), None),
+            Outcome::Withdrawn { why } => (why.clone(), None),
             Outcome::Retry { error, after_seconds } => {
                 (error.replace("webhook `soc` answered", "retry").replace("webhook `soc`:", "retry"), *after_seconds)
             }

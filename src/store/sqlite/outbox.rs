@@ -125,7 +125,7 @@ impl Settling {
             DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before),
             _ => batch.queue.remove(row),
         }
-        if self.settled.state == DeliveryState::Failed {
+        if self.settled.state.is_lost() {
             wake(batch, incident, self.at)?;
         }
         batch.append(&self.draft, self.disclosures.as_deref())?;
