@@ -12,6 +12,7 @@ mod condition;
 mod contract;
 mod counts;
 mod coverage;
+mod depend;
 mod hold;
 mod lint;
 mod listing;

@@ -5,6 +5,7 @@ use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
 use super::contract::{self, OwedToUs};
 use super::counts::Counts;
+use super::depend::Asking;
 use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
@@ -56,6 +57,8 @@ pub(super) struct Candidate {
     /// Whose calendar and zone count: the obligation's place, or the one a contract names.
     pub seat: Place,
     pub applies: Truth,
+    /// A text of the duty was in force when it was asked.
+    pub in_force: bool,
     pub deadline: Option<Deadline>,
     /// The trigger has happened, or an earlier kind of knowledge has.
     pub started: bool,
@@ -125,9 +128,7 @@ impl Rulebook {
             }
         }
         self.compose(&mut candidates);
-        self.start_at_limits(&mut candidates, incident, now, &parties);
-        self.relate(&mut candidates);
-        self.share_clocks(&mut candidates);
+        self.depend(&mut candidates, &Asking { incident, now, options, parties: &parties, counts: &counts });
         self.project(&mut candidates, now, &parties);
         plan.obligations = candidates
             .into_iter()
@@ -250,7 +251,9 @@ impl Rulebook {
             missing.retain(|key| trigger_key(&duty.starts) != Some(key));
             started = bound.take();
         }
-        if texts.is_empty() && !duty.periods.is_empty() {
+        let in_force = !texts.is_empty() || duty.periods.is_empty();
+        // which text serves a clock that starts at another limit is known once that limit is, see `depend`
+        if !in_force && !matches!(duty.starts, Trigger::Due(_)) {
             if !options.all {
                 return;
             }
@@ -360,7 +363,8 @@ impl Rulebook {
         if let Some(d) = &mut deadline
             && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
         {
-            self.read_carefully(duty, facts, period, row, &seat, parties, d, &mut because);
+            let careful = &mut d.conservative_due;
+            self.read_carefully(duty, facts, period, row, &seat, parties, careful, &mut because);
         }
         let mut internal_target = None;
         if let Some(contract) = contract {
@@ -427,6 +431,7 @@ impl Rulebook {
             duty: at,
             seat,
             applies,
+            in_force,
             started: started.is_some(),
             filed,
             waived,
@@ -478,7 +483,7 @@ impl Rulebook {
     }
 
     /// The texts in force on `date`: the first whose branch fits, and all before it whose branch is undecided.
-    fn texts<'d>(
+    pub(super) fn texts<'d>(
         &self,
         duty: &'d Duty<Condition>,
         date: CivilDate,
@@ -604,11 +609,11 @@ fn cap_at(deadline: &mut Option<Deadline>, convention: &mut Option<String>, cap:
     }
 }
 
-fn cannot_count(error: &TimeError) -> String {
+pub(super) fn cannot_count(error: &TimeError) -> String {
     format!("the date cannot be counted: {error}")
 }
 
-fn push_new(missing: &mut Vec<String>, key: String) {
+pub(super) fn push_new(missing: &mut Vec<String>, key: String) {
     if !missing.contains(&key) {
         missing.push(key);
     }

@@ -4,6 +4,7 @@ mod architecture;
 mod binary;
 mod calendar_props;
 mod crash;
+mod depend;
 mod entity;
 mod evidence_vectors;
 mod jurisdictions;
