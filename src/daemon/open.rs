@@ -60,6 +60,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         log_key,
         export_key,
         archive,
+        earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),

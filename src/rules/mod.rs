@@ -3,6 +3,7 @@
 //! Absent here: any jurisdiction's name, clocks, files. The law is data under `jurisdictions/`.
 
 mod answer;
+mod archive;
 mod book;
 mod builtin;
 mod clock;
@@ -31,6 +32,7 @@ pub use answer::{
     Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Unsigned, Warning, due_label, hex,
     iso_duration, utc,
 };
+pub use archive::{archive, restore};
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use compare::{
@@ -42,7 +44,7 @@ pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
 pub use lint::{EntityFault, entity_faults, lint};
 pub use listing::{DutyListing, Listing};
-pub use load::{Fault, FileKind, SourceFile, archive, did_you_mean, kind_of, load};
+pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};
 pub use questions::Question;

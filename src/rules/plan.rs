@@ -14,6 +14,7 @@ use crate::law::{
     Standing, Started, Trigger, Value,
 };
 use crate::time::{CivilDate, TimeError, Timestamp};
+use std::sync::Arc;
 
 /// What to include beyond the law that applies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +34,22 @@ pub struct Plan {
     pub not_covered: Vec<(Place, String)>,
     /// Key and sentence.
     pub warnings: Vec<(String, String)>,
+    /// Ids of obligations that the rulebook in force does not give, with the earlier one that does if it is at hand.
+    pub earlier: Vec<(String, Option<Arc<Rulebook>>)>,
 }
 
 impl Plan {
+    /// The rulebook that knows the duty of `o`; `book` planned what no earlier one did.
+    pub fn book_of<'a>(&'a self, book: &'a Rulebook, o: &Obligation) -> &'a Rulebook {
+        let earlier = self.earlier.iter().find(|(id, _)| *id == o.id);
+        earlier.and_then(|(_, earlier)| earlier.as_deref()).unwrap_or(book)
+    }
+
+    /// Does the rulebook in force not give `o`?
+    pub fn is_gone(&self, o: &Obligation) -> bool {
+        self.earlier.iter().any(|(id, _)| *id == o.id)
+    }
+
     /// Earliest conservative limit of anything that is running or may be.
     pub fn earliest(&self) -> Option<Timestamp> {
         self.obligations
@@ -562,7 +576,7 @@ impl Rulebook {
     }
 
     /// Nearest conservative limit first, then what has no date.
-    fn order(&self, obligations: &mut [Obligation]) {
+    pub fn order(&self, obligations: &mut [Obligation]) {
         obligations.sort_by_cached_key(|o| {
             let due = o.standing.deadline().map(|d| d.conservative_due);
             let position = self.by_id.get(&o.duty).copied();

@@ -5,7 +5,7 @@ use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Trouble};
 use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
-use crate::law::{Certainty, Fact, FactBook, Value};
+use crate::law::{Certainty, Fact, FactBook, Obligation, Value};
 use crate::rules::{Drift, Options, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
@@ -103,23 +103,24 @@ impl<S: Store> House<S> {
             return self.repeated(caller, &incident.0, same).await;
         }
         for _ in 0..ATTEMPTS {
-            let dossier = self.dossier(caller, id).await?;
+            let mut dossier = self.dossier(caller, id).await?;
             if let Some(wanted) = if_match
                 && wanted != dossier.version
             {
                 return Err(Trouble::Stale { current: dossier.version });
             }
             let book = self.book();
-            let before = self.plan_record(&book, &dossier.record, now);
+            // what another rulebook changed is settled first: the decision is made on what stands
+            let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);
             let (mut record, own) = decide(self, &dossier)?;
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);
             let mut messages = outlook.decision.messages;
-            let shifts = outlook.ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
+            let shifts = ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
             messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
             let mut more: Vec<Draft> = own;
-            more.extend(outlook.ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
+            more.extend(ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
             more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             if !messages.is_empty() {
                 more.push(self.draft_messages(&record.incident, &messages, now));
@@ -277,13 +278,13 @@ pub(super) fn diff(
         [] => "the rule packs or the present changed".to_string(),
         keys => format!("because of {}", keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
     };
-    let title = |id: &crate::law::DutyId| book.duty(&id.0).map(|d| d.title.clone());
+    let title = |plan: &Plan, o: &Obligation| plan.book_of(book, o).duty(&o.duty.0).map(|d| d.title.clone());
     for o in &after.obligations {
         let old = before.obligations.iter().find(|b| b.id == o.id);
         let due = o.standing.deadline().map(|d| d.conservative_due);
         let entry = |from: Option<String>, to: Option<String>, because: String| DiffEntry {
             id: o.id.clone(),
-            title: title(&o.duty),
+            title: title(after, o),
             from,
             to,
             because,
@@ -318,7 +319,7 @@ pub(super) fn diff(
         let was = old.standing.deadline().map(|d| utc(d.conservative_due));
         diff.dropped.push(DiffEntry {
             id: old.id.clone(),
-            title: title(&old.duty),
+            title: title(before, old),
             from: was,
             to: Some("not-applicable".into()),
             because: cause.clone(),

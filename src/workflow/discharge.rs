@@ -2,6 +2,7 @@
 
 use super::correct::assertion;
 use super::read::{find_obligation, split_obligation};
+use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
@@ -260,7 +261,7 @@ impl<S: Store> House<S> {
                     running.len()
                 )));
             }
-            if !dossier.record.kept.is_empty() {
+            if waiting(&plan).next().is_some() {
                 return Err(Trouble::NotNow(
                     "limits of earlier rule packs wait for a sign-off; sign them off before closing".into(),
                 ));

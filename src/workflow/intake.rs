@@ -165,7 +165,6 @@ impl<S: Store> House<S> {
                 known_at: known.get(&o.id).copied().unwrap_or(now),
             })
             .collect();
-        record.rulebook = book.sha256;
         let decision = if record.incident.closed_at.is_some() {
             Decision::default()
         } else {
@@ -189,7 +188,7 @@ impl<S: Store> House<S> {
             .iter()
             .zip(&record.tracked)
             .filter_map(|(o, tracked)| {
-                let mut brief = brief(book, &record.incident, Some(o));
+                let mut brief = brief(plan.book_of(book, o), &record.incident, Some(o));
                 let started_at = match &o.standing {
                     // the clock has surely started, only when is not known: remind on the bound, not never
                     Standing::Awaiting { .. } | Standing::Possible(None) if o.bound.is_some() => {
@@ -243,7 +242,7 @@ impl<S: Store> House<S> {
                 },
                 created_at: now,
                 urgent_at: now + chrono::Duration::days(1),
-                brief: brief(book, &record.incident, head),
+                brief: brief(head.map_or(book, |o| plan.book_of(book, o)), &record.incident, head),
                 ack_token: None,
             })
             .collect()

@@ -65,13 +65,15 @@ pub struct IncidentView {
 /// A limit that stands until somebody signs off what the rule packs in force say instead.
 #[derive(Clone, Serialize)]
 pub struct KeptView {
-    /// Full id; the obligation itself may no longer arise.
+    /// Full id.
     pub obligation: String,
     pub due: Option<String>,
     pub conservative_due: Option<String>,
     pub since: String,
     /// SHA-256 of the rulebook that gave it.
     pub rulebook: String,
+    /// The rule packs in force no longer give the obligation at all.
+    pub gone: bool,
 }
 
 /// An obligation with what people did about it. The id is unique in the installation: `<incident>~<duty>@<place>`.
