@@ -56,12 +56,14 @@ impl<S: Store> House<S> {
 
     /// Accepts that the rulebook in force moves limits later: of `obligations`, or of all that wait when none is named.
     /// Obligations are named by their full id, or as inside the incident.
+    #[expect(clippy::too_many_arguments, reason = "a change of an incident, with what it is about")]
     pub async fn sign_off(
         &self,
         caller: &Caller,
         id: &str,
         obligations: &[String],
         reason: &str,
+        if_match: Option<u64>,
         idempotency: Option<&str>,
         now: Timestamp,
     ) -> Answered<IncidentView> {
@@ -70,7 +72,7 @@ impl<S: Store> House<S> {
         let local = |name: &str| name.split_once('~').map_or(name, |(_, local)| local).to_string();
         let named: Vec<String> = obligations.iter().map(|name| local(name)).collect();
         let request = format!("sign off {} {reason}", named.join(" "));
-        self.change(caller, id, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+        self.change(caller, id, if_match, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
             let mut record = dossier.record.clone();
             let (_, plan) = house.plan_of(dossier, now);
             let waiting: Vec<&str> = waiting(&plan).collect();

@@ -97,8 +97,11 @@ async fn a_later_date_waits_for_a_sign_off() {
 
     let sign = |role, reason| {
         let (house, id) = (&house, id.clone());
-        async move { house.sign_off(&caller(role), &id, &[], reason, None, at(NOW)).await }
+        async move { house.sign_off(&caller(role), &id, &[], reason, None, None, at(NOW)).await }
     };
+    let (approver, seen) = (caller(Role::Approver), Some(view.version - 1));
+    let stale = house.sign_off(&approver, &id, &[], "as I saw it", seen, None, at(NOW)).await;
+    assert!(matches!(stale, Err(Trouble::Stale { current }) if current == view.version), "signed off unseen");
     assert!(matches!(sign(Role::Responder, "looks right").await, Err(Trouble::NotPermitted(_))));
     assert!(sign(Role::Approver, " ").await.is_err(), "a sign-off needs its reason");
     let view = sign(Role::Approver, "the Regulation was amended").await.expect("signs off");
@@ -164,8 +167,8 @@ async fn a_duty_that_is_gone_stays_an_obligation_until_it_is_signed_off() {
     let named = [format!("{id}~{DUTY}")];
     let unknown = ["xx@YY".to_string()];
     let approver = caller(Role::Approver);
-    assert!(house.sign_off(&approver, &id, &unknown, "no", None, at(NOW)).await.is_err());
-    let view = house.sign_off(&approver, &id, &named, "repealed", None, at(NOW)).await.expect("signs off");
+    assert!(house.sign_off(&approver, &id, &unknown, "no", None, None, at(NOW)).await.is_err());
+    let view = house.sign_off(&approver, &id, &named, "repealed", None, None, at(NOW)).await.expect("signs off");
     assert!(!view.warnings.iter().any(|w| w.key == DUTY));
     assert!(!view.obligations.iter().any(|o| o.law.id.ends_with(DUTY)));
 }

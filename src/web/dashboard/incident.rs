@@ -181,7 +181,7 @@ pub async fn sign_off<S: Store>(
         Err(problem) => return error_page(&problem, now),
     };
     let reason = fields.get("reason").unwrap_or_default();
-    match web.house.sign_off(&caller, &id, &[], reason, fields.get("page"), now).await {
+    match web.house.sign_off(&caller, &id, &[], reason, None, fields.get("page"), now).await {
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), now),
     }
