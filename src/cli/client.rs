@@ -463,6 +463,9 @@ fn diff_text(diff: &Value) -> String {
             ));
         }
     }
+    if diff["reopened"] == true {
+        text.push_str("the incident was closed and is open again: an obligation runs\n");
+    }
     if text.is_empty() {
         text.push_str("nothing changed\n");
     }

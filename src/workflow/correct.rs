@@ -5,7 +5,7 @@ use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Trouble};
 use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
-use crate::law::{Certainty, Fact, FactBook, Obligation, Value};
+use crate::law::{Certainty, Fact, FactBook, Obligation, Standing, Value};
 use crate::rules::{Drift, Options, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
@@ -113,6 +113,7 @@ impl<S: Store> House<S> {
             // what another rulebook changed is settled first: the decision is made on what stands
             let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);
             let (mut record, own) = decide(self, &dossier)?;
+            let reopened = self.reopen(&book, &dossier.record, &before, &mut record, now);
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);
             let mut messages = outlook.decision.messages;
@@ -120,6 +121,9 @@ impl<S: Store> House<S> {
             messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
             let mut more: Vec<Draft> = own;
+            if !reopened.is_empty() {
+                more.push(self.draft_reopened(&record.incident, &reopened, caller, now));
+            }
             more.extend(ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
             more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             if !messages.is_empty() {
@@ -139,6 +143,7 @@ impl<S: Store> House<S> {
                     return Ok(Changed {
                         incident: id.to_string(),
                         version: receipt.version,
+                        reopened: !reopened.is_empty(),
                         diff,
                         evidence: receipt_view(&receipt),
                     });
@@ -155,12 +160,40 @@ impl<S: Store> House<S> {
         Err(Trouble::NotNow("the incident keeps changing; try again".into()))
     }
 
+    /// A closed incident in which the change makes an obligation run, or one possible that was not, is open again: somebody
+    /// must be reminded. Answers the obligations that did it; none when it stays as it is.
+    fn reopen(
+        &self,
+        book: &Rulebook,
+        closed: &Record,
+        before: &Plan,
+        record: &mut Record,
+        now: Timestamp,
+    ) -> Vec<String> {
+        if closed.incident.closed_at.is_none() || record.incident.closed_at.is_none() {
+            return Vec::new();
+        }
+        let after = self.plan_record(book, record, now);
+        let was = |o: &Obligation| before.obligations.iter().find(|b| b.id == o.id).map_or(Clock::None, clock);
+        let anew: Vec<String> = after.obligations.iter().filter(|o| clock(o) > was(o)).map(|o| o.id.clone()).collect();
+        if !anew.is_empty() {
+            record.incident.closed_at = None;
+        }
+        anew
+    }
+
     async fn repeated(&self, caller: &Caller, id: &str, same_request: bool) -> Answered<Changed> {
         if !same_request {
             return Err(Trouble::KeyReused);
         }
         let dossier = self.dossier(caller, id).await?;
-        Ok(Changed { incident: id.to_string(), version: dossier.version, diff: Diff::default(), evidence: None })
+        Ok(Changed {
+            incident: id.to_string(),
+            version: dossier.version,
+            reopened: false,
+            diff: Diff::default(),
+            evidence: None,
+        })
     }
 
     fn announcements(
@@ -237,6 +270,26 @@ impl<S: Store> House<S> {
         };
         let plan = book.plan(&incident, now, Options::default());
         Ok(serde_json::to_value(book.answer(&incident, &plan, now)).unwrap_or_default())
+    }
+}
+
+/// What somebody is reminded of.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Clock {
+    None,
+    /// A missing fact decides, and nobody has answered yet.
+    MayRun,
+    Runs,
+}
+
+fn clock(o: &Obligation) -> Clock {
+    // a register to keep has neither a date nor a norm
+    let told = o.standing.deadline().is_some() || o.promptly.is_some() || o.bound.is_some();
+    match &o.standing {
+        Standing::Running(_) if told => Clock::Runs,
+        Standing::Awaiting { .. } if o.bound.is_some() => Clock::Runs,
+        Standing::Possible(_) if told && !o.unverified => Clock::MayRun,
+        _ => Clock::None,
     }
 }
 

@@ -179,6 +179,8 @@ pub struct DiffEntry {
 pub struct Changed {
     pub incident: String,
     pub version: u64,
+    /// The incident was closed, and the change makes an obligation run, or possible: it is open again.
+    pub reopened: bool,
     #[serde(flatten)]
     pub diff: Diff,
     pub evidence: Option<EvidenceReceipt>,

@@ -13,6 +13,7 @@ mod notify_render;
 mod notify_support;
 mod notify_webhook;
 mod reload;
+mod reopen;
 mod rulebook;
 mod scenarios;
 mod store_contract;
