@@ -432,7 +432,9 @@ pub fn contract_faults(book: &Rulebook, contract: &Contract) -> Vec<(&'static st
             ),
         ));
     }
-    if let Some(place) = contract.place.as_ref().filter(|place| book.places().get(place).is_none()) {
+    // a group of places has no calendar and no midnight
+    let places = book.places();
+    if let Some(place) = contract.place.as_ref().filter(|p| !places.is_known(p) || places.is_region(p)) {
         let near = nearest_of(place, book.places().ids());
         found.push((
             "place",

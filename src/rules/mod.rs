@@ -42,7 +42,7 @@ pub use compare::{
 pub use condition::{Condition, Truth};
 pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
-pub use lint::{EntityFault, entity_faults, lint};
+pub use lint::{EntityFault, contract_fact_faults, entity_faults, lint};
 pub use listing::{DutyListing, Listing};
 pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
 pub use places::Places;

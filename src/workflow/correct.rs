@@ -34,6 +34,8 @@ impl<S: Store> House<S> {
             return Err(Trouble::NotNow("no facts were given; name at least one key".into()));
         }
         self.change(caller, id, if_match, idempotency.map(|key| (key, text)), now, |house, dossier| {
+            let entity = &dossier.record.incident.entity;
+            house.contracts_known(caller, &house.book(), entity, &facts, text)?;
             let mut record = dossier.record.clone();
             for fact in &facts {
                 record.incident.facts.assert(fact.clone());
@@ -228,6 +230,7 @@ impl<S: Store> House<S> {
         if let Some(suppose) = ingest::suppose(text, &reading).map_err(Trouble::Rejected)? {
             let dossier = self.dossier(caller, &suppose.incident).await?;
             let before = self.plan_record(&book, &dossier.record, now);
+            self.contracts_known(caller, &book, &dossier.record.incident.entity, &suppose.facts, text)?;
             let mut supposed = dossier.record.clone();
             for fact in suppose.facts {
                 supposed.incident.facts.assert(fact);
@@ -253,6 +256,7 @@ impl<S: Store> House<S> {
             ingest::EntityRef::Unstated => self.any_entity(caller),
         };
         super::intake::known_to(&book, &entity)?;
+        self.contracts_known(caller, &book, &entity, &report.facts, text)?;
         let mut facts = FactBook::default();
         for fact in report.facts {
             facts.assert(fact);

@@ -4,7 +4,7 @@ use super::rulebook::Ruled;
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
 use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Message, Reason, Sent, Subject, Target};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
-use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
+use crate::law::{Entity, Fact, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
 use crate::store::{Change, Changeset, Dossier, Idempotency, Receipt, Record, Store, StoreError, Tracked};
 use crate::time::{Timestamp, Zone};
@@ -44,6 +44,7 @@ impl<S: Store> House<S> {
             ingest::report(text, &reading, true).map_err(Trouble::Rejected)?
         };
         let entity = self.entity_of(caller, report.entity, &book)?;
+        self.contracts_known(caller, &book, &entity, &report.facts, text)?;
         let mut facts = FactBook::default();
         for fact in report.facts {
             facts.assert(fact);
@@ -123,6 +124,31 @@ impl<S: Store> House<S> {
             return Err(Trouble::NotPermitted("this token is limited to other entities".into()));
         }
         Ok(entity)
+    }
+
+    /// Refuses facts that name contracts the entity does not have. Of an entity nobody stated it may be any contract of those
+    /// the caller may report for. `text` is the document the facts were read from.
+    pub(super) fn contracts_known(
+        &self,
+        caller: &Caller,
+        book: &Rulebook,
+        entity: &Entity,
+        facts: &[Fact],
+        text: &str,
+    ) -> Answered<()> {
+        let unstated = entity.id.is_none() && entity.name.starts_with(NOT_STATED);
+        let own = std::iter::once(entity);
+        let others = self.settings.entities.iter().filter(|e| unstated && caller.may_see(e));
+        let known: Vec<&str> = own.chain(others).flat_map(|e| &e.contracts).map(|c| c.id.as_str()).collect();
+        let faults = crate::rules::contract_fact_faults(book, &known, facts);
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let rejection = |(key, text_of): (String, String)| {
+            let (pointer, line) = ingest::locate(text, &key);
+            Rejection { pointer: pointer.0, line, text: text_of }
+        };
+        Err(Trouble::Rejected(faults.into_iter().map(rejection).collect()))
     }
 
     /// The entity of a report that names none: the only one the caller may report for, else one of which nothing is known

@@ -12,6 +12,7 @@ pub mod evidence_of;
 pub mod export;
 pub mod intake;
 mod kept;
+mod names;
 pub mod read;
 pub mod rulebook;
 pub mod tokens;

@@ -90,6 +90,9 @@ pub struct ObligationView {
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
     pub delays: Vec<DelayView>,
+    /// What the caller should know about its own request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Serialize)]

@@ -17,6 +17,7 @@ mod reopen;
 mod rulebook;
 mod scenarios;
 mod store_contract;
+mod strangers;
 mod support;
 mod time_vectors;
 mod web;
