@@ -30,6 +30,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 pub use kept::EarlierBooks;
+pub use rulebook::Replanned;
 pub use view::*;
 
 /// Randomness, injected: ids, nonces, salts, tokens. `daemon::ids` gives the system's, tests a seeded one.

@@ -3,8 +3,9 @@
 
 use super::discharge::reason_of;
 use super::{Answered, Caller, House, IncidentView, Right, Trouble};
+use crate::law::IncidentId;
 use crate::rules::{Options, Plan, Rulebook, Seen, Shift, compare_seen, hex, limits_of, moves_later};
-use crate::store::{Kept, Query, Record, Store, Tracked};
+use crate::store::{Dossier, Kept, Query, Record, Store, Tracked};
 use crate::time::Timestamp;
 
 /// Incidents replanned per round.
@@ -19,19 +20,27 @@ pub(super) struct Ruled {
     pub kept: Vec<String>,
 }
 
+/// What became of open incidents when another rulebook came into force.
+#[derive(Debug, Default)]
+pub struct Replanned {
+    pub incidents: usize,
+    /// Those that could not be replanned, each with the reason.
+    pub failed: Vec<(IncidentId, Trouble)>,
+}
+
 impl<S: Store> House<S> {
-    /// Puts a new rulebook into force: records it, and replans every open incident that an older one planned.
-    /// Answers how many were replanned.
-    pub async fn activate(&self, book: Rulebook, now: Timestamp) -> Answered<usize> {
+    /// Puts a new rulebook into force: records it, and replans every open incident that an older one planned. When it cannot
+    /// be recorded the old one stays in force.
+    pub async fn activate(&self, book: Rulebook, now: Timestamp) -> Answered<Replanned> {
         let detail = serde_json::json!({ "rulebook": hex(&book.sha256), "rulebook_version": book.version });
-        *self.book.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::sync::Arc::new(book);
         self.record_system("rules.activated", detail, now).await?;
+        *self.book.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::sync::Arc::new(book);
         self.replan_stale(now).await
     }
 
-    /// Replans open incidents whose dates come from another rulebook.
-    pub async fn replan_stale(&self, now: Timestamp) -> Answered<usize> {
-        let (mut replanned, mut after) = (0, None);
+    /// Replans open incidents whose dates come from another rulebook. One that fails does not keep the others back.
+    pub async fn replan_stale(&self, now: Timestamp) -> Answered<Replanned> {
+        let (mut replanned, mut after) = (Replanned::default(), None);
         loop {
             let query = Query { open_only: true, entity: None, after: after.clone(), limit: BATCH };
             let batch = self.store.list(query).await?;
@@ -42,11 +51,11 @@ impl<S: Store> House<S> {
                 if dossier.record.rulebook == self.book().sha256 {
                     continue;
                 }
-                self.change_or_replan(&Caller::system(), &id.0, None, None, now, |_, dossier| {
-                    Ok((dossier.record.clone(), Vec::new()))
-                })
-                .await?;
-                replanned += 1;
+                let same = |_: &Self, dossier: &Dossier| Ok((dossier.record.clone(), Vec::new()));
+                match self.change_or_replan(&Caller::system(), &id.0, None, None, now, same).await {
+                    Ok(_) => replanned.incidents += 1,
+                    Err(error) => replanned.failed.push((id, error)),
+                }
             }
             if last {
                 return Ok(replanned);

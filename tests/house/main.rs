@@ -12,6 +12,7 @@ mod notify_email;
 mod notify_render;
 mod notify_support;
 mod notify_webhook;
+mod overlay;
 mod reload;
 mod reopen;
 mod rulebook;

@@ -3,6 +3,7 @@
 use crate::support::{at, caller, house, run_until, settings};
 use breachclock::escalation::Message;
 use breachclock::rules::{Rulebook, SourceFile, builtin_files, load};
+use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{MemoryStore, Store};
 use breachclock::time::Calendars;
 use breachclock::workflow::{
@@ -71,7 +72,7 @@ async fn kinds<S: Store>(house: &House<S>, id: &str) -> Vec<String> {
 #[tokio::test]
 async fn an_earlier_date_takes_effect_at_once() {
     let (house, id) = opened().await;
-    assert_eq!(house.activate(hours(48), at(NOW)).await.expect("activates"), 1);
+    assert_eq!(house.activate(hours(48), at(NOW)).await.expect("activates").incidents, 1);
     let view = incident(&house, &id).await;
     assert_eq!(notice(&view).law.conservative_due.as_deref(), Some("2026-03-29T15:20:00Z"));
     assert!(view.awaiting_sign_off.is_empty());
@@ -260,4 +261,37 @@ async fn what_waits_is_decided_before_the_incident_is_replanned() {
     let kinds = kinds(&house, &id).await;
     assert!(kinds.contains(&"rules.changed".to_string()) && kinds.contains(&"notification.filed".to_string()));
     assert_eq!(notice(&incident(&house, &id).await).law.standing, "discharged");
+}
+
+#[tokio::test]
+async fn a_rulebook_that_cannot_be_recorded_does_not_come_into_force() {
+    let house = house(FaultyStore::new(MemoryStore::new("test.example/log")), settings(Vec::new()));
+    let before = house.book().sha256;
+    house.store.fail_next(Fault::Before);
+    assert!(house.activate(hours(48), at(NOW)).await.is_err());
+    assert_eq!(house.book().sha256, before);
+    house.activate(hours(48), at(NOW)).await.expect("activates");
+    assert_ne!(house.book().sha256, before);
+}
+
+#[tokio::test]
+async fn an_incident_that_fails_does_not_keep_the_others_back() {
+    let house = house(FaultyStore::new(MemoryStore::new("test.example/log")), settings(Vec::new()));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let report = r#"{"title": "x", "entity": "acme-fr", "facts":
+            {"personal_data": true, "risk": "risk", "times.aware": "2026-03-27T15:20:00Z"}}"#;
+        ids.push(house.report(&caller(Role::Responder), report, None, at(NOW)).await.expect("opens").incident.id);
+    }
+    // the first write records the rulebook, the second is the newest incident
+    house.store.fail(house.store.writes() + 1, Fault::Before);
+    let replanned = house.activate(hours(48), at(NOW)).await.expect("activates");
+    let failed: Vec<&str> = replanned.failed.iter().map(|(id, _)| id.0.as_str()).collect();
+    assert_eq!((replanned.incidents, failed.len()), (2, 1), "{failed:?}");
+    assert!(ids.iter().any(|id| id == failed[0]));
+    // whoever reads it sees the dates of the packs in force all the same, and the next run writes them down
+    let view = incident(&house, failed[0]).await;
+    assert_eq!(notice(&view).law.conservative_due.as_deref(), Some("2026-03-29T15:20:00Z"));
+    let again = house.replan_stale(at(NOW)).await.expect("replans");
+    assert_eq!((again.incidents, again.failed.len()), (1, 0));
 }
