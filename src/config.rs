@@ -110,6 +110,8 @@ struct RawLog {
 struct RawRules {
     dir: Option<PathBuf>,
     #[serde(default)]
+    whole: bool,
+    #[serde(default)]
     remind_unverified: bool,
 }
 
@@ -210,6 +212,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub origin: String,
     pub rules_dir: Option<PathBuf>,
+    /// The folder is a whole set of rule packs, instead of an addition to the built-in ones.
+    pub rules_whole: bool,
     pub mail: Option<MailSettings>,
     pub webhooks: Vec<WebhookSettings>,
     pub entities: Vec<Entity>,
@@ -440,6 +444,10 @@ impl Checker<'_> {
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
         let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
+        let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
+        if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
+            self.fault("whole", "`[rules].whole` is true and no `dir` is named; add the folder, or leave `whole` out");
+        }
         let mut entities = Vec::new();
         let only = raw.entity.len() == 1;
         for entity in raw.entity {
@@ -452,6 +460,7 @@ impl Checker<'_> {
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
             data_dir: self.base.join(data_dir),
             origin,
+            rules_whole,
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,
             webhooks,

@@ -22,7 +22,7 @@ pub fn run(command: Command) -> i32 {
             return exit::BAD_CONFIG;
         }
     };
-    let (book, _) = match super::rulebook(config.rules_dir.as_deref()) {
+    let (book, _) = match super::rulebook_of(&config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

@@ -131,12 +131,24 @@ fn print_json(value: &impl serde::Serialize) {
     print(&format!("{}\n", serde_json::to_string_pretty(value).expect("answers serialise")));
 }
 
+/// A rulebook with the files it was read from.
+type Loaded = (crate::rules::Rulebook, Vec<crate::rules::SourceFile>);
+
 /// The built-in rulebook, or the one in a folder; faults are printed.
-fn rulebook(dir: Option<&std::path::Path>) -> Result<(crate::rules::Rulebook, Vec<crate::rules::SourceFile>), i32> {
-    let loaded = match dir {
+fn rulebook(dir: Option<&std::path::Path>) -> Result<Loaded, i32> {
+    use crate::daemon::packs::{Folder, load_dir};
+    loaded(match dir {
         None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
-        Some(dir) => crate::daemon::packs::load_dir(dir),
-    };
+        Some(dir) => load_dir(dir, Folder::Either),
+    })
+}
+
+/// The rulebook a configuration names; faults are printed.
+fn rulebook_of(config: &crate::config::Config) -> Result<Loaded, i32> {
+    loaded(crate::daemon::packs::of_config(config))
+}
+
+fn loaded(loaded: Result<Loaded, Vec<crate::rules::Fault>>) -> Result<Loaded, i32> {
     loaded.map_err(|faults| {
         for fault in &faults {
             eprintln!("error: {fault}");

@@ -27,11 +27,6 @@ impl OpenError {
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     let (book, files) = load_rules(config)?;
-    let faults = crate::config::check_against(config, &book);
-    if !faults.is_empty() {
-        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        return Err(OpenError::config(lines.join("\n")));
-    }
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
     })?;
@@ -61,6 +56,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         log_key,
         export_key,
         archive,
+        earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),
@@ -69,18 +65,21 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     Ok(house)
 }
 
+/// The rule packs of a configuration, which name everything the configuration does.
 fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
-    let loaded = match &config.rules_dir {
-        Some(dir) => packs::load_dir(dir),
-        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_packs())),
-    };
-    loaded.map_err(|faults| {
+    let (book, files) = packs::of_config(config).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
-    })
+    })?;
+    let faults = crate::config::check_against(config, &book);
+    if !faults.is_empty() {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        return Err(OpenError::config(lines.join("\n")));
+    }
+    Ok((book, files))
 }
 
-/// The rule packs of a configuration, read again; their texts are kept for exports.
+/// The rule packs of a configuration, read and checked again; their texts are kept for exports.
 pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
     let (book, files) = load_rules(config)?;
     // only the texts on disk are needed: the house's finder reads the same folder

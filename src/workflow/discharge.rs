@@ -2,6 +2,7 @@
 
 use super::correct::assertion;
 use super::read::{find_obligation, split_obligation};
+use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::escalation::DeliveryState;
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
-use crate::rules::utc;
+use crate::rules::{Warning, utc};
 use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
 use chrono::Duration;
@@ -37,7 +38,18 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
-        self.obligation(caller, id, now).await
+        let mut view = self.obligation(caller, id, now).await?;
+        if let Some(by) = &ask.by
+            && *by != caller.name
+            && self.names(now).await?.is_unknown(by)
+        {
+            let text = format!(
+                "`{by}` is neither a person of the configuration nor the label of a token: recorded as written, and nobody \
+                 of that name is reminded"
+            );
+            view.warnings.push(Warning { key: "by".to_string(), text });
+        }
+        Ok(view)
     }
 
     async fn take(
@@ -164,6 +176,7 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
         let request = format!("waive {local} {}", ask.reason);
+        let names = self.names(now).await?;
         self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
@@ -172,14 +185,11 @@ impl<S: Store> House<S> {
             let act = record.acts.entry(local.to_string()).or_default();
             let waiver = match act.waiver.take() {
                 Some(pending) if pending.approved_at.is_none() => {
-                    if pending.by == by {
+                    if names.same(&pending.by, &by) {
                         return Err(Trouble::NotPermitted("the second approver must be another person".into()));
                     }
-                    if pending
-                        .second_approver
-                        .as_ref()
-                        .is_some_and(|second| *second != by && !caller_is(caller, second))
-                    {
+                    let agrees = |second: &String| names.same(second, &by) || names.same(second, &caller.name);
+                    if pending.second_approver.as_ref().is_some_and(|second| !agrees(second)) {
                         let second = pending.second_approver.unwrap_or_default();
                         return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
                     }
@@ -194,6 +204,14 @@ impl<S: Store> House<S> {
                         )));
                     }
                     let reason = reason_of(&ask.reason)?;
+                    if let Some(second) = &ask.second_approver {
+                        names.may_approve(second).map_err(|text| rejected("/second_approver", text))?;
+                        if names.same(second, &by) {
+                            let text =
+                                format!("`{second}` decides already; the second approver must be another person");
+                            return Err(rejected("/second_approver", text));
+                        }
+                    }
                     Waiver {
                         reason,
                         by: by.clone(),
@@ -261,7 +279,7 @@ impl<S: Store> House<S> {
                     running.len()
                 )));
             }
-            if !dossier.record.kept.is_empty() {
+            if waiting(&plan).next().is_some() {
                 return Err(Trouble::NotNow(
                     "limits of earlier rule packs wait for a sign-off; sign them off before closing".into(),
                 ));
@@ -364,10 +382,6 @@ impl<S: Store> House<S> {
             self.settings.directory.person(&claims.person).map_or_else(|| claims.person.clone(), |p| p.name.clone());
         Ok(AckOffer { person, obligations, lease_options, latest_lease: latest.map(utc), expires: utc(claims.expires) })
     }
-}
-
-fn caller_is(caller: &Caller, who: &str) -> bool {
-    caller.name == who
 }
 
 pub(super) fn reason_of(text: &str) -> Answered<String> {

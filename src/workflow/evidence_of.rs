@@ -447,6 +447,20 @@ impl<S: Store> House<S> {
         self.draft(&incident.id.0, "incident.closed", now, &body, self.sealer())
     }
 
+    /// A closed incident is open again, because these obligations run or may run now.
+    pub(super) fn draft_reopened(
+        &self,
+        incident: &Incident,
+        obligations: &[String],
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
+        let detail =
+            serde_json::json!({ "why": "obligations run, or may run, that did not", "obligations": obligations });
+        let body = System { actor: &caller.name, detail };
+        self.draft(&incident.id.0, "incident.reopened", now, &body, self.sealer())
+    }
+
     /// An entry of the system's own stream. `detail` must hold nothing personal.
     pub fn draft_system(&self, kind: &'static str, actor: &str, detail: serde_json::Value, now: Timestamp) -> Draft {
         self.draft(SYSTEM, kind, now, &System { actor, detail }, self.sealer())

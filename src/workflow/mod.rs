@@ -11,6 +11,8 @@ pub mod discharge;
 pub mod evidence_of;
 pub mod export;
 pub mod intake;
+mod kept;
+mod names;
 pub mod read;
 pub mod rulebook;
 pub mod tokens;
@@ -27,6 +29,8 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+pub use kept::EarlierBooks;
+pub use rulebook::Replanned;
 pub use view::*;
 
 /// Randomness, injected: ids, nonces, salts, tokens. `daemon::ids` gives the system's, tests a seeded one.
@@ -44,6 +48,8 @@ pub struct House<S> {
     pub export_key: SigningKey,
     /// Texts of rule packs by SHA-256, also of earlier rulebooks: an export carries what was decided with.
     pub archive: RuleArchive,
+    /// Earlier rulebooks whose limits still stand somewhere.
+    pub earlier: EarlierBooks,
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,

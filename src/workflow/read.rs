@@ -52,7 +52,8 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> IncidentView {
         let incident = &dossier.record.incident;
-        let obligations = plan.obligations.iter().map(|o| self.dress_obligation(dossier, book, o, now)).collect();
+        let obligations =
+            plan.obligations.iter().map(|o| self.dress_obligation(dossier, plan.book_of(book, o), o, now)).collect();
         let (not_covered, mut warnings) = book.remarks(plan);
         if incident.entity.name.starts_with(NOT_STATED) {
             let key = "entity".to_string();
@@ -77,7 +78,7 @@ impl<S: Store> House<S> {
             they_owe: book.owed_to_us(plan, now),
             questions,
             might_appear: book.might_appear(plan, now),
-            awaiting_sign_off: kept_views(dossier),
+            awaiting_sign_off: kept_views(dossier, plan, now),
             not_covered,
             warnings,
         }
@@ -107,6 +108,7 @@ impl<S: Store> House<S> {
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
             delays: act.map(delay_views).unwrap_or_default(),
+            warnings: Vec::new(),
             law,
         }
     }
@@ -169,7 +171,7 @@ impl<S: Store> House<S> {
                 let plan = self.plan_record(&book, &dossier.record, now);
                 for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
                     let due = o.standing.deadline().map(|d| d.conservative_due);
-                    items.push((due, self.dress_obligation(&dossier, &book, o, now)));
+                    items.push((due, self.dress_obligation(&dossier, plan.book_of(&book, o), o, now)));
                 }
             }
             if last_batch {
@@ -185,7 +187,7 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, incident).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
-        Ok(self.dress_obligation(&dossier, &book, o, now))
+        Ok(self.dress_obligation(&dossier, plan.book_of(&book, o), o, now))
     }
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {
@@ -229,7 +231,7 @@ impl<S: Store> House<S> {
             );
         }
         for o in &plan.obligations {
-            let title = book.duty(&o.duty.0).map_or("", |d| d.title.as_str());
+            let title = plan.book_of(&book, o).duty(&o.duty.0).map_or("", |d| d.title.as_str());
             if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
                 push(
                     started.at,
@@ -425,16 +427,23 @@ fn entity_view(dossier: &Dossier) -> EntityView {
     }
 }
 
-fn kept_views(dossier: &Dossier) -> Vec<KeptView> {
+fn kept_views(dossier: &Dossier, plan: &Plan, now: Timestamp) -> Vec<KeptView> {
     let id = &dossier.record.incident.id;
-    let view = |kept: &crate::store::Kept| KeptView {
-        obligation: format!("{id}~{}", kept.id),
-        due: kept.due.map(utc),
-        conservative_due: kept.conservative_due.map(utc),
-        since: utc(kept.since),
-        rulebook: hex(&kept.from),
+    let view = |o: &Obligation| {
+        o.unsigned?;
+        let kept = dossier.record.kept.iter().find(|kept| kept.id == o.id);
+        let deadline = o.standing.deadline();
+        Some(KeptView {
+            obligation: format!("{id}~{}", o.id),
+            due: deadline.map(|d| utc(d.due)),
+            conservative_due: deadline.map(|d| utc(d.conservative_due)),
+            // an incident that waits to be replanned holds no entry yet
+            since: utc(kept.map_or(now, |k| k.since)),
+            rulebook: hex(&kept.map_or(dossier.record.rulebook, |k| k.from)),
+            gone: plan.is_gone(o),
+        })
     };
-    dossier.record.kept.iter().map(view).collect()
+    plan.obligations.iter().filter_map(view).collect()
 }
 
 fn facts_view(dossier: &Dossier) -> Vec<FactView> {

@@ -105,7 +105,7 @@ impl<S: Store> House<S> {
         Ok(None)
     }
 
-    async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {
+    pub(super) async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {
         if let Some(known) = self.tokens.read().unwrap_or_else(|p| p.into_inner()).clone() {
             return Ok(known);
         }
