@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod channels;
 mod contracts;
 
 pub use contracts::Registered;
@@ -54,6 +55,8 @@ struct Raw {
     smtp: Option<RawSmtp>,
     #[serde(default)]
     webhook: Vec<RawWebhook>,
+    #[serde(default)]
+    channel: Vec<channels::Raw>,
     #[serde(default)]
     entity: Vec<RawEntity>,
     #[serde(default)]
@@ -124,6 +127,8 @@ struct RawWebhook {
     events: Vec<String>,
     #[serde(default)]
     allow_private: bool,
+    #[serde(default)]
+    allow_hosts: Vec<String>,
 }
 
 fn every_event() -> Vec<String> {
@@ -217,6 +222,7 @@ pub struct WebhookSettings {
     pub secret: Secret,
     pub events: Vec<String>,
     pub allow_private: bool,
+    pub allow_hosts: Vec<String>,
 }
 
 /// Checked, ready to run on.
@@ -233,6 +239,8 @@ pub struct Config {
     pub rules_dir: Option<PathBuf>,
     pub mail: Option<MailSettings>,
     pub webhooks: Vec<WebhookSettings>,
+    /// Chat rooms, paging services, push and text messages; as `notify` reads them.
+    pub channels: Vec<crate::notify::channel::Settings>,
     pub entities: Vec<Entity>,
     /// The contract register; each entity holds what it signed.
     pub contracts: Vec<Registered>,
@@ -288,6 +296,7 @@ fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
     match toml::from_str::<Raw>(&text) {
         Ok(mut raw) => {
             raw.register = contracts::tables(&text, &file, faults);
+            raw.channel.iter_mut().for_each(|channel| channel.place(&text, &file));
             // a register of several files stays together wherever it is included from
             let folder = path.parent().unwrap_or(Path::new("."));
             for name in &mut raw.contracts_csv {
@@ -331,6 +340,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
         });
     }
     into.webhook.extend(part.webhook);
+    into.channel.extend(part.channel);
     into.entity.extend(part.entity);
     into.person.extend(part.person);
     into.rota.extend(part.rota);
@@ -445,10 +455,13 @@ impl Checker<'_> {
                 secret,
                 events: hook.events,
                 allow_private: hook.allow_private,
+                allow_hosts: hook.allow_hosts,
             });
         }
+        let channels = self.channels(raw.channel);
         let contracts = self.register(raw.register, raw.contracts, &raw.entity);
         let people = raw.person;
+        self.addresses(&people, &channels);
         for person in &people {
             if person.email.as_deref().is_none_or(|e| !e.contains('@')) && person.deputy.is_none() {
                 self.fault(
@@ -485,6 +498,7 @@ impl Checker<'_> {
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,
             webhooks,
+            channels,
             entities,
             contracts,
             directory,

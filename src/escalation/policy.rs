@@ -1,6 +1,7 @@
 //! Who is told when: steps relative to the conservative limit, to the window, or to the start.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// When a step is due.
@@ -123,6 +124,9 @@ pub struct Person {
     pub zone: Option<String>,
     #[serde(default)]
     pub channels: Vec<String>,
+    /// Their own addresses on channels, by the channel's id: a number, a topic, a user name.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
     pub deputy: Option<String>,
 }
 

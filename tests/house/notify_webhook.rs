@@ -90,6 +90,7 @@ fn settings(url: &str, secret: &str, allow_private: bool) -> Settings {
         secret: Secret::new(secret),
         events: vec!["*".into()],
         allow_private,
+        allow_hosts: vec![],
         ca_file: None,
     }
 }
@@ -286,7 +287,7 @@ async fn events_are_filtered() {
     let receiver = Hook::start(OK);
     let chosen = vec!["obligation.*".to_string(), "evidence.checkpoint".to_string()];
     let one = Settings { events: chosen, ..receiver.settings() };
-    let all = breachclock::notify::Settings { smtp: None, webhooks: vec![one] };
+    let all = breachclock::notify::Settings { smtp: None, webhooks: vec![one], channels: vec![] };
     let notifiers = Notifiers::from_settings(&all).expect("settings");
     let target = webhook("soc");
     assert!(notifiers.wants(&target, Event::ObligationMoved) && notifiers.wants(&target, Event::EvidenceCheckpoint));
@@ -322,7 +323,7 @@ fn settings_are_checked_in_the_words_of_the_configuration() {
     let error = Webhook::from_settings(&mistyped).err().expect("an error").to_string();
     assert!(error.contains("`obligations.*` fits no event") && error.contains("reminder.due"), "{error}");
     let twice = settings("https://hooks.example.org/", &secret, false);
-    let twice = breachclock::notify::Settings { smtp: None, webhooks: vec![twice.clone(), twice] };
+    let twice = breachclock::notify::Settings { smtp: None, webhooks: vec![twice.clone(), twice], channels: vec![] };
     assert!(Notifiers::from_settings(&twice).err().expect("an error").to_string().contains("`soc` is used twice"));
     let parsed: Settings =
         toml::from_str(&format!("id = 'a'\nurl = 'https://x.example'\nsecret = '{secret}'")).expect("parses");

@@ -47,6 +47,7 @@ pub fn person(id: &str, name: &str, role: &str) -> Person {
         email: Some(format!("{id}@acme.example")),
         zone: None,
         channels: Vec::new(),
+        addresses: Default::default(),
         deputy: None,
     }
 }
