@@ -137,6 +137,8 @@ impl Checker<'_> {
     pub(super) fn addresses(&mut self, people: &[Person], channels: &[Settings]) {
         for person in people {
             for (id, address) in &person.addresses {
+                let written = format!("{id} = \"{address}\"");
+                let spot = if self.text.contains(&written) { written } else { address.clone() };
                 let Some(channel) = channels.iter().find(|channel| channel.id == *id) else {
                     let near = crate::law::nearest_of(id, channels.iter().map(|channel| channel.id.as_str()));
                     let hint = did_you_mean(&near);
@@ -144,11 +146,11 @@ impl Checker<'_> {
                         "person `{}` has an address on `{id}`, which no [[channel]] describes{hint}",
                         person.id
                     );
-                    self.fault(address, text);
+                    self.fault(&spot, text);
                     continue;
                 };
                 if let Err(problem) = channel.check_address(Some(address)) {
-                    self.fault(address, format!("person `{}`, address on `{id}`: {problem}", person.id));
+                    self.fault(&spot, format!("person `{}`, address on `{id}`: {problem}", person.id));
                 }
             }
         }

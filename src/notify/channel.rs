@@ -264,7 +264,7 @@ impl Channel {
         }
     }
 
-    /// The beginning of an answer, unless it repeats a secret of ours.
+    /// The beginning of an answer, unless it repeats a secret of ours or a person's address.
     fn quote(&self, message: &Message, context: &Context, text: &str) -> String {
         let said = one_line(text, 160);
         let own = self.secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= 6);
@@ -274,6 +274,7 @@ impl Channel {
             .chain(paths.filter(|path| path.len() >= 6))
             .chain(link.as_deref())
             .chain(message.ack_token.as_deref())
+            .chain(own_address(message))
             .any(|secret| text.contains(secret));
         if said.is_empty() || tells || !self.service.may_quote() { String::new() } else { format!(" (`{said}`)") }
     }

@@ -52,7 +52,7 @@ fn text(said: &Short) -> String {
     let page = said.page.as_deref().map(|url| link(url, "How the date was found, and the incident"));
     let links = ack.into_iter().chain(page).collect::<Vec<_>>().join("\n");
     let drill = if said.drill { format!("{DRILL}\n") } else { String::new() };
-    let lines = said.lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n");
+    let lines = said.sentences().into_iter().map(escaped).collect::<Vec<_>>().join("\n");
     let also =
         if said.also.is_empty() { String::new() } else { format!("Also in this incident\n{}", rows(&said.also)) };
     let head = format!("**{}**\n{drill}{lines}", escaped(&cut(&said.subject, 400)));

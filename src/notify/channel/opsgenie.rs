@@ -64,7 +64,7 @@ impl Service for Opsgenie {
             let links =
                 links.chain(said.page.iter().map(|url| format!("How the date was found, and the incident: {url}")));
             let links = links.collect::<Vec<_>>().join("\n");
-            let room = DESCRIPTION - links.chars().count() - 2;
+            let room = DESCRIPTION.saturating_sub(links.chars().count() + 2);
             let parts = [links, said.text(room)];
             let description = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
             let details: Map<String, Value> =

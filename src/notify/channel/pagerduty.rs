@@ -7,6 +7,7 @@ use super::{
     general_remedy, is_over, optional, required, short,
 };
 use crate::escalation::Message;
+use crate::notify::links::is_about_the_house;
 use crate::notify::render::{Short, cut};
 use crate::notify::{Context, Secret};
 use serde_json::{Map, Value, json};
@@ -77,15 +78,18 @@ fn payload(said: &Short, message: &Message, context: &Context) -> Value {
         details(message).into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
     custom.insert("drill".into(), said.drill.into());
     custom.insert("text".into(), said.text(8000).into());
-    json!({
+    let mut payload = json!({
         "summary": cut(&said.subject, SUMMARY),
         "source": base(context),
         "severity": severity,
         "timestamp": message.created_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
         "class": message.event.as_str(),
-        "group": message.incident.0,
         "custom_details": custom,
-    })
+    });
+    if !is_about_the_house(message) {
+        payload["group"] = message.incident.0.as_str().into();
+    }
+    payload
 }
 
 fn links(said: &Short) -> Value {

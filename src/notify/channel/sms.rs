@@ -200,15 +200,11 @@ impl Service for Sms {
     }
 }
 
-/// Subject and link; a note's first lines where there is no incident to name.
+/// Subject, the lines of a note, link.
 fn words(said: &Short) -> String {
-    let mut words = said.subject.clone();
-    if said.page.is_none() {
-        words =
-            std::iter::once(&words).chain(said.lines.iter().skip(2)).map(String::as_str).collect::<Vec<_>>().join("\n");
-    }
+    let words: Vec<&str> = std::iter::once(&said.subject).chain(&said.note).map(String::as_str).collect();
     let link = said.ack.as_ref().or(said.page.as_ref()).map(|url| format!("\n{url}")).unwrap_or_default();
-    format!("{}{link}", cut(&words, WORDS))
+    format!("{}{link}", cut(&words.join("\n"), WORDS))
 }
 
 /// A plus and up to fifteen digits, the first of which is not zero (ITU-T E.164).

@@ -57,7 +57,7 @@ fn body(said: &Short) -> Value {
     let title = json!({ "type": "TextRun", "text": subject, "weight": "Bolder", "size": "Medium", "color": color });
     let mut blocks = vec![block(vec![title])];
     blocks.extend(said.drill.then(|| block(vec![run(DRILL)])));
-    blocks.extend(said.lines.iter().map(|line| block(vec![run(line)])));
+    blocks.extend(said.sentences().into_iter().map(|line| block(vec![run(line)])));
     blocks.extend(said.facts.iter().map(pair));
     if !said.also.is_empty() {
         blocks.push(block(vec![json!({ "type": "TextRun", "text": "Also in this incident", "weight": "Bolder" })]));

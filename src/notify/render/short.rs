@@ -23,14 +23,16 @@ pub enum Urgency {
     Late,
 }
 
-/// A message in words, without looks. No member but the note holds a line break.
+/// A message in words, without looks. No text in it has a line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Short {
     /// `[act before 04:05 CET] Early warning to BSI: nobody has it`, with `DRILL` in front of an exercise.
     pub subject: String,
     pub drill: bool,
-    /// Heading, standing and holder in a sentence, what happened, the lines of the note.
+    /// Heading, standing and holder in a sentence where that says more than the subject; what happened.
     pub lines: Vec<String>,
+    /// Plain words of a message that is not about an obligation, line by line.
+    pub note: Vec<String>,
     /// Labels and values: dates, law, incident.
     pub facts: Vec<(String, String)>,
     /// Dates and names of the incident's further obligations, nearest first.
@@ -54,9 +56,8 @@ const ALSO: usize = 12;
 pub fn short(message: &Message, context: &Context) -> Short {
     let mail = mail(message, context);
     let pair = |row: &super::Row| (row.label.clone(), disarmed(&row.value));
-    let mut lines = vec![disarmed(&mail.lead_sentence())];
-    lines.extend(mail.event.map(str::to_string));
-    lines.extend(mail.note.iter().map(|line| disarmed(line)));
+    let says_more = !mail.standing.is_empty() || mail.holder.is_some();
+    let lead = says_more.then(|| disarmed(&mail.lead_sentence()));
     let mut also: Vec<(String, String)> = mail.also.iter().take(ALSO).map(pair).collect();
     if mail.also.len() > ALSO {
         also.push(("and more".to_string(), format!("{} on the page of the incident", mail.also.len() - ALSO)));
@@ -66,7 +67,8 @@ pub fn short(message: &Message, context: &Context) -> Short {
     Short {
         subject: disarmed(&mail.subject),
         drill: is_drill(message, context),
-        lines,
+        lines: lead.into_iter().chain(mail.event.map(str::to_string)).collect(),
+        note: mail.note.iter().map(|line| disarmed(line)).collect(),
         facts: mail.rows.iter().map(pair).collect(),
         also,
         why: disarmed(&mail.why),
@@ -98,6 +100,11 @@ fn urgency(message: &Message, now: Timestamp) -> Urgency {
 }
 
 impl Short {
+    /// What is said before the table: the lines, then the note.
+    pub fn sentences(&self) -> Vec<&str> {
+        self.lines.iter().chain(&self.note).map(String::as_str).collect()
+    }
+
     /// Everything but subject and links as plain text, paragraph by paragraph; at most `most` characters.
     pub fn text(&self, most: usize) -> String {
         let rows = |rows: &[(String, String)]| {
@@ -106,7 +113,7 @@ impl Short {
         let drill = if self.drill { DRILL.to_string() } else { String::new() };
         let also =
             if self.also.is_empty() { String::new() } else { format!("Also in this incident\n{}", rows(&self.also)) };
-        let parts = [drill, self.lines.join("\n"), rows(&self.facts), also, self.why.clone()];
+        let parts = [drill, self.sentences().join("\n"), rows(&self.facts), also, self.why.clone()];
         let log = self.log.iter().cloned();
         cut(&parts.into_iter().filter(|part| !part.is_empty()).chain(log).collect::<Vec<_>>().join("\n\n"), most)
     }
