@@ -242,6 +242,10 @@ fn settings_are_checked_in_the_words_of_the_configuration() {
         assert!(error.contains(words), "{url}: {error}");
         assert!(secret.len() < 6 || !error.contains(secret), "no secret in {error}");
     }
+    let mut listed = settings("https://hooks.example.org/", &secret, false);
+    listed.allow_hosts = vec!["*.example.com".into()];
+    let error = Webhook::from_settings(&listed).err().expect("not on the list").to_string();
+    assert!(error.contains("webhook.soc.url: `hooks.example.org` is not among `allow_hosts`"), "{error}");
     let mistyped =
         Settings { events: vec!["obligations.*".into()], ..settings("https://hooks.example.org/", &secret, false) };
     let error = Webhook::from_settings(&mistyped).err().expect("an error").to_string();
