@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod channels;
 mod contracts;
 mod people;
 mod policies;
@@ -59,6 +60,8 @@ struct Raw {
     smtp: Option<RawSmtp>,
     #[serde(default)]
     webhook: Vec<RawWebhook>,
+    #[serde(default)]
+    channel: Vec<channels::Raw>,
     #[serde(default)]
     entity: Vec<RawEntity>,
     #[serde(default)]
@@ -135,6 +138,8 @@ struct RawWebhook {
     events: Vec<String>,
     #[serde(default)]
     allow_private: bool,
+    #[serde(default)]
+    allow_hosts: Vec<String>,
 }
 
 fn every_event() -> Vec<String> {
@@ -198,6 +203,7 @@ pub struct WebhookSettings {
     pub secret: Secret,
     pub events: Vec<String>,
     pub allow_private: bool,
+    pub allow_hosts: Vec<String>,
 }
 
 /// Checked, ready to run on.
@@ -216,6 +222,8 @@ pub struct Config {
     pub rules_whole: bool,
     pub mail: Option<MailSettings>,
     pub webhooks: Vec<WebhookSettings>,
+    /// Chat rooms, paging services, push and text messages; as `notify` reads them.
+    pub channels: Vec<crate::notify::channel::Settings>,
     pub entities: Vec<Entity>,
     /// The contract register; each entity holds what it signed.
     pub contracts: Vec<Registered>,
@@ -270,6 +278,7 @@ fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
     match toml::from_str::<Raw>(&text) {
         Ok(mut raw) => {
             raw.register = contracts::tables(&text, &file, faults);
+            raw.channel.iter_mut().for_each(|channel| channel.place(&text, &file));
             // a register of several files stays together wherever it is included from
             let folder = path.parent().unwrap_or(Path::new("."));
             for name in &mut raw.contracts_csv {
@@ -313,6 +322,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
         });
     }
     into.webhook.extend(part.webhook);
+    into.channel.extend(part.channel);
     into.entity.extend(part.entity);
     into.person.extend(part.person);
     into.rota.extend(part.rota);
@@ -438,11 +448,15 @@ impl Checker<'_> {
                 secret,
                 events: hook.events,
                 allow_private: hook.allow_private,
+                allow_hosts: hook.allow_hosts,
             });
         }
+        let channels = self.channels(raw.channel);
         let contracts = self.register(raw.register, raw.contracts, &raw.entity);
+        self.addresses(&raw.person, &channels);
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
-        let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks);
+        let channel_ids = channels.iter().map(|c| c.id.clone()).collect();
+        let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks, channel_ids);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
         if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
@@ -464,6 +478,7 @@ impl Checker<'_> {
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,
             webhooks,
+            channels,
             entities,
             contracts,
             directory,

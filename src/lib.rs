@@ -47,7 +47,8 @@
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
-//! | a notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
+//! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
+//! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
 //! | an ingest format | `src/ingest` one file | its cases |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
 //! | a store | `src/store` one folder | `tests/house/store_contract.rs` |

@@ -43,9 +43,10 @@ impl Checker<'_> {
         rotas: Vec<RawRota>,
         groups: Vec<RawGroup>,
         webhooks: &[WebhookSettings],
+        channels: Vec<String>,
     ) -> Directory {
-        let mut directory =
-            Directory { people, webhooks: webhooks.iter().map(|w| w.id.clone()).collect(), ..Directory::default() };
+        let webhooks = webhooks.iter().map(|w| w.id.clone()).collect();
+        let mut directory = Directory { people, webhooks, channels, ..Directory::default() };
         self.once("person", directory.people.iter().map(|p| p.id.as_str()));
         for person in &directory.people {
             self.person(person, &directory);

@@ -144,7 +144,7 @@ impl Checker<'_> {
                 Err(error) => self.fault(text, error),
             }
         }
-        self.channels(policy, &raw, directory);
+        self.step_channels(policy, &raw, directory);
         for role in raw.needs.iter().filter(|role| !directory.people.iter().any(|p| p.roles.contains(role))) {
             let roles = directory.people.iter().flat_map(|p| p.roles.iter().map(String::as_str));
             let hint = did_you_mean(&nearest_of(role, roles));
@@ -168,7 +168,7 @@ impl Checker<'_> {
     }
 
     /// Each named channel must exist, and some person with a role in this installation must have an address on it.
-    fn channels(&mut self, policy: &str, raw: &RawStep, directory: &Directory) {
+    fn step_channels(&mut self, policy: &str, raw: &RawStep, directory: &Directory) {
         for channel in raw.channels.iter().filter(|c| *c != "email") {
             let reached = directory.people.iter().any(|p| p.addresses.contains_key(channel));
             if !directory.channels.contains(channel) {

@@ -109,9 +109,11 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
                 secret: notify::Secret::new(w.secret.0.clone()),
                 events: w.events.clone(),
                 allow_private: w.allow_private,
+                allow_hosts: w.allow_hosts.clone(),
                 ca_file: None,
             })
             .collect(),
+        channels: config.channels.clone(),
     }
 }
 

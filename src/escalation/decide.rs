@@ -311,7 +311,10 @@ impl View<'_> {
         let given_back =
             |lease: &Acknowledgement| act.declined.iter().any(|(by, at)| *by == lease.by && *at == lease.until);
         let ended = act.acknowledgements.iter().filter(|l| l.until > since && l.until <= self.now && !given_back(l));
-        ended.max_by_key(|l| l.until).map(|l| (l.until, l.by.as_str()))
+        let last = ended.max_by_key(|l| l.until)?;
+        // the reason stands in the evidence, where names do not
+        let by = self.directory.person_called(&last.by).map_or("its holder", |p| p.id.as_str());
+        Some((last.until, by))
     }
 
     /// The next way of a ladder, when the way before it failed, or nobody confirmed it within a share of the time left.
@@ -346,11 +349,13 @@ impl View<'_> {
                 look_at(wake_at, not_before, now);
                 return Fallen::Wait;
             }
-            let label = previous.message.target.label();
-            let after = match failed {
-                true => format!("{label} failed"),
-                false => format!("{label} was not confirmed"),
+            let target = &previous.message.target;
+            // ids, not names: the reason stands in the evidence
+            let sent = match target.person() {
+                Some(person) => format!("the message to {person} by {}", target.channel()),
+                None => format!("the message to {}", target.label()),
             };
+            let after = if failed { format!("{sent} failed") } else { format!("{sent} was not confirmed") };
             let step = planned.iter().rfind(|p| p.step.name == latest.step.name).unwrap_or(latest);
             let repeat = head.message.reason.repeat;
             return Fallen::Send(Due { planned: step, target: rung, at, repeat, coalesced: 0, after: Some(after) });

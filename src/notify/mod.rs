@@ -1,13 +1,17 @@
-//! How a message leaves the house: by mail, as files in a maildir, by signed webhook.
+//! How a message leaves the house: by mail, as files in a maildir, by signed webhook, through a channel (chat rooms,
+//! paging services, push and text messages).
 //!
 //! Absent here: clocks and randomness (`Context::now` says when), the decision whom to tell (`escalation`), the outbox
 //! and its evidence (`store`, `workflow`), notices to authorities (nobody sends those for you). A notifier makes one
 //! attempt and says what became of it; [`retry`] says when the next one is due.
 //!
-//! To add a channel: one file with its `Settings` and an `impl Notifier`, one line in [`Notifiers::from_settings`], and
-//! a call of `exercise(notifier)` in `tests/house/notify_*.rs`.
+//! To add a channel that is one HTTP request: one file under `channel/` with its `Kind`, one line in [`channel::KINDS`], its
+//! rows in `tests/house/notify_channels.rs`. Anything else: one file with its `Settings` and an `impl Notifier`, one line in
+//! [`Notifiers::from_settings`], and a call of `exercise(notifier)` in `tests/house/notify_*.rs`.
 
+pub mod channel;
 pub mod email;
+pub mod http;
 pub mod links;
 pub mod maildir;
 pub mod render;
@@ -45,7 +49,7 @@ pub struct Context {
     /// Base of all links, with or without a slash at its end.
     pub public_url: String,
     pub checkpoint: Option<LogHead>,
-    /// An exercise: every message says so.
+    /// The whole house exercises: every message says so, whatever the message itself knows.
     pub drill: bool,
 }
 
@@ -64,11 +68,12 @@ pub trait Notifier: Send + Sync {
     }
 }
 
-/// The parts of the configuration that describe ways out: `[smtp]` and `[[webhook]]`.
+/// The parts of the configuration that describe ways out: `[smtp]`, `[[webhook]]` and `[[channel]]`.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub smtp: Option<email::Settings>,
     pub webhooks: Vec<webhook::Settings>,
+    pub channels: Vec<channel::Settings>,
 }
 
 /// A setting that cannot work, in the words of the configuration.
@@ -108,6 +113,13 @@ impl Notifiers {
             if notifiers.webhooks.insert(hook.id.clone(), webhook).is_some() {
                 let problem = format!("the id `{}` is used twice; give each webhook its own", hook.id);
                 return Err(SettingsError { at: format!("webhook.{}.id", hook.id), problem });
+            }
+        }
+        for one in &settings.channels {
+            let channel = Box::new(channel::Channel::from_settings(one)?);
+            if notifiers.channels.insert(one.id.clone(), channel).is_some() {
+                let problem = format!("the id `{}` is used twice; give each channel its own", one.id);
+                return Err(SettingsError { at: format!("channel.{}.id", one.id), problem });
             }
         }
         Ok(notifiers)
@@ -153,6 +165,11 @@ impl Notifiers {
         };
         found.map(|notifier| notifier.as_ref()).ok_or(missing)
     }
+}
+
+/// Is this message part of an exercise? Every way out says so.
+fn is_drill(message: &Message, context: &Context) -> bool {
+    context.drill || message.extra.drill
 }
 
 /// 32 hexadecimal digits that stand for a message's key wherever the key's own characters are not allowed.

@@ -27,7 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs"]),
     ("jiff", &["time"]),
-    ("reqwest", &["notify/webhook", "cli/client.rs", "cli/evidence.rs"]),
+    ("reqwest", &["notify/http", "cli/client.rs", "cli/evidence.rs"]),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("tracing", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("getrandom", &["daemon/ids.rs"]),

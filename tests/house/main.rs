@@ -3,13 +3,16 @@
 mod architecture;
 mod binary;
 mod calendar_props;
+mod channels_config;
 mod crash;
 mod default_policy;
 mod depend;
 mod entity;
 mod evidence_vectors;
 mod jurisdictions;
+mod notify_channels;
 mod notify_email;
+mod notify_receiver;
 mod notify_render;
 mod notify_support;
 mod notify_webhook;
