@@ -4,6 +4,7 @@ mod architecture;
 mod binary;
 mod calendar_props;
 mod channels_config;
+mod config_faults;
 mod crash;
 mod default_policy;
 mod depend;
