@@ -81,8 +81,20 @@ pub struct Stats {
     pub last_checkpoint: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.
     pub last_lag: std::sync::atomic::AtomicI64,
+    /// Ways out that take nothing at present: `mail`, `webhook:<id>`.
+    pub failing: std::sync::Mutex<std::collections::BTreeMap<String, Failing>>,
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
+}
+
+/// A way out whose attempts fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// End of the first failed attempt after the last one that was answered.
+    pub since: Timestamp,
+    pub attempts: u64,
+    /// Of the last attempt.
+    pub error: String,
 }
 
 /// Who asks. Made by authentication, never by the caller's own words.

@@ -12,13 +12,18 @@ const BATCH: u32 = 256;
 
 impl<S: Store> House<S> {
     /// Handles every incident whose wake-up has come. Answers the next instant to look, and whether more are waiting.
+    /// One that fails does not hold up the others; its error is answered when all were tried.
     pub async fn wake_due(&self, now: Timestamp) -> Answered<(Option<Timestamp>, bool)> {
         let due = self.store.due(now, BATCH).await?;
         let more = due.incidents.len() == BATCH as usize;
+        let mut failed = Ok(());
         for id in &due.incidents {
-            self.wake(id, now).await?;
+            if let Err(error) = self.wake(id, now).await {
+                tracing::error!(incident = %id, %error, "an incident could not be woken");
+                failed = failed.and(Err(error));
+            }
         }
-        Ok((due.next_wake, more))
+        failed.map(|()| (due.next_wake, more))
     }
 
     /// Decides for one incident at `now`. Another node may have done it: then the conflict is the proof.

@@ -1,7 +1,7 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
 use super::super::{
-    Change, Changeset, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
+    Change, Changeset, Idempotency, Lane, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
 };
 use super::read;
 use super::writer::{Batch, Sql, Work};
@@ -37,6 +37,7 @@ struct PreparedIncident {
 }
 
 struct PreparedMessage {
+    lane: Lane,
     key: [u8; 16],
     urgent_at: i64,
     body: Vec<u8>,
@@ -81,6 +82,7 @@ impl PreparedIncident {
         let message = |message: &Message| -> Result<PreparedMessage> {
             debug_assert_eq!(message.incident, incident.id);
             Ok(PreparedMessage {
+                lane: Lane::of(&message.target),
                 key: pack::message_key(message),
                 urgent_at: pack::micros(message.urgent_at),
                 body: pack::pack(message)?,
@@ -180,7 +182,7 @@ impl PreparedMessage {
             .sql
             .prepare_cached("INSERT INTO outbox (id, state, urgent_at, not_before, attempts) VALUES (?1, 0, ?2, 0, 0)")?
             .execute(params![row, self.urgent_at])?;
-        batch.queue.insert(row, self.urgent_at, 0);
+        batch.queue.insert(self.lane, row, self.urgent_at, 0, 0);
         Ok(())
     }
 }

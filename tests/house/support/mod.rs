@@ -7,7 +7,7 @@ use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Per
 use breachclock::evidence::SigningKey;
 use breachclock::law::Entity;
 use breachclock::rules::builtin;
-use breachclock::store::{Settlement, Store};
+use breachclock::store::{Lane, Settlement, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{Caller, Entropy, House, Role, Settings, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,24 +99,27 @@ pub fn caller(role: Role) -> Caller {
 /// Takes everything out of the outbox as if it had been delivered at `now`.
 pub async fn take_messages<S: Store>(house: &House<S>, now: Timestamp) -> Vec<Message> {
     let mut taken = Vec::new();
-    loop {
-        let claims = house.store.claim_outbox(now, 60, 100).await.expect("claims");
-        if claims.is_empty() {
-            return taken;
-        }
-        let mut settlements = Vec::new();
-        for claim in claims {
-            taken.push(claim.message.clone());
-            let settlement =
-                Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
-            let draft =
-                house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
-            settlements.push((claim, settlement, draft));
-        }
-        for settled in house.store.settle(settlements).await.expect("settles") {
-            settled.expect("the lease is ours");
+    for lane in Lane::ALL {
+        loop {
+            let claims = house.store.claim_outbox(lane, now, 60, 100).await.expect("claims");
+            if claims.is_empty() {
+                break;
+            }
+            let mut settlements = Vec::new();
+            for claim in claims {
+                taken.push(claim.message.clone());
+                let settlement =
+                    Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
+                let draft =
+                    house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+                settlements.push((claim, settlement, draft));
+            }
+            for settled in house.store.settle(settlements).await.expect("settles") {
+                settled.expect("the lease is ours");
+            }
         }
     }
+    taken
 }
 
 /// Runs the scheduler from alarm to alarm until `until`, the way the daemon does. Answers what was sent, with its instant.
