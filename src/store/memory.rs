@@ -5,8 +5,8 @@
 use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Record, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Record, Result, Settlement, Store,
+    StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
@@ -140,7 +140,8 @@ impl State {
             known.or_insert_with(|| {
                 let at = self.sent.len();
                 let lane = Lane::of(&message.target);
-                self.queue.insert(lane, at as i64, pack::micros(message.urgent_at), 0, 0);
+                let (urgent_at, made_at) = (pack::micros(message.urgent_at), pack::micros(message.created_at));
+                self.queue.insert(lane, at as i64, urgent_at, made_at);
                 self.sent.push(Sent {
                     message,
                     state: DeliveryState::Queued,
@@ -210,9 +211,7 @@ impl State {
         sent.settled_at = Some(pack::instant_of(pack::micros(settlement.at)));
         sent.detail = Some(settled.detail);
         match settled.state {
-            DeliveryState::Queued => {
-                self.queue.wait(row as i64, settled.not_before, pack::micros(settlement.at))
-            },
+            DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before, pack::micros(settlement.at)),
             DeliveryState::HandedOver | DeliveryState::Failed => self.queue.remove(row as i64),
         }
         self.append(draft);

@@ -289,7 +289,8 @@ pub trait Store: Send + Sync + 'static {
         lease_seconds: u32,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Claim>>> + Send;
-    /// Earliest instant at which an unsettled message of the lane may be claimed; 1970 when it may be at once.
+    /// Earliest instant at which an unsettled message of the lane may be claimed; one in the past when it may be at once,
+    /// and has been since then.
     fn next_outbox(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease
     /// that ended counts as long as nobody else claimed the message.

@@ -22,9 +22,14 @@ const SET_BACK: i64 = 60_000_000;
 pub(super) struct Queues([Queue; Lane::ALL.len()]);
 
 impl Queues {
-    /// A message nobody tried, or one as stored: then with the instant at which its wait was set, if that is known.
-    pub fn insert(&mut self, lane: Lane, row: i64, urgent_at: i64, not_before: i64, set_at: i64) {
-        self.0[lane as usize].insert(row, Waiting { urgent_at, not_before, set_at });
+    /// A message nobody tried, made at `since`.
+    pub fn insert(&mut self, lane: Lane, row: i64, urgent_at: i64, since: i64) {
+        self.0[lane as usize].insert(row, Waiting { urgent_at, not_before: 0, set_at: 0, since });
+    }
+
+    /// A message as stored, with the instant at which its wait was set.
+    pub fn insert_waiting(&mut self, lane: Lane, row: i64, urgent_at: i64, not_before: i64, set_at: i64) {
+        self.0[lane as usize].insert(row, Waiting { urgent_at, not_before, set_at, since: not_before });
     }
 
     /// A message that waits anew, as decided at `now`: its lease or its next attempt.
@@ -47,19 +52,28 @@ impl Queues {
     }
 }
 
-/// For each lane: the earliest instant at which one of its messages may be claimed, 0 when one may be at once; and the
-/// latest instant at which a wait was set.
+/// What each lane waits for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Nexts([Option<(i64, i64)>; Lane::ALL.len()]);
+pub(super) struct Nexts([Option<Next>; Lane::ALL.len()]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Next {
+    /// Since when, or from when on, a message may be claimed.
+    since: i64,
+    /// From when on one may be claimed; 0 for at once.
+    not_before: i64,
+    /// The latest instant at which a wait was set.
+    set_at: i64,
+}
 
 impl Nexts {
     pub fn of(&self, lane: Lane) -> Option<i64> {
-        self.0[lane as usize].map(|(next, _)| next)
+        self.0[lane as usize].map(|next| next.since)
     }
 
     /// Whether a claim at `now` could find anything.
     pub fn may_have(&self, lane: Lane, now: i64) -> bool {
-        self.0[lane as usize].is_some_and(|(next, set_at)| next <= now || set_at > now + SET_BACK)
+        self.0[lane as usize].is_some_and(|next| next.not_before <= now || next.set_at > now + SET_BACK)
     }
 }
 
@@ -70,6 +84,8 @@ struct Queue {
     by_time: BTreeSet<(i64, i64)>,
     /// The same ones: `(set_at, row)`.
     by_set: BTreeSet<(i64, i64)>,
+    /// All: `(since, row)`.
+    by_since: BTreeSet<(i64, i64)>,
     /// Those whose time had come when last asked: `(urgent_at, row)`.
     ready: BTreeSet<(i64, i64)>,
 }
@@ -80,6 +96,8 @@ struct Waiting {
     not_before: i64,
     /// What the clock showed when `not_before` was set.
     set_at: i64,
+    /// `not_before`, and for a message nobody tried when it was made.
+    since: i64,
 }
 
 impl Waiting {
@@ -94,11 +112,12 @@ impl Queue {
         self.waiting.insert(row, waiting);
         self.by_time.insert((waiting.not_before, row));
         self.by_set.insert((waiting.set_at, row));
+        self.by_since.insert((waiting.since, row));
     }
 
     fn wait(&mut self, row: i64, not_before: i64, now: i64) {
         if let Some(known) = self.waiting.get(&row).copied() {
-            self.insert(row, Waiting { not_before, set_at: now, ..known });
+            self.insert(row, Waiting { not_before, set_at: now, since: not_before, ..known });
         }
     }
 
@@ -106,6 +125,7 @@ impl Queue {
         if let Some(known) = self.waiting.remove(&row) {
             self.by_time.remove(&(known.not_before, row));
             self.by_set.remove(&(known.set_at, row));
+            self.by_since.remove(&(known.since, row));
             self.ready.remove(&(known.urgent_at, row));
         }
     }
@@ -145,9 +165,10 @@ impl Queue {
         self.ready.insert((waiting.urgent_at, row));
     }
 
-    fn next(&self) -> Option<(i64, i64)> {
-        let set_at = self.by_set.last().map_or(0, |(set_at, _)| *set_at);
-        if self.ready.is_empty() { self.by_time.first().map(|(next, _)| (*next, set_at)) } else { Some((0, set_at)) }
+    fn next(&self) -> Option<Next> {
+        let &(since, _) = self.by_since.first()?;
+        let not_before = if self.ready.is_empty() { self.by_time.first()?.0 } else { 0 };
+        Some(Next { since, not_before, set_at: self.by_set.last().map_or(0, |(set_at, _)| *set_at) })
     }
 }
 
@@ -158,7 +179,7 @@ mod tests {
     fn queue(rows: &[(i64, i64, i64)]) -> Queue {
         let mut queue = Queue::default();
         rows.iter().for_each(|&(row, urgent_at, not_before)| {
-            queue.insert(row, Waiting { urgent_at, not_before, set_at: 0 });
+            queue.insert(row, Waiting { urgent_at, not_before, set_at: 0, since: not_before.max(row) });
         });
         queue
     }
@@ -166,14 +187,14 @@ mod tests {
     #[test]
     fn urgent_first_and_nothing_before_its_time() {
         let mut queue = queue(&[(1, 50, 0), (2, 40, 0), (3, 10, 100)]);
-        assert_eq!(queue.next(), Some((0, 0)));
+        assert_eq!(queue.next(), Some(Next { since: 1, not_before: 0, set_at: 0 }));
         assert_eq!(queue.claimable(20, 10), [2, 1]);
         assert_eq!(queue.claimable(100, 10), [3, 2, 1]);
         assert_eq!(queue.claimable(20, 10), [2, 1], "the clock was set back a little");
         queue.wait(2, 60, 20);
         queue.remove(1);
         assert_eq!(queue.claimable(20, 10), [] as [i64; 0]);
-        assert_eq!(queue.next(), Some((60, 20)));
+        assert_eq!(queue.next(), Some(Next { since: 60, not_before: 60, set_at: 20 }));
         assert_eq!(queue.claimable(60, 10), [2]);
         assert_eq!(queue.claimable(200, 1), [3]);
     }

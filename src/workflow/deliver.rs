@@ -50,12 +50,7 @@ struct Ended {
 }
 
 impl<S: Store> Courier<S> {
-    pub fn new(
-        house: Arc<House<S>>,
-        notifiers: Arc<Notifiers>,
-        lane: Lane,
-        clock: fn() -> Timestamp,
-    ) -> Courier<S> {
+    pub fn new(house: Arc<House<S>>, notifiers: Arc<Notifiers>, lane: Lane, clock: fn() -> Timestamp) -> Courier<S> {
         let (attempts, under_way, ended) = (JoinSet::new(), BTreeMap::new(), Vec::new());
         Courier { house, notifiers, lane, clock, attempts, under_way, ended }
     }

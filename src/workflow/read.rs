@@ -2,9 +2,9 @@
 
 use super::intake::NOT_STATED;
 use super::{
-    Answered, Caller, DelayView, EntityView, FactView, Failing, FailingView, FilingView, Filter, Holder, House, IncidentSummary,
-    IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
-    WaiverView,
+    Answered, Caller, DelayView, EntityView, FactView, Failing, FailingView, FilingView, Filter, Holder, House,
+    IncidentSummary, IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView,
+    TimelineItem, Trouble, WaiverView,
 };
 use crate::escalation::{Sent, Target};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};

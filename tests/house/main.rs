@@ -6,6 +6,7 @@ mod calendar_props;
 mod crash;
 mod entity;
 mod evidence_vectors;
+mod fault_hang;
 mod jurisdictions;
 mod notify_email;
 mod notify_render;

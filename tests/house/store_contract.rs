@@ -6,8 +6,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement, SqliteStore, Store,
-    StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement, SqliteStore,
+    Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -448,7 +448,11 @@ async fn messages_are_queued_once<S: Store>(store: &S) {
         claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 2))).collect();
     assert_eq!(store.settle(settled).await, Ok(vec![Ok(()), Ok(())]));
     store.commit(change(Some(2), record("a"), None, vec![message(&id, "one", 3)])).await.expect("commits");
-    assert_eq!(store.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims"), [], "also after it was handed over");
+    assert_eq!(
+        store.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims"),
+        [],
+        "also after it was handed over"
+    );
     assert_eq!(store.dossier(&id).await.expect("is there").sent.len(), 2);
 }
 

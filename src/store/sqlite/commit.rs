@@ -40,6 +40,7 @@ struct PreparedMessage {
     lane: Lane,
     key: [u8; 16],
     urgent_at: i64,
+    made_at: i64,
     body: Vec<u8>,
 }
 
@@ -85,6 +86,7 @@ impl PreparedIncident {
                 lane: Lane::of(&message.target),
                 key: pack::message_key(message),
                 urgent_at: pack::micros(message.urgent_at),
+                made_at: pack::micros(message.created_at),
                 body: pack::pack(message)?,
             })
         };
@@ -182,7 +184,7 @@ impl PreparedMessage {
             .sql
             .prepare_cached("INSERT INTO outbox (id, state, urgent_at, not_before, attempts) VALUES (?1, 0, ?2, 0, 0)")?
             .execute(params![row, self.urgent_at])?;
-        batch.queue.insert(self.lane, row, self.urgent_at, 0, 0);
+        batch.queue.insert(self.lane, row, self.urgent_at, self.made_at);
         Ok(())
     }
 }

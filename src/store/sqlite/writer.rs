@@ -356,14 +356,18 @@ fn queue_of(sql: &Connection) -> Sql<Queues> {
     )?;
     let mut rows = unsettled.query([])?;
     while let Some(row) = rows.next()? {
-        let (id, not_before, settled_at): (i64, i64, Option<i64>) = (row.get(0)?, row.get(2)?, row.get(3)?);
+        let (id, urgent_at, not_before) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?);
         // one that cannot be read is said to be so when it is claimed
         let message: Result<Message> = pack::unpack(row.get_ref(4)?.as_blob()?, "a message");
-        let lane = message.map_or(Lane::Mail, |message| Lane::of(&message.target));
+        let (lane, made_at) = message.map_or((Lane::Mail, 0), |m| (Lane::of(&m.target), pack::micros(m.created_at)));
+        if not_before == 0 {
+            queue.insert(lane, id, urgent_at, made_at);
+            continue;
+        }
         // when a lease was taken is not stored, only when the last attempt ended: no lease is longer than an hour. A long
         // wait that the receiver asked for may end early by this, once
-        let set_at = not_before - LONGEST_LEASE;
-        queue.insert(lane, id, row.get(1)?, not_before, set_at.max(settled_at.unwrap_or(0)));
+        let settled_at: Option<i64> = row.get(3)?;
+        queue.insert_waiting(lane, id, urgent_at, not_before, settled_at.unwrap_or(0).max(not_before - LONGEST_LEASE));
     }
     Ok(queue)
 }

@@ -1,6 +1,9 @@
 //! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
 
 pub mod daemon;
+pub mod desks;
+pub mod faketime;
+pub mod site;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
