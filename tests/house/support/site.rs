@@ -130,6 +130,7 @@ pub struct Log(pub Vec<Value>);
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     pub incident: String,
+    pub obligation: String,
     pub step: String,
     pub repeat: u64,
     /// When the step was due, and when it was decided to send this.
@@ -154,6 +155,7 @@ impl Log {
             for message in entry["body"]["messages"].as_array().expect("a list") {
                 let one = Told {
                     incident: text(&entry["stream"]),
+                    obligation: message["obligation"].as_str().unwrap_or_default().to_string(),
                     step: text(&message["step"]),
                     repeat: message["repeat"].as_u64().expect("a number"),
                     due_at: text(&message["due_at"]),
