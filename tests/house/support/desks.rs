@@ -42,7 +42,12 @@ struct Shared {
 
 impl MailDesk {
     pub fn open() -> MailDesk {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        MailDesk::open_at(0)
+    }
+
+    /// On a port of one's choice.
+    pub fn open_at(port: u16) -> MailDesk {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let url = format!("smtp://{}", listener.local_addr().expect("an address"));
         let (silence, taken) = (Mutex::new(Silence::Never), Mutex::new(Vec::new()));
         let shared = Arc::new(Shared { silence, taken, silent: AtomicUsize::new(0) });
