@@ -12,11 +12,14 @@ use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
 use crate::store::{Dossier, Lane, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
 const MAX_PAGE: u32 = 500;
+/// What the store could not keep is a fault for this long, unless it kept something of the kind since.
+const REFUSED_SECONDS: i64 = 60;
 /// A way out that takes nothing for this long is a fault; before, it may be a server that asks for patience.
 const FAILING_SECONDS: i64 = 60;
 
@@ -315,13 +318,19 @@ impl<S: Store> House<S> {
             None if faults.is_empty() => faults.push("the scheduler has not proven a loop yet".to_string()),
             _ => {}
         }
-        let (store, log_size) = match self.store.head().await {
+        let refused = self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = refused.filter(|(at, _)| (now - *at).num_seconds() < REFUSED_SECONDS);
+        let (mut store, log_size) = match self.store.head().await {
             Ok(head) => ("ok".to_string(), head.size),
-            Err(error) => {
-                faults.push(error.to_string());
-                (error.to_string(), 0)
-            }
+            Err(error) => (error.to_string(), 0),
         };
+        if let Some((at, error)) = refused {
+            store =
+                format!("the store failed to keep a decision at {}: {error}; free space or check the disk", utc(at));
+        }
+        if store != "ok" {
+            faults.push(store.clone());
+        }
         let due = self.store.due(now, 1).await.ok();
         let mut outbox = None;
         for lane in Lane::ALL {
@@ -333,7 +342,7 @@ impl<S: Store> House<S> {
         {
             faults.push(format!("messages have been waiting since {}", utc(at)));
         }
-        let failing = self.stats.failing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let failing = self.stats.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (way, Failing { since, error, .. }) in &failing {
             if (now - *since).num_seconds() >= FAILING_SECONDS {
                 faults.push(format!("nothing gets through by `{way}` since {}: {error}", utc(*since)));

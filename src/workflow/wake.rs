@@ -59,7 +59,7 @@ impl<S: Store> House<S> {
                 messages,
                 idempotency: None,
             };
-            match self.store.commit(Changeset { change, first, more: drafts }).await {
+            match self.commit(Changeset { change, first, more: drafts }).await {
                 Ok(_) => {
                     self.stats.wakes.fetch_add(1, Ordering::Relaxed);
                     self.stats

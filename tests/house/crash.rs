@@ -146,7 +146,7 @@ async fn kill_nine_loses_nothing() {
 
     let answered = |which: fn(&Accepted) -> (bool, bool)| accepted.iter().filter(|one| which(one).1).count();
     println!(
-        "kill -9: {kills} kills ({early} during start-up) in {:.0} s; accepted: {} reports, {} acknowledgements, {} filings, \
+        "figure: kill -9: {kills} kills ({early} during start-up) in {:.0} s; accepted: {} reports, {} acknowledgements, {} filings, \
          lost: 0; reminders: {} due, {} handed over, {} mails sent again under the same Message-ID; {} log entries, {} \
          witnessed heads",
         killing.as_secs_f64(),
@@ -205,7 +205,9 @@ async fn check_incidents(site: &Arc<Site>, accepted: &[Accepted], told: &BTreeMa
             by_reference.entry(title.trim_start_matches("incident ").to_string()).or_default().push(text("id"));
         }
         match (items.last(), items.len()) {
-            (Some(last), 500) => page = format!("/api/v1/incidents?limit=500&after={}", last["id"].as_str().expect("an id")),
+            (Some(last), 500) => {
+                page = format!("/api/v1/incidents?limit=500&after={}", last["id"].as_str().expect("an id"))
+            }
             _ => break,
         }
     }
@@ -236,7 +238,10 @@ async fn check_incidents(site: &Arc<Site>, accepted: &[Accepted], told: &BTreeMa
             } else {
                 let receipts: Vec<&Value> =
                     view["filings"].as_array().into_iter().flatten().map(|f| &f["reference"]).collect();
-                assert_eq!((&view["standing"], receipts), (&json!("discharged"), vec![&json!(format!("receipt of {id}"))]));
+                assert_eq!(
+                    (&view["standing"], receipts),
+                    (&json!("discharged"), vec![&json!(format!("receipt of {id}"))])
+                );
             }
         });
     }

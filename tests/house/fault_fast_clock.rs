@@ -1,15 +1,15 @@
 //! The 72 hours of the GDPR in a minute and a half, on the shipped policy: over both changes of European clocks, over
 //! the end of a year and over a leap day. Each step is mailed at its instant, once, and none after the filing.
 
+use crate::support::at;
 use crate::support::desks::read_mail;
 use crate::support::faketime::Clock;
 use crate::support::site::{DUTY, Site, eventually, repeated};
-use crate::support::at;
 use breachclock::time::Timestamp;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RATE: i32 = 3000;
 /// What a busy machine may be late by in real time.
@@ -49,7 +49,7 @@ async fn seventy_two_hours_over_every_edge_of_the_calendar() {
     let (steps, mails) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     let worst = runs.iter().map(|run| run.2).max().expect("runs");
     println!(
-        "fast clock x{RATE}: {} runs of 72 h, {steps} steps and {mails} mails with repeats, lost 0, twice 0, after the \
+        "figure: fast clock x{RATE}: {} runs of 72 h, {steps} steps and {mails} mails with repeats, lost 0, twice 0, after the \
          filing 0; latest step {} s of the daemon's time, {} ms of ours",
         runs.len(),
         worst.num_seconds(),
@@ -58,9 +58,7 @@ async fn seventy_two_hours_over_every_edge_of_the_calendar() {
 }
 
 /// Answers the number of steps, of mails, and the lateness of the latest step.
-async fn seventy_two_hours(
-    (name, aware, instants, limit): (&str, &str, [&str; 4], &str),
-) -> (usize, usize, TimeDelta) {
+async fn seventy_two_hours((name, aware, instants, limit): (&str, &str, [&str; 4], &str)) -> (usize, usize, TimeDelta) {
     let mails = tempfile::tempdir().expect("a folder");
     // no policy is configured: the shipped one
     let site = Site::new(&format!("maildir:{}", mails.path().display()), "");
@@ -83,7 +81,7 @@ async fn seventy_two_hours(
     let told: BTreeMap<_, _> = told.into_iter().filter(|(_, message)| message.obligation == DUTY).collect();
     let mut arrived = Vec::new();
     for entry in std::fs::read_dir(mails.path().join("new")).expect("mails").flatten() {
-        let mail = read_mail(&std::fs::read_to_string(entry.path()).expect("reads"), Instant::now());
+        let mail = read_mail(&std::fs::read_to_string(entry.path()).expect("reads"));
         let date: DateTime<Utc> = DateTime::parse_from_rfc2822(&mail.date).expect("a date").to_utc();
         // the filing starts another duty, which is not what this is about
         if let Some(message) = told.get(&mail.id) {

@@ -16,10 +16,19 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_mail_server_holds_up_nothing_else() {
-    tokio::join!(silence_at(Silence::Greeting), silence_at(Silence::Recipient), silence_at(Silence::Mail));
+    let points = [Silence::Greeting, Silence::Recipient, Silence::Mail];
+    let took = futures_util::future::join_all(points.map(silence_at)).await.into_iter().max().unwrap_or_default();
+    println!(
+        "figure: silent mail server: {} points of silence, {} messages each, lost 0, held up 0; end on SIGTERM after {} ms \
+         (clock x{RATE}, patience 5 s of the daemon's time)",
+        points.len(),
+        2 * (REPORTS + 1 + LATE),
+        took.as_millis()
+    );
 }
 
-async fn silence_at(point: Silence) {
+/// Answers how long the daemon took to end.
+async fn silence_at(point: Silence) -> Duration {
     let (mails, hooks) = (MailDesk::open(), HookDesk::open());
     let rest = format!(
         r#"
@@ -112,6 +121,7 @@ notify = ["person:lea", "webhook:soc"]
     assert!(told.values().any(|m| m.outcomes.iter().any(|o| o == "retry")), "{point:?}: the log tells of the failures");
     daemon.terminate(10 * SECOND).expect("ends");
     site.fsck();
+    took
 }
 
 fn ids(mails: &MailDesk) -> BTreeSet<String> {

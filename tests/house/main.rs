@@ -10,6 +10,8 @@ mod fault_clock;
 mod fault_disk;
 mod fault_fast_clock;
 mod fault_hang;
+mod fault_wake;
+mod head_to_head;
 mod jurisdictions;
 mod notify_email;
 mod notify_render;

@@ -5,7 +5,6 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 /// Where a mail server stops answering; the connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,6 @@ pub struct Mail {
     pub date: String,
     /// The plain text part, decoded.
     pub text: String,
-    pub at: Instant,
 }
 
 pub struct MailDesk {
@@ -117,7 +115,7 @@ impl Shared {
                     if self.falls_silent(Silence::Mail, &mut lines) {
                         return Ok(());
                     }
-                    lock(&self.taken).push(read_mail(&String::from_utf8_lossy(&mail), Instant::now()));
+                    lock(&self.taken).push(read_mail(&String::from_utf8_lossy(&mail)));
                     say.write_all(b"250 taken\r\n")?;
                 }
                 "QUIT" => return say.write_all(b"221 bye\r\n"),
@@ -128,7 +126,7 @@ impl Shared {
 }
 
 /// Reads a mail of ours; line ends of either kind.
-pub fn read_mail(mail: &str, at: Instant) -> Mail {
+pub fn read_mail(mail: &str) -> Mail {
     let mail = mail.replace("\r\n", "\n");
     let header = |name: &str| {
         let line = mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
@@ -137,7 +135,7 @@ pub fn read_mail(mail: &str, at: Instant) -> Mail {
     let id = header("Message-ID:").trim_matches(['<', '>']).split('@').next().unwrap_or_default().to_string();
     let plain = mail.split("\n\n").skip(2).collect::<Vec<_>>().join("\n\n");
     let plain = plain.split("\n--=_").next().unwrap_or_default();
-    Mail { id, date: header("Date:"), text: unquoted(plain), at }
+    Mail { id, date: header("Date:"), text: unquoted(plain) }
 }
 
 fn unquoted(text: &str) -> String {
@@ -159,7 +157,7 @@ fn unquoted(text: &str) -> String {
 /// A webhook that takes everything.
 pub struct HookDesk {
     pub url: String,
-    taken: Arc<Mutex<Vec<(String, Instant)>>>,
+    taken: Arc<Mutex<Vec<String>>>,
 }
 
 impl HookDesk {
@@ -177,13 +175,13 @@ impl HookDesk {
         HookDesk { url, taken }
     }
 
-    /// Bodies, with their instants.
-    pub fn taken(&self) -> Vec<(String, Instant)> {
+    /// Bodies.
+    pub fn taken(&self) -> Vec<String> {
         lock(&self.taken).clone()
     }
 }
 
-fn answer(stream: TcpStream, desk: &Mutex<Vec<(String, Instant)>>) -> std::io::Result<()> {
+fn answer(stream: TcpStream, desk: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut say = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
     loop {
@@ -202,7 +200,7 @@ fn answer(stream: TcpStream, desk: &Mutex<Vec<(String, Instant)>>) -> std::io::R
         }
         let mut body = vec![0; length];
         lines.read_exact(&mut body)?;
-        lock(desk).push((String::from_utf8_lossy(&body).into_owned(), Instant::now()));
+        lock(desk).push(String::from_utf8_lossy(&body).into_owned());
         say.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
     }
 }

@@ -133,8 +133,7 @@ pub struct Told {
     pub obligation: String,
     pub step: String,
     pub repeat: u64,
-    /// When the step was due, and when it was decided to send this.
-    pub due_at: String,
+    /// When it was decided to send this.
     pub decided_at: String,
     pub coalesced: u64,
     pub to: String,
@@ -158,7 +157,6 @@ impl Log {
                     obligation: message["obligation"].as_str().unwrap_or_default().to_string(),
                     step: text(&message["step"]),
                     repeat: message["repeat"].as_u64().expect("a number"),
-                    due_at: text(&message["due_at"]),
                     decided_at: text(&entry["ts"]),
                     coalesced: message["coalesced"].as_u64().expect("a number"),
                     to: text(&message["to"]),
