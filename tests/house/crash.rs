@@ -4,8 +4,9 @@
 use crate::notify_email::{Server, header};
 use crate::support::daemon::{serve, spawn};
 use crate::support::faketime::Clock;
-use crate::support::site::{DUTY, Log, Site, Told, eventually, incident_id, report};
-use chrono::{TimeDelta, Utc};
+use crate::support::site::{DUTY, Log, Site, Told, check_foot, eventually, incident_id, report};
+use breachclock::daemon::clock::now;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ async fn load(site: Arc<Site>, round: usize, worker: usize, pace: Duration) -> V
     for n in 0.. {
         let reference = format!("{round}-{worker}-{n}");
         // the second step is due in some seconds: in this round, in a later one, or while nobody is there
-        let aware = Utc::now() - TimeDelta::seconds(3600) + TimeDelta::seconds(1 + (round + worker + n) as i64 % 9);
+        let aware = now() - TimeDelta::seconds(3600) + TimeDelta::seconds(1 + (round + worker + n) as i64 % 9);
         let answer = site.post("/api/v1/incidents", &report(&reference, &aware.to_rfc3339())).await;
         // killed under our hands: this one was not accepted, as far as we know
         let Ok((status, body)) = answer else { return accepted };
@@ -127,8 +128,8 @@ async fn kill_nine_loses_nothing() {
     let mut daemon = site.start_on(&clock);
     eventually(Duration::from_secs(120), "everything is sent", || async {
         let status = site.ok("/api/v1/status").await;
-        let next = status["next_wake"].as_str().unwrap_or("9999").to_string();
-        let quiet = status["outbox_next"].is_null() && next > status["now"].as_str().expect("a time").to_string();
+        let next = status["next_wake"].as_str().unwrap_or("9999");
+        let quiet = status["outbox_next"].is_null() && next > status["now"].as_str().expect("a time");
         quiet.then_some(())
     })
     .await;
@@ -164,15 +165,14 @@ async fn kill_nine_loses_nothing() {
 /// Every message of the log arrived, nothing else did, and the log is the one each mail witnessed. Answers how many came
 /// more than once.
 fn check_mails(mails: &Server, log: &Log, told: &BTreeMap<String, Told>) -> usize {
-    let mut seen = BTreeSet::new();
-    let mut copies = 0;
+    let (roots, mut seen, mut copies) = (log.roots(), BTreeSet::new(), 0);
     while let Ok(mail) = mails.mails.recv_timeout(Duration::from_secs(2)) {
         let id = header(&mail, "Message-ID").trim_matches(['<', '>']).split('@').next().unwrap_or_default().to_string();
         let message = told.get(&id).unwrap_or_else(|| panic!("a mail without an entry in the log: {mail}"));
         let text = mail["text"].as_str().expect("text").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(&message.incident), "{id} is about {message:?}: {text}");
         assert!(text.contains(&format!("as step “{}”", message.step)), "{id} is about {message:?}: {text}");
-        log.check_foot(mail["text"].as_str().expect("text"));
+        check_foot(&roots, mail["text"].as_str().expect("text"));
         assert_eq!(header(&mail, "X-Breachclock-Id"), id);
         copies += usize::from(!seen.insert(id));
     }
@@ -250,13 +250,13 @@ async fn check_incidents(site: &Arc<Site>, accepted: &[Accepted], told: &BTreeMa
 
 /// The log has grown from each head a witness saw.
 fn check_heads(log: &Log, notes: &[String]) {
-    let mut kept = BTreeSet::new();
+    let (roots, mut kept) = (log.roots(), BTreeSet::new());
     for note in notes {
         let mut lines = note.lines().skip(1);
         let size: usize = lines.next().and_then(|line| line.parse().ok()).expect("a size");
         assert!(size <= log.0.len(), "{size} entries were signed, {} are there", log.0.len());
         if kept.insert(size) {
-            log.check_foot(&format!("Evidence log x, size {size}\n{}\n", lines.next().expect("a root")));
+            check_foot(&roots, &format!("Evidence log x, size {size}\n{}\n", lines.next().expect("a root")));
         }
     }
     assert!(kept.len() > 1, "the witness saw {} heads", kept.len());

@@ -5,7 +5,8 @@ use crate::support::daemon::free_port;
 use crate::support::desks::MailDesk;
 use crate::support::faketime::Clock;
 use crate::support::site::{Site, eventually};
-use chrono::{TimeDelta, Utc};
+use breachclock::daemon::clock::now;
+use chrono::TimeDelta;
 use std::time::{Duration, Instant};
 
 const POLICY: &str = r#"
@@ -42,7 +43,7 @@ async fn a_stepped_clock_fires_what_became_due_and_repeats_nothing() {
     let site = Site::new(&mails.url, POLICY);
     let clock = Clock::moved(site.dir.join("clock"));
     let mut daemon = site.start_on(&clock);
-    let aware = Utc::now();
+    let aware = now();
     let first = site.report("first", &aware.to_rfc3339()).await;
     mails_are(&mails, 1, LOOK, "the first step").await;
 
@@ -57,7 +58,7 @@ async fn a_stepped_clock_fires_what_became_due_and_repeats_nothing() {
 
     // backward: nothing is taken back, nothing comes again; another report makes the daemon look at once
     clock.set(0);
-    site.report("second", &Utc::now().to_rfc3339()).await;
+    site.report("second", &now().to_rfc3339()).await;
     mails_are(&mails, 3, LOOK, "the first step of another incident").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(steps(&site, &mails).await, ["start", "start+30m", "start"]);
@@ -66,10 +67,10 @@ async fn a_stepped_clock_fires_what_became_due_and_repeats_nothing() {
 
     // the same instants once more: the step was told; the other incident's falls due by itself
     clock.set(37 * MINUTE);
-    site.report("third", &(Utc::now() + TimeDelta::minutes(37)).to_rfc3339()).await;
+    site.report("third", &(now() + TimeDelta::minutes(37)).to_rfc3339()).await;
     mails_are(&mails, 5, LOOK, "what became due meanwhile").await;
     clock.set(62 * MINUTE);
-    site.report("fourth", &(Utc::now() + TimeDelta::minutes(62)).to_rfc3339()).await;
+    site.report("fourth", &(now() + TimeDelta::minutes(62)).to_rfc3339()).await;
     mails_are(&mails, 8, LOOK, "the last steps").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let told = site.log().await.messages();
@@ -92,7 +93,7 @@ async fn a_retry_set_on_a_wrong_clock_is_made_at_once() {
     let clock = Clock::moved(site.dir.join("clock"));
     clock.set(24 * 60 * MINUTE);
     let _daemon = site.start_on(&clock);
-    site.report("early", &Utc::now().to_rfc3339()).await;
+    site.report("early", &now().to_rfc3339()).await;
     eventually(LOOK, "the attempt failed", || async {
         (!site.ok("/api/v1/status").await["failing"].as_array().expect("a list").is_empty()).then_some(())
     })

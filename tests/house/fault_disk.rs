@@ -15,7 +15,7 @@ const POLICY: &str = "[[policy]]\nid = \"default\"\n[[policy.step]]\nat = \"star
 const AWARE: &str = "2026-01-05T10:00:00Z";
 const SECOND: Duration = Duration::from_secs(1);
 /// Room for some dozens of reports.
-const ROOM: u64 = 1 << 20;
+const ROOM: u64 = 3 << 20;
 
 /// A real small file system. Needs the right to mount.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

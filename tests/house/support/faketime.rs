@@ -1,8 +1,9 @@
 //! Another clock for the daemon, by libfaketime (Debian: package faketime). Sleeps shrink with a rate, because the
 //! monotonic clock and the waits of the system are scaled too.
 
+use breachclock::daemon::clock::now;
 use breachclock::time::Timestamp;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -44,7 +45,7 @@ impl Clock {
             }
             Clock::Moved(file) => {
                 let text = std::fs::read_to_string(file).expect("reads");
-                Utc::now() + TimeDelta::seconds(text.trim().parse().expect("seconds"))
+                now() + TimeDelta::seconds(text.trim().parse().expect("seconds"))
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use super::daemon::{Daemon, binary, free_port, serve, start_by, token, write_config_with};
 use super::faketime::Clock;
-use breachclock::evidence::merkle;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use breachclock::evidence::Head;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,16 +174,24 @@ impl Log {
         told
     }
 
-    /// What the foot of a mail says of the log, against the log itself.
-    pub fn check_foot(&self, text: &str) {
-        let mut lines = text.lines().skip_while(|line| !line.starts_with("Evidence log "));
-        let Some(size) = lines.next().and_then(|line| line.rsplit_once("size ")) else { return };
-        let size: usize = size.1.trim().parse().expect("a size");
-        let leaves: Vec<[u8; 32]> = self.0[..size].iter().map(|entry| hash(&entry["leaf_hash"])).collect();
-        use base64::Engine;
-        let root = base64::engine::general_purpose::STANDARD.encode(merkle::root(&leaves));
-        assert_eq!(lines.next().map(str::trim), Some(root.as_str()), "the log of {size} entries that a mail witnessed");
+    /// The root of the log at each size, in base64.
+    pub fn roots(&self) -> Vec<String> {
+        let mut head = Head::default();
+        let mut roots = vec![STANDARD.encode(head.root())];
+        for entry in &self.0 {
+            head.append(hash(&entry["leaf_hash"]));
+            roots.push(STANDARD.encode(head.root()));
+        }
+        roots
     }
+}
+
+/// What the foot of a mail says of the log, against the log itself.
+pub fn check_foot(roots: &[String], text: &str) {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("Evidence log "));
+    let Some(size) = lines.next().and_then(|line| line.rsplit_once("size ")) else { return };
+    let size: usize = size.1.trim().parse().expect("a size");
+    assert_eq!(lines.next().map(str::trim), roots.get(size).map(String::as_str), "a mail witnessed {size} entries");
 }
 
 fn hash(hex: &Value) -> [u8; 32] {
