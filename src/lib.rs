@@ -52,6 +52,7 @@
 //! | an ingest format | `src/ingest` one file | its cases |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
 //! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
+//! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!
 //! # Glossary
 //! * *fact*: asserted by someone at a time, superseded, never edited. Absent means unknown.

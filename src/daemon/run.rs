@@ -1,7 +1,8 @@
 //! The tasks, by what each waits for:
 //! * `serve`: connections on the listening socket.
 //! * `scheduler`: the earliest wake-up, a change, or 30 seconds. Wakes incidents, proves the store, feeds the watchdog.
-//! * `courier`: a change, the earliest retry, or 30 seconds. Empties the outbox.
+//! * `courier`, one for mails and one for webhooks: the end of an attempt, a change, the earliest retry, or 30 seconds.
+//!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
 //!
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
@@ -9,10 +10,11 @@
 use super::clock;
 use crate::config::Listen;
 use crate::notify::Notifiers;
-use crate::store::Store;
+use crate::store::{Lane, Store};
 use crate::time::Timestamp;
 use crate::web;
 use crate::workflow::House;
+use crate::workflow::deliver::Courier;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
-/// Open requests get this long to finish at the end.
+/// Open requests, and then attempts under way, get this long to finish at the end.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a failed round, so that a full disk is not hammered.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -39,7 +41,8 @@ pub async fn run<S: Store>(
     );
     let tasks = [
         tokio::spawn(scheduler(house.clone(), stop.clone())),
-        tokio::spawn(courier(house.clone(), notifiers, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers.clone(), Lane::Mail, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers, Lane::Webhook, stop.clone())),
         tokio::spawn(notary(house.clone(), stop.clone())),
     ];
     let mut stopping = stop.clone();
@@ -130,21 +133,40 @@ async fn round<S: Store>(house: &House<S>, now: Timestamp) -> Result<(Option<Tim
     Ok(answer)
 }
 
-async fn courier<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, mut stop: watch::Receiver<bool>) {
+/// Carries one lane. What is under way at the end gets the same patience as open requests, and goes out again later.
+async fn courier<S: Store>(
+    house: Arc<House<S>>,
+    notifiers: Arc<Notifiers>,
+    lane: Lane,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changed = house.changed.subscribe();
+    let mut courier = Courier::new(house.clone(), notifiers, lane, clock::now);
     while !*stop.borrow() {
         changed.mark_unchanged();
-        match house.deliver_due(&notifiers, clock::now).await {
-            Ok(0) => {}
-            Ok(_) => continue,
+        let next = match courier.work().await {
+            Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "the outbox could not be emptied");
                 tokio::time::sleep(AFTER_FAILURE).await;
                 continue;
             }
+        };
+        tokio::select! {
+            () = courier.attempt_ended() => {}
+            () = wait(next, &mut changed, &mut stop) => {}
         }
-        let next = house.store.next_outbox().await.ok().flatten();
-        wait(next, &mut changed, &mut stop).await;
+    }
+    let finish = async {
+        while courier.carries() > 0 {
+            courier.attempt_ended().await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, finish).await.is_err() {
+        tracing::warn!(messages = courier.carries(), "attempts were under way at the end; they are made again");
+    }
+    if let Err(error) = courier.settle().await {
+        tracing::error!(%error, "what became of the last attempts could not be kept");
     }
 }
 

@@ -139,7 +139,7 @@ impl<S: Store> House<S> {
                 messages,
                 idempotency: key.clone(),
             };
-            match self.store.commit(Changeset { change, first, more }).await {
+            match self.commit(Changeset { change, first, more }).await {
                 Ok(receipt) => {
                     self.announce();
                     return Ok(Changed {

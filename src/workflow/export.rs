@@ -57,7 +57,7 @@ impl<S: Store> House<S> {
                 withheld,
             };
             let first = self.draft_export(id, &body, now);
-            self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+            self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
             let checkpoint = self.attest(now).await?.ok_or_else(|| Trouble::NotNow("the log is empty".into()))?;
             let entries = self.store.stream(id).await?;
             if entries.len() != before.len() + 1 {

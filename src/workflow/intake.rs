@@ -75,7 +75,7 @@ impl<S: Store> House<S> {
         let sent = messages.iter().cloned().map(queued).collect();
         let mut dossier = Dossier { version: 0, record: record.clone(), wake_at, sent };
         let change = Change::Incident { expected: None, record, wake_at, messages, idempotency };
-        match self.store.commit(Changeset { change, first, more }).await {
+        match self.commit(Changeset { change, first, more }).await {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.announce();

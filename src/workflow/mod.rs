@@ -24,10 +24,10 @@ use crate::evidence::SigningKey;
 use crate::ingest::Rejection;
 use crate::law::{DutyId, Entity, Incident, Obligation};
 use crate::rules::Rulebook;
-use crate::store::{Store, StoreError, TokenRecord};
+use crate::store::{self, Change, Changeset, Receipt, Store, StoreError, TokenRecord};
 use crate::time::Timestamp;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use kept::EarlierBooks;
 pub use rulebook::Replanned;
@@ -89,8 +89,22 @@ pub struct Stats {
     pub last_checkpoint: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.
     pub last_lag: std::sync::atomic::AtomicI64,
+    /// Ways out that take nothing at present: `mail`, `webhook:<id>`.
+    pub failing: std::sync::Mutex<std::collections::BTreeMap<String, Failing>>,
+    /// The last decision that the store could not keep, and when; `None` when a later one was kept.
+    pub refused: std::sync::Mutex<Option<(Timestamp, String)>>,
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
+}
+
+/// A way out whose attempts fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// End of the first failed attempt after the last one that was answered.
+    pub since: Timestamp,
+    pub attempts: u64,
+    /// Of the last attempt.
+    pub error: String,
 }
 
 /// Who asks. Made by authentication, never by the caller's own words.
@@ -234,6 +248,24 @@ impl<S: Store> House<S> {
             return Ok(());
         }
         Err(Trouble::NotPermitted(format!("the role `{}` may not do this", caller.role.as_str())))
+    }
+
+    /// The way to the store for every decision. One that cannot be kept is remembered, and has the scheduler prove the
+    /// store at once: a full disk shows in what is refused, long before the next round.
+    async fn commit(&self, changeset: Changeset) -> store::Result<Receipt> {
+        let (at, whole) = (changeset.first.at, matches!(changeset.change, Change::Incident { .. }));
+        let result = self.store.commit(changeset).await;
+        let note = |refused| *self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        match &result {
+            // what is small may still find room
+            Ok(_) if whole => note(None),
+            Err(StoreError::Backend(error)) => {
+                note(Some((at, error.clone())));
+                self.announce();
+            }
+            _ => {}
+        }
+        result
     }
 
     /// Wakes the scheduler and whoever watches the event stream.

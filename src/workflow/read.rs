@@ -2,21 +2,26 @@
 
 use super::intake::NOT_STATED;
 use super::{
-    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
-    IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
-    WaiverView,
+    Answered, Caller, DelayView, EntityView, FactView, Failing, FailingView, FilingView, Filter, Holder, House,
+    IncidentSummary, IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView,
+    TimelineItem, Trouble, WaiverView,
 };
 use crate::escalation::Sent;
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
-use crate::store::{Dossier, Query, Store};
+use crate::store::{Dossier, Lane, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
 const MAX_PAGE: u32 = 500;
+/// What the store could not keep is a fault for this long, unless it kept something of the kind since.
+const REFUSED_SECONDS: i64 = 60;
+/// A way out that takes nothing for this long is a fault; before, it may be a server that asks for patience.
+const FAILING_SECONDS: i64 = 60;
 
 impl<S: Store> House<S> {
     /// A dossier the caller may see.
@@ -297,25 +302,49 @@ impl<S: Store> House<S> {
         let last_loop = micros(self.stats.last_loop.load(Ordering::Relaxed));
         let mut faults: Vec<String> =
             self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
-        if let Some(at) = last_loop
-            && (now - at).num_seconds() > 90
-        {
-            faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
-        }
-        let (store, log_size) = match self.store.head().await {
-            Ok(head) => ("ok".to_string(), head.size),
-            Err(error) => {
-                faults.push(error.to_string());
-                (error.to_string(), 0)
+        match last_loop {
+            Some(at) if (now - at).num_seconds() > 90 => {
+                faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
             }
+            None if faults.is_empty() => faults.push("the scheduler has not proven a loop yet".to_string()),
+            _ => {}
+        }
+        let refused = self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = refused.filter(|(at, _)| (now - *at).num_seconds() < REFUSED_SECONDS);
+        let (mut store, log_size) = match self.store.head().await {
+            Ok(head) => ("ok".to_string(), head.size),
+            Err(error) => (error.to_string(), 0),
         };
+        if let Some((at, error)) = refused {
+            store =
+                format!("the store failed to keep a decision at {}: {error}; free space or check the disk", utc(at));
+        }
+        if store != "ok" {
+            faults.push(store.clone());
+        }
         let due = self.store.due(now, 1).await.ok();
-        let outbox = self.store.next_outbox().await.ok().flatten();
+        let mut outbox = None;
+        for lane in Lane::ALL {
+            let next = self.store.next_outbox(lane).await.ok().flatten();
+            outbox = outbox.into_iter().chain(next).min();
+        }
         if let Some(at) = outbox
             && (now - at).num_seconds() > 300
         {
             faults.push(format!("messages have been waiting since {}", utc(at)));
         }
+        let failing = self.stats.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (way, Failing { since, error, .. }) in &failing {
+            if (now - *since).num_seconds() >= FAILING_SECONDS {
+                faults.push(format!("nothing gets through by `{way}` since {}: {error}", utc(*since)));
+            }
+        }
+        let failing = failing.into_iter().map(|(way, Failing { since, attempts, error })| FailingView {
+            way,
+            since: utc(since),
+            attempts,
+            error,
+        });
         StatusView {
             now: utc(now),
             ready: faults.is_empty(),
@@ -324,6 +353,7 @@ impl<S: Store> House<S> {
             scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
             next_wake: due.and_then(|d| d.next_wake).map(utc),
             outbox_next: outbox.map(utc),
+            failing: failing.collect(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: None,

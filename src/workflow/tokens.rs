@@ -62,7 +62,7 @@ impl<S: Store> House<S> {
         };
         let detail = serde_json::json!({ "token": id, "role": role.as_str(), "entities": entities });
         let first = self.draft_system("token.created", &caller.name, detail, now);
-        self.store.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
+        self.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok((record, text))
     }
@@ -78,7 +78,7 @@ impl<S: Store> House<S> {
             .ok_or_else(|| Trouble::NotFound(format!("token `{id}`")))?;
         record.revoked_at = Some(now);
         let first = self.draft_system("token.revoked", &caller.name, serde_json::json!({ "token": id }), now);
-        self.store.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
+        self.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok(())
     }

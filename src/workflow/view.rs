@@ -244,6 +244,8 @@ pub struct StatusView {
     pub scheduler_lag_seconds: f64,
     pub next_wake: Option<String>,
     pub outbox_next: Option<String>,
+    /// Ways out that take nothing at present.
+    pub failing: Vec<FailingView>,
     pub log_size: u64,
     pub last_checkpoint: Option<String>,
     pub last_anchor: Option<String>,
@@ -252,6 +254,16 @@ pub struct StatusView {
     pub duties: usize,
     pub version: &'static str,
     pub faults: Vec<String>,
+}
+
+/// A way out whose attempts fail: `mail`, or `webhook:` and its id.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailingView {
+    pub way: String,
+    /// End of the first failed attempt since the last answer.
+    pub since: String,
+    pub attempts: u64,
+    pub error: String,
 }
 
 /// What acknowledging asks for.

@@ -13,13 +13,18 @@ const BATCH: u32 = 256;
 
 impl<S: Store> House<S> {
     /// Handles every incident whose wake-up has come. Answers the next instant to look, and whether more are waiting.
+    /// One that fails does not hold up the others; its error is answered when all were tried.
     pub async fn wake_due(&self, now: Timestamp) -> Answered<(Option<Timestamp>, bool)> {
         let due = self.store.due(now, BATCH).await?;
         let more = due.incidents.len() == BATCH as usize;
+        let mut failed = Ok(());
         for id in &due.incidents {
-            self.wake(id, now).await?;
+            if let Err(error) = self.wake(id, now).await {
+                tracing::error!(incident = %id, %error, "an incident could not be woken");
+                failed = failed.and(Err(error));
+            }
         }
-        Ok((due.next_wake, more))
+        failed.map(|()| (due.next_wake, more))
     }
 
     /// Tells the webhooks that want to know of each message that failed, once.
@@ -77,7 +82,7 @@ impl<S: Store> House<S> {
                 messages,
                 idempotency: None,
             };
-            match self.store.commit(Changeset { change, first, more: drafts }).await {
+            match self.commit(Changeset { change, first, more: drafts }).await {
                 Ok(_) => {
                     self.stats.wakes.fetch_add(1, Ordering::Relaxed);
                     self.stats

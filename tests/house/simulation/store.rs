@@ -83,11 +83,11 @@ impl<S: Store> Store for NodeStore<S> {
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         self.read(self.inner.due(now, limit)).await
     }
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        self.write(self.inner.claim_outbox(now, lease_seconds, limit)).await
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        self.write(self.inner.claim_outbox(lane, now, lease_seconds, limit)).await
     }
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        self.read(self.inner.next_outbox()).await
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        self.read(self.inner.next_outbox(lane)).await
     }
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {
         self.write(self.inner.settle(claims)).await

@@ -7,7 +7,9 @@ use crate::support::{self, SeededEntropy, caller};
 use breachclock::escalation::{Directory, EscalationPolicy, Person, QuietHours, Repeat, Rota, Step, StepAt, Who};
 use breachclock::notify::Notifiers;
 use breachclock::rules::{Rulebook, SourceFile};
+use breachclock::store::Lane;
 use breachclock::time::{Calendars, Timestamp, Zone};
+use breachclock::workflow::deliver::Courier;
 use breachclock::workflow::{AckRequest, FilingRequest, House, Role, Settings};
 use chrono::Duration;
 use std::collections::BTreeMap;
@@ -68,14 +70,18 @@ pub enum Happening {
     Settle,
 }
 
-type Node<S> = House<NodeStore<S>>;
+/// A process: the house, and the couriers that remember what they carry.
+struct Node<S> {
+    house: Arc<House<NodeStore<S>>>,
+    couriers: Vec<Courier<NodeStore<S>>>,
+}
 
 pub struct World<S> {
     dice: Dice,
     store: Arc<S>,
     fates: Vec<Arc<Fate>>,
     nodes: Vec<Option<Node<S>>>,
-    notifiers: Notifiers,
+    notifiers: Arc<Notifiers>,
     outside: Arc<Outside>,
     settings: Settings,
     happenings: BTreeMap<(Timestamp, u32), Happening>,
@@ -203,7 +209,8 @@ impl<S: Shared> World<S> {
         }
         let outside = Arc::new(Outside::default());
         let door = || Box::new(Door(outside.clone()));
-        let notifiers = Notifiers::new(Some(door()), BTreeMap::from([("soc".to_string(), door() as Box<_>)]));
+        let webhooks = BTreeMap::from([("soc".to_string(), door() as Box<_>)]);
+        let notifiers = Arc::new(Notifiers::new(Some(door()), webhooks));
         let fates: Vec<Arc<Fate>> = (0..dice.between(1, 2)).map(|_| Fate::new()).collect();
         let end = begin + Duration::hours(dice.between(6, 80));
         let mut world = World {
@@ -280,7 +287,10 @@ impl<S: Shared> World<S> {
         let mut house = support::house(store, self.settings.clone());
         house.book = RwLock::new(book());
         house.entropy = Box::new(SeededEntropy::new(self.restarts * 7919 + node as u64 * 31 + 1));
-        self.nodes[node] = Some(house);
+        let house = Arc::new(house);
+        let courier = |lane| Courier::new(house.clone(), self.notifiers.clone(), lane, now);
+        let couriers = Lane::ALL.into_iter().map(courier).collect();
+        self.nodes[node] = Some(Node { house, couriers });
     }
 
     fn is_up(&self) -> bool {
@@ -288,21 +298,25 @@ impl<S: Shared> World<S> {
     }
 
     /// Something was done by a node, or the node died doing it.
-    async fn on<T>(&mut self, node: usize, act: impl AsyncFnOnce(&Node<S>) -> T) -> Option<T> {
-        let house = self.nodes[node].take()?;
+    async fn on<T>(&mut self, node: usize, act: impl AsyncFnOnce(&House<NodeStore<S>>) -> T) -> Option<T> {
+        self.within(node, async |node| act(&node.house).await).await
+    }
+
+    async fn within<T>(&mut self, node: usize, act: impl AsyncFnOnce(&mut Node<S>) -> T) -> Option<T> {
+        let mut process = self.nodes[node].take()?;
         let fate = self.fates[node].clone();
         let done = tokio::select! {
             biased;
-            done = act(&house) => Some(done),
+            done = act(&mut process) => Some(done),
             () = fate.died.notified() => None,
         };
         match done {
             Some(done) => {
-                self.nodes[node] = Some(house);
+                self.nodes[node] = Some(process);
                 Some(done)
             }
             None => {
-                drop(house);
+                drop(process);
                 self.tally.crashes += 1;
                 self.truth.crash(now());
                 // the service manager starts it again after five seconds
@@ -351,17 +365,20 @@ impl<S: Shared> World<S> {
         for _ in 0..200 {
             let mut busy = false;
             for node in 0..self.nodes.len() {
-                let notifiers = std::mem::take(&mut self.notifiers);
                 let done = self
-                    .on(node, async |house| {
-                        let woken = house.wake_due(now()).await;
-                        let sent = house.deliver_due(&notifiers, now).await;
-                        let _ = house.attest(now()).await;
-                        (woken.map(|(_, more)| more).unwrap_or(false), sent.unwrap_or(0))
+                    .within(node, async |node| {
+                        let mut busy = node.house.wake_due(now()).await.is_ok_and(|(_, more)| more);
+                        for courier in &mut node.couriers {
+                            while courier.work().await.is_ok() && courier.carries() > 0 {
+                                courier.attempt_ended().await;
+                                busy = true;
+                            }
+                        }
+                        let _ = node.house.attest(now()).await;
+                        busy
                     })
                     .await;
-                self.notifiers = notifiers;
-                busy |= done.is_some_and(|(more, sent)| more || sent > 0);
+                busy |= done.unwrap_or(false);
             }
             if !busy {
                 return Ok(());
@@ -380,7 +397,11 @@ impl<S: Shared> World<S> {
         if let Some(late) = due.incidents.first() {
             return Err(format!("at {} incident {late} is due and nobody woke it", now()));
         }
-        let outbox = self.store.next_outbox().await.map_err(|e| e.to_string())?;
+        let mut outbox = None;
+        for lane in Lane::ALL {
+            let next = self.store.next_outbox(lane).await.map_err(|e| e.to_string())?;
+            outbox = outbox.into_iter().chain(next).min();
+        }
         // an alarm in the past of a clock that was set back rings with the next look
         let soon = now() + Duration::seconds(30);
         let alarms = [due.next_wake, outbox].into_iter().flatten().map(|at| if at <= now() { soon } else { at });

@@ -1,13 +1,16 @@
 //! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
 
 pub mod daemon;
+pub mod desks;
+pub mod faketime;
+pub mod site;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
 use breachclock::evidence::SigningKey;
 use breachclock::law::Entity;
 use breachclock::rules::builtin;
-use breachclock::store::{Settlement, Store};
+use breachclock::store::{Lane, Settlement, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{Caller, Entropy, House, Role, Settings, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,31 +102,33 @@ pub fn caller(role: Role) -> Caller {
 /// Targets in `refusing` (by their label) refuse every message.
 pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now: Timestamp) -> Vec<Message> {
     let mut taken = Vec::new();
-    loop {
-        let claims = house.store.claim_outbox(now, 60, 100).await.expect("claims");
-        if claims.is_empty() {
-            return taken;
-        }
-        let mut settlements = Vec::new();
-        for claim in claims {
-            taken.push(claim.message.clone());
-            let outcome = match refusing.contains(&claim.message.target.label()) {
-                true => Outcome::Refused { error: "550 no such user".into() },
-                false => Outcome::HandedOver { answer: "250 ok".into() },
-            };
-            let settlement = Settlement { outcome, at: now, retry_at: None };
-            let draft =
-                house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
-            settlements.push((claim, settlement, draft));
-        }
-        for settled in house.store.settle(settlements).await.expect("settles") {
-            settled.expect("the lease is ours");
+    for lane in Lane::ALL {
+        loop {
+            let claims = house.store.claim_outbox(lane, now, 60, 100).await.expect("claims");
+            if claims.is_empty() {
+                break;
+            }
+            let mut settlements = Vec::new();
+            for claim in claims {
+                taken.push(claim.message.clone());
+                let outcome = match refusing.contains(&claim.message.target.label()) {
+                    true => Outcome::Refused { error: "550 no such user".into() },
+                    false => Outcome::HandedOver { answer: "250 ok".into() },
+                };
+                let settlement = Settlement { outcome, at: now, retry_at: None };
+                let draft =
+                    house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+                settlements.push((claim, settlement, draft));
+            }
+            for settled in house.store.settle(settlements).await.expect("settles") {
+                settled.expect("the lease is ours");
+            }
         }
     }
+    taken
 }
 
 /// Runs the scheduler from alarm to alarm until `until`, the way the daemon does. Answers what was sent, with its instant.
-#[allow(dead_code, reason = "for whoever needs no refusals")]
 pub async fn run_until<S: Store>(house: &House<S>, from: Timestamp, until: Timestamp) -> Vec<(Timestamp, Message)> {
     run_refusing(house, &[], from, until).await
 }
