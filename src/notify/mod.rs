@@ -9,6 +9,7 @@
 
 pub mod email;
 pub mod links;
+pub mod mail_id;
 pub mod maildir;
 pub mod render;
 pub mod retry;
