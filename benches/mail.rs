@@ -117,6 +117,8 @@ fn email(port: u16, connections: usize) -> Email {
         password: None,
         ca_file: None,
         hello: Some("localhost".into()),
+        receipts: false,
+        read_receipts: false,
         connections,
     };
     Email::from_settings(&settings).expect("settings")
@@ -179,6 +181,8 @@ async fn mail_size() -> usize {
         password: None,
         ca_file: None,
         hello: None,
+        receipts: false,
+        read_receipts: false,
         connections: 1,
     };
     let outcome = Email::from_settings(&settings).expect("settings").deliver(&message(0), &context()).await;

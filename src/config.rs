@@ -58,6 +58,7 @@ struct Raw {
     log: Option<RawLog>,
     rules: Option<RawRules>,
     smtp: Option<RawSmtp>,
+    inbound: Option<RawInbound>,
     #[serde(default)]
     webhook: Vec<RawWebhook>,
     #[serde(default)]
@@ -126,6 +127,15 @@ struct RawSmtp {
     username: Option<String>,
     password: Option<String>,
     ca_file: Option<PathBuf>,
+    receipts: Option<bool>,
+    #[serde(default)]
+    read_receipts: bool,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct RawInbound {
+    maildir: PathBuf,
 }
 
 #[derive(Deserialize, Clone)]
@@ -194,6 +204,9 @@ pub struct MailSettings {
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub ca_file: Option<PathBuf>,
+    /// Ask for confirmations of delivery. Unless stated: when something reads them, see [`Config::inbound`].
+    pub receipts: bool,
+    pub read_receipts: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +234,8 @@ pub struct Config {
     /// The folder is a whole set of rule packs, instead of an addition to the built-in ones.
     pub rules_whole: bool,
     pub mail: Option<MailSettings>,
+    /// The maildir into which mail to the sender address is delivered.
+    pub inbound: Option<PathBuf>,
     pub webhooks: Vec<WebhookSettings>,
     /// Chat rooms, paging services, push and text messages; as `notify` reads them.
     pub channels: Vec<crate::notify::channel::Settings>,
@@ -311,6 +326,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.log, part.log, "log", name, faults);
     once(&mut into.rules, part.rules, "rules", name, faults);
     once(&mut into.smtp, part.smtp, "smtp", name, faults);
+    once(&mut into.inbound, part.inbound, "inbound", name, faults);
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
@@ -410,6 +426,7 @@ impl Checker<'_> {
                 ),
             );
         }
+        let inbound = raw.inbound.map(|i| self.base.join(i.maildir));
         let mail = raw.smtp.map(|s| {
             if !["smtp://", "smtp+starttls://", "smtps://", "maildir:"].iter().any(|p| s.url.starts_with(p)) {
                 self.fault(
@@ -426,6 +443,8 @@ impl Checker<'_> {
                 from: s.from,
                 username: s.username,
                 ca_file: s.ca_file.map(|f| self.base.join(f)),
+                receipts: s.receipts.unwrap_or(inbound.is_some()),
+                read_receipts: s.read_receipts,
             }
         });
         let mut webhooks = Vec::new();
@@ -477,6 +496,7 @@ impl Checker<'_> {
             rules_whole,
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,
+            inbound,
             webhooks,
             channels,
             entities,

@@ -99,6 +99,8 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
             ca_file: m.ca_file.clone(),
             hello: None,
             connections: 4,
+            receipts: m.receipts,
+            read_receipts: m.read_receipts,
         }),
         webhooks: config
             .webhooks

@@ -13,6 +13,7 @@ pub mod channel;
 pub mod email;
 pub mod http;
 pub mod links;
+pub mod mail_id;
 pub mod maildir;
 pub mod render;
 pub mod retry;

@@ -22,6 +22,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[("daemon", "config", "the daemon is 
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
     ("lettre", &["notify/email"]),
+    ("mail_parser", &["ingest/mail_in"]),
     ("axum", &["web", "daemon/run.rs"]),
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),

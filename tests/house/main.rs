@@ -17,6 +17,7 @@ mod fault_hang;
 mod fault_wake;
 mod head_to_head;
 mod jurisdictions;
+mod mail_in;
 mod notify_channels;
 mod notify_email;
 mod notify_receiver;

@@ -3,6 +3,7 @@
 use crate::notify_support::{at, context, email, exercise, message};
 use breachclock::escalation::Outcome;
 use breachclock::notify::email::{Email, Settings, Timeouts};
+use breachclock::notify::mail_id::{Fit, MailId};
 use breachclock::notify::{Notifier, Notifiers, Secret};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -62,6 +63,8 @@ impl Server {
             ca_file: None,
             hello: Some("test.client".into()),
             connections: 1,
+            receipts: false,
+            read_receipts: false,
         }
     }
 
@@ -128,7 +131,13 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     assert_eq!(header(&mail, "In-Reply-To"), "<incident-inc-2026-013@ostrel.example>");
     assert_eq!(header(&mail, "References"), header(&mail, "In-Reply-To"));
     let id = header(&mail, "Message-ID").to_string();
-    assert!(id.ends_with("@ostrel.example>") && id.contains(header(&mail, "X-Breachclock-Id")), "{id}");
+    assert_eq!(id, format!("<{}@ostrel.example>", header(&mail, "X-Breachclock-Id")));
+    let parsed = MailId::parse(&id).expect("a name of ours");
+    assert_eq!((parsed.incident.0.as_str(), parsed.fit(&sample)), ("inc-2026-013", Fit::Exact));
+    // neither the key nor the token can be read from it; another token makes another name
+    assert!(!id.contains("due-4h") && !id.contains("7Qm2xV0cRk"), "{id}");
+    let other = breachclock::escalation::Message { ack_token: Some("7Qm2xV0cRl".into()), ..sample.clone() };
+    assert_eq!(parsed.fit(&other), Fit::WrongTag);
     let names: Vec<&str> = mail["headers"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
     assert!(!names.iter().any(|name| ["Bcc", "X-Evil"].contains(name)), "{names:?}");
     assert!(mail["text"].as_str().unwrap().contains("Überfall 漢字 Bcc: all@example.org hello"), "{}", mail["text"]);
@@ -146,6 +155,36 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     let retried = server.mail();
     assert_eq!(header(&retried, "Message-ID"), id);
     assert_eq!(header(&retried, "Date"), "Sat, 28 Mar 2026 01:55:00 +0000");
+}
+
+#[tokio::test]
+async fn notices_of_failure_are_asked_for_where_the_server_passes_that_on() {
+    for pipelining in [&["--dsn"][..], &["--dsn", "--pipelining"]] {
+        let server = Server::start(pipelining);
+        send(&server.plain(), "good@x.example").await;
+        let mail = server.mail();
+        let id = header(&mail, "X-Breachclock-Id");
+        assert_eq!(mail["dsn"], serde_json::json!({ "RET": "HDRS", "ENVID": id, "NOTIFY": "FAILURE,DELAY" }));
+        let mut settings = server.settings("smtp", "127.0.0.1");
+        (settings.receipts, settings.read_receipts) = (true, true);
+        let email = Email::with_timeouts(&settings, quick()).expect("settings");
+        send(&email, "good@x.example").await;
+        let mail = server.mail();
+        assert_eq!(mail["dsn"]["NOTIFY"], "SUCCESS,FAILURE,DELAY");
+        assert_eq!(header(&mail, "Disposition-Notification-To"), "breachclock@ostrel.example");
+    }
+    // a server that announces it and refuses it gets the mail without
+    for pipelining in [&["--dsn-only-announced"][..], &["--dsn-only-announced", "--pipelining"]] {
+        let server = Server::start(pipelining);
+        let email = server.plain();
+        for _ in 0..2 {
+            let outcome = send(&email, "good@x.example").await;
+            assert!(matches!(outcome, Outcome::HandedOver { .. }), "{outcome:?}");
+            assert_eq!(server.mail()["dsn"], serde_json::json!({}));
+        }
+        let refused = send(&email, "gone@x.example").await;
+        assert!(matches!(refused, Outcome::Refused { .. }), "{refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -210,6 +249,8 @@ async fn nobody_listening_is_worth_a_retry() {
         ca_file: None,
         hello: None,
         connections: 2,
+        receipts: false,
+        read_receipts: false,
     };
     let email = Email::with_timeouts(&settings, quick()).expect("settings");
     let Outcome::Retry { error, .. } = send(&email, "good@x.example").await else { panic!("retry expected") };
