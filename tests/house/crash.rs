@@ -47,7 +47,7 @@ async fn load(site: Arc<Site>, round: usize, worker: usize, pace: Duration) -> V
         let id = incident_id(&body);
         accepted.push(Accepted { id: id.clone(), reference, ack: (false, false), filing: (false, false) });
         let this = accepted.last_mut().expect("pushed");
-        let (verb, body, done) = match n % 4 {
+        let (verb, body, done) = match (round + worker + n) % 4 {
             1 => ("ack", json!({ "by": "lea", "lease_seconds": 14_400 }), &mut this.ack),
             2 => ("filing", json!({ "by": "lea", "reference": format!("receipt of {id}") }), &mut this.filing),
             _ => {
@@ -86,7 +86,7 @@ async fn witness(site: Arc<Site>, alive: Arc<AtomicBool>) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_nine_loses_nothing() {
     let kills: usize = std::env::var("BREACHCLOCK_KILLS").map_or(50, |n| n.parse().expect("a number of kills"));
-    let pace = Duration::from_millis(10 + kills as u64 / 2);
+    let pace = Duration::from_millis(10 + kills as u64 / 4);
     let mails = Server::start(&["--pipelining"]);
     let site = Arc::new(Site::new(&format!("smtp://127.0.0.1:{}", mails.port), POLICY));
     let began = Instant::now();
