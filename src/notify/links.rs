@@ -3,24 +3,32 @@
 use super::Context;
 use crate::escalation::Message;
 
+/// Does anybody serve the pages that links lead to?
+fn has_pages(context: &Context) -> bool {
+    !context.public_url.is_empty()
+}
+
 /// Page of the message's incident.
-pub fn incident_url(message: &Message, context: &Context) -> String {
-    format!("{}/incidents/{}", base(context), escape(&message.incident.0))
+pub fn incident_url(message: &Message, context: &Context) -> Option<String> {
+    let url = || format!("{}/incidents/{}", base(context), escape(&message.incident.0));
+    has_pages(context).then(url)
 }
 
 /// Page of the message's obligation with its derivation, if it is about one.
 pub fn obligation_url(message: &Message, context: &Context) -> Option<String> {
-    message.obligation.as_ref().map(|id| obligation_page(message, context, id))
+    message.obligation.as_ref().and_then(|id| obligation_page(message, context, id))
 }
 
 /// Page of any obligation of the message's incident.
-pub fn obligation_page(message: &Message, context: &Context, obligation: &str) -> String {
-    format!("{}/obligations/{}~{}", base(context), escape(&message.incident.0), escape(obligation))
+pub fn obligation_page(message: &Message, context: &Context, obligation: &str) -> Option<String> {
+    let url = || format!("{}/obligations/{}~{}", base(context), escape(&message.incident.0), escape(obligation));
+    has_pages(context).then(url)
 }
 
 /// Page behind the acknowledgement link, if the message offers one.
 pub fn ack_url(message: &Message, context: &Context) -> Option<String> {
-    message.ack_token.as_ref().map(|token| format!("{}/a/{}", base(context), escape(token)))
+    let token = message.ack_token.as_ref().filter(|_| has_pages(context));
+    token.map(|token| format!("{}/a/{}", base(context), escape(token)))
 }
 
 fn base(context: &Context) -> &str {

@@ -56,7 +56,7 @@ struct Mail {
     rows: Vec<Row>,
     ack_url: Option<String>,
     how_url: Option<String>,
-    incident_url: String,
+    incident_url: Option<String>,
     also: Vec<Row>,
     told: Vec<Row>,
     why: String,
@@ -106,10 +106,10 @@ fn mail(message: &Message, context: &Context) -> Mail {
     let (standing, tone) = standing(brief, now);
     let holder = (open && message.obligation.is_some()).then(|| holder(brief, now));
     let obligation_url = obligation_url(message, context);
-    let incident_url = match &message.obligation {
-        Some(obligation) => format!("{}#{}", incident_url(message, context), escape(obligation)),
-        None => incident_url(message, context),
-    };
+    let incident_url = incident_url(message, context).map(|url| match &message.obligation {
+        Some(obligation) => format!("{url}#{}", escape(obligation)),
+        None => url,
+    });
     Mail {
         subject: subject(message, context, &heading, holder.as_deref()),
         drill: context.drill,
@@ -125,7 +125,7 @@ fn mail(message: &Message, context: &Context) -> Mail {
         incident_url,
         also: also(message, context),
         told: told(message, now),
-        why: why(message, now, open),
+        why: why(message, context, open),
         log: context.checkpoint.clone(),
         heading,
     }
@@ -270,8 +270,8 @@ fn bar(brief: &Brief, now: Timestamp) -> Option<Bar> {
     Some(Bar { percent: (used * 100 / whole).clamp(1, 100), used: said, color })
 }
 
-fn why(message: &Message, now: Timestamp, open: bool) -> String {
-    let reason = &message.reason;
+fn why(message: &Message, context: &Context, open: bool) -> String {
+    let (reason, now) = (&message.reason, context.now);
     let mut why = format!(
         "You receive this as step “{}” of the policy “{}”",
         one_line(&reason.step, 60),
@@ -296,7 +296,7 @@ fn why(message: &Message, now: Timestamp, open: bool) -> String {
         let (at, behind) = (words::short_label(reason.due_at, message.brief.zone), words::late(reason.due_at, now));
         why.push_str(&format!(" The step was due {at}; this message is {behind} behind."));
     }
-    if message.ack_token.is_some() {
+    if ack_url(message, context).is_some() {
         why.push_str(" Please do not forward: the link is yours.");
     }
     why

@@ -106,7 +106,7 @@ impl Webhook {
             return Outcome::Refused { error };
         }
         let id = webhook_id(message);
-        let timestamp = context.now.timestamp();
+        let timestamp = context.wall.timestamp();
         let body = body::body(message, context);
         let request = self
             .client
@@ -117,7 +117,7 @@ impl Webhook {
             .header("webhook-signature", signature(&self.signers, &id, timestamp, &body))
             .body(body);
         match request.send().await {
-            Ok(response) => self.answer(response, context.now).await,
+            Ok(response) => self.answer(response, context.wall).await,
             Err(error) => match address_fault(&error) {
                 Some(fault) => Outcome::Refused { error: format!("webhook `{}` was not called: {fault}", self.id) },
                 None => {

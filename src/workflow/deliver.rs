@@ -23,9 +23,10 @@ impl<S: Store> House<S> {
         }
         let context = Context {
             now,
+            wall: self.settings.drill.map_or(now, |drill| (drill.wall)(now)),
             public_url: self.settings.public_url.clone(),
             checkpoint: self.log_head().await?,
-            drill: false,
+            drill: self.settings.drill.is_some(),
         };
         // a slow webhook must not hold up the mails, nor one webhook the others
         let (mails, hooks): (Vec<Claim>, Vec<Claim>) =
