@@ -199,6 +199,7 @@ fn at(text: &str) -> Timestamp {
 fn context() -> Context {
     Context {
         now: at("2026-03-28T00:55:00Z"),
+        wall: at("2026-03-28T00:55:00Z"),
         public_url: "https://breach.example.org".into(),
         checkpoint: Some(LogHead {
             origin: "breach.example.org/01".into(),

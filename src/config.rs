@@ -84,6 +84,7 @@ struct Raw {
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
     watchdog: Option<RawWatchdog>,
+    timestamp: Option<RawTimestamp>,
     store: Option<RawStore>,
 }
 
@@ -193,6 +194,13 @@ struct RawWatchdog {
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
+struct RawTimestamp {
+    #[serde(default)]
+    authorities: Vec<String>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
 struct RawStore {
     url: String,
 }
@@ -247,6 +255,10 @@ pub struct Config {
     /// Which policy serves what; the first that fits.
     pub routes: Vec<Route>,
     pub watchdog: Vec<String>,
+    /// Time-stamping authorities (RFC 3161), https.
+    pub timestamp_authorities: Vec<String>,
+    /// An exercise: set by `drill`, never by a file.
+    pub drill: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,6 +340,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.smtp, part.smtp, "smtp", name, faults);
     once(&mut into.inbound, part.inbound, "inbound", name, faults);
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
+    once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
     if !part.include.is_empty() {
@@ -505,7 +518,19 @@ impl Checker<'_> {
             policies,
             routes,
             watchdog: raw.watchdog.map(|w| w.ping).unwrap_or_default(),
+            timestamp_authorities: self.authorities(raw.timestamp),
+            drill: false,
         }
+    }
+
+    fn authorities(&mut self, raw: Option<RawTimestamp>) -> Vec<String> {
+        let authorities = raw.map(|t| t.authorities).unwrap_or_default();
+        for url in authorities.iter().filter(|url| !url.starts_with("https://")) {
+            let text =
+                format!("`[timestamp].authorities` has `{url}`; write the https address of a time-stamping authority");
+            self.fault(url, text);
+        }
+        authorities
     }
 
     /// The register with the operator's policy in it, checked against the entities.

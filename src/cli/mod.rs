@@ -4,6 +4,7 @@ mod assess;
 mod client;
 mod config_check;
 mod demo;
+mod drill;
 mod evidence;
 mod law;
 mod law_diff;
@@ -61,6 +62,8 @@ enum Command {
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Hold an exercise on accelerated time: real channels, every message marked DRILL
+    Drill(drill::Args),
     /// Check a configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -89,6 +92,7 @@ pub fn run() -> i32 {
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Drill(args) => drill::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
         Command::Completions { shell } => {

@@ -8,7 +8,7 @@ use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
-use crate::workflow::{House, Settings, Stats};
+use crate::workflow::{Exercise, House, Settings, Stats};
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -34,8 +34,9 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display()))
     })?;
     let entropy = SystemEntropy::new();
-    let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
-    let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
+    let key = if config.drill { keys::beside } else { keys::load_or_create };
+    let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
+    let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
     let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|error| OpenError {
         code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
@@ -51,6 +52,7 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
             policies: config.policies.clone(),
             routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),
         log_key,

@@ -22,9 +22,10 @@ use tokio::sync::watch;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
-/// Open requests, and then attempts under way, get this long to finish at the end.
+/// Open requests, and then attempts under way, get this long to finish at the end. They use real connections: also in an
+/// exercise it is real time.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause after a failed round, so that a full disk is not hammered.
+/// Pause after a failed round, so that a full disk is not hammered; the disk is real also in an exercise.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
@@ -53,6 +54,10 @@ pub async fn run<S: Store>(
         match listener {
             Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
             Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => {
+                until.await;
+                Ok(())
+            }
         }
     };
     let mut stopping = stop.clone();
@@ -80,6 +85,8 @@ pub async fn run<S: Store>(
 pub enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    /// No pages: an exercise without participants who click.
+    Nowhere,
 }
 
 impl Listener {
@@ -178,7 +185,7 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
         if let Err(error) = house.attest(clock::now()).await {
             tracing::error!(%error, "the checkpoint could not be signed");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock::sleep_for(Duration::from_secs(1)).await;
         wait(None, &mut changed, &mut stop).await;
     }
 }
@@ -189,7 +196,7 @@ async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop:
         (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
     });
     tokio::select! {
-        () = tokio::time::sleep(until) => {}
+        () = clock::sleep_for(until) => {}
         _ = changed.changed() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }

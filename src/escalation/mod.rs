@@ -7,6 +7,7 @@ mod directory;
 mod message;
 mod people;
 mod policy;
+pub mod readiness;
 mod route;
 
 pub use decide::{Decision, Subject, decide};

@@ -235,7 +235,7 @@ impl Channel {
             Ok(request) => request.with("idempotency-key", &webhook_id(message)),
             Err(error) => return Outcome::Refused { error: format!("channel `{}`: {error}", self.id) },
         };
-        match self.client.send(request, context.now).await {
+        match self.client.send(request, context.wall).await {
             Ok(answer) => self.judge(message, context, &answer),
             Err(outcome) => outcome,
         }

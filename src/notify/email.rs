@@ -102,10 +102,10 @@ impl Email {
             Err(error) => return Outcome::Refused { error },
         };
         match &self.route {
-            Route::Smtp(smtp) => smtp.send(&mail, &MailId::of(message).to_string(), context.now).await,
+            Route::Smtp(smtp) => smtp.send(&mail, &MailId::of(message).to_string(), context.wall).await,
             Route::Maildir(maildir) => {
                 let maildir = maildir.clone();
-                let name = format!("{}.{}.breachclock", context.now.timestamp_millis(), key_hash(&message.key));
+                let name = format!("{}.{}.breachclock", context.wall.timestamp_millis(), key_hash(&message.key));
                 let written = tokio::task::spawn_blocking(move || {
                     let stored = maildir.store(&name, &mail.formatted());
                     stored.map_err(|error| format!("cannot write below `{}`: {error}", maildir.dir().display()))
@@ -181,7 +181,7 @@ fn compose(message: &Message, context: &Context, from: &Mailbox, read_receipt: b
     let own = MailId::of(message).to_string();
     let id = format!("<{own}@{domain}>");
     let root = format!("<{}@{domain}>", local_part(&format!("incident-{}", message.incident)));
-    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.now.timestamp().max(0).unsigned_abs());
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.wall.timestamp().max(0).unsigned_abs());
     let mut mail = Mail::builder()
         .from(from.clone())
         .to(Mailbox::new(name, address))

@@ -9,27 +9,33 @@ pub fn is_about_the_house(message: &Message) -> bool {
     message.incident.0 == IncidentId::HOUSE
 }
 
+/// Does anybody serve the pages that links lead to?
+fn has_pages(context: &Context) -> bool {
+    !context.public_url.is_empty()
+}
+
 /// Page of the message's incident, if it is about one.
 pub fn incident_url(message: &Message, context: &Context) -> Option<String> {
     let url = || format!("{}/incidents/{}", base(context), escape(&message.incident.0));
-    (!is_about_the_house(message)).then(url)
+    (has_pages(context) && !is_about_the_house(message)).then(url)
 }
 
 /// Page of the message's obligation with its derivation, if it is about one.
 pub fn obligation_url(message: &Message, context: &Context) -> Option<String> {
     let obligation = message.obligation.as_ref().filter(|_| !is_about_the_house(message));
-    obligation.map(|id| obligation_page(message, context, id))
+    obligation.and_then(|id| obligation_page(message, context, id))
 }
 
 /// Page of any obligation of the message's incident.
-pub fn obligation_page(message: &Message, context: &Context, obligation: &str) -> String {
-    format!("{}/obligations/{}~{}", base(context), escape(&message.incident.0), escape(obligation))
+pub fn obligation_page(message: &Message, context: &Context, obligation: &str) -> Option<String> {
+    let url = || format!("{}/obligations/{}~{}", base(context), escape(&message.incident.0), escape(obligation));
+    has_pages(context).then(url)
 }
 
 /// Page behind the acknowledgement link, if the message offers one. A room never gets one: the link is a person's own.
 pub fn ack_url(message: &Message, context: &Context) -> Option<String> {
     let room = matches!(message.target, Target::Channel { person: None, .. });
-    let token = message.ack_token.as_ref().filter(|_| !room && !is_about_the_house(message));
+    let token = message.ack_token.as_ref().filter(|_| !room && has_pages(context) && !is_about_the_house(message));
     token.map(|token| format!("{}/a/{}", base(context), escape(token)))
 }
 

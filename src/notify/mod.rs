@@ -45,9 +45,12 @@ pub struct LogHead {
 /// What an attempt needs to know besides the message. Made anew for each delivery.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The instant of this attempt: times left are counted from it, signatures carry it.
+    /// The instant of this attempt: times left are counted from it.
     pub now: Timestamp,
-    /// Base of all links, with or without a slash at its end.
+    /// The same instant on the wall clock, which is another one only in an exercise. The next hop reads it: the date of a
+    /// mail, the time stamp in a signature, the age of a connection.
+    pub wall: Timestamp,
+    /// Base of all links, with or without a slash at its end. Empty where nobody serves pages: then there are no links.
     pub public_url: String,
     pub checkpoint: Option<LogHead>,
     /// The whole house exercises: every message says so, whatever the message itself knows.

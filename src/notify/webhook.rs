@@ -83,7 +83,7 @@ impl Webhook {
             return Outcome::Refused { error };
         }
         let id = webhook_id(message);
-        let timestamp = context.now.timestamp();
+        let timestamp = context.wall.timestamp();
         let body = body::body(message, context);
         let signed = signature(&self.signers, &id, timestamp, &body);
         let request =
@@ -92,7 +92,7 @@ impl Webhook {
                 .with("webhook-id", &id)
                 .with("webhook-timestamp", &timestamp.to_string())
                 .with("webhook-signature", &signed);
-        match self.client.send(request, context.now).await {
+        match self.client.send(request, context.wall).await {
             Ok(answer) => self.judge(&answer),
             Err(outcome) => outcome,
         }

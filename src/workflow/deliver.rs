@@ -106,7 +106,8 @@ impl<S: Store> Courier<S> {
             now,
             public_url: self.house.settings.public_url.clone(),
             checkpoint: self.house.log_head().await?,
-            drill: false,
+            wall: self.house.settings.drill.map_or(now, |drill| (drill.wall)(now)),
+            drill: self.house.settings.drill.is_some(),
         });
         let (claims, withdrawn) = self.house.still_wanted(claims).await?;
         self.ended.extend(withdrawn.into_iter().map(|(claim, outcome)| Ended { claim, outcome, at: now }));

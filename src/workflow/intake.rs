@@ -291,6 +291,7 @@ impl<S: Store> House<S> {
         }
         messages.extend(copies);
         for message in messages.iter_mut() {
+            message.extra.drill = self.settings.drill.is_some();
             if let (Some(person), Some(obligation)) = (message.target.person(), &message.obligation) {
                 let also = message.brief.also.iter().map(|a| a.obligation.clone());
                 let obligations = std::iter::once(obligation.clone()).chain(also).collect();

@@ -9,6 +9,7 @@ pub mod correct;
 pub mod deliver;
 pub mod discharge;
 pub mod evidence_of;
+pub mod exercise;
 pub mod export;
 pub mod intake;
 mod kept;
@@ -73,6 +74,15 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Ids of webhooks and the events they want.
     pub webhooks: Vec<(String, Vec<String>)>,
+    /// Set in an exercise: every message and page says so.
+    pub drill: Option<Exercise>,
+}
+
+/// An exercise on synthetic time.
+#[derive(Clone, Copy, Debug)]
+pub struct Exercise {
+    /// The wall clock at an instant of the exercise: what leaves the house is dated by it.
+    pub wall: fn(Timestamp) -> Timestamp,
 }
 
 /// Counters for `/metrics` and `/status`.
@@ -285,14 +295,7 @@ impl<S: Store> House<S> {
     }
 
     fn ulid(&self, now: Timestamp) -> String {
-        let mut random = [0u8; 10];
-        self.entropy.fill(&mut random);
-        let mut value = u128::from(now.timestamp_millis().max(0) as u64) << 80;
-        for (at, byte) in random.iter().enumerate() {
-            value |= u128::from(*byte) << (8 * (9 - at));
-        }
-        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
+        ulid(self.entropy.as_ref(), now)
     }
 
     /// The policy that serves a duty of an incident.
@@ -318,4 +321,16 @@ impl<S: Store> House<S> {
         let started = o.started_by.as_ref().filter(|_| o.standing.is_open())?;
         Some(started.at + chrono::Duration::seconds(seconds))
     }
+}
+
+/// 48 bits of milliseconds, 80 random bits, Crockford base32 in lower case.
+pub fn ulid(entropy: &dyn Entropy, now: Timestamp) -> String {
+    let mut random = [0u8; 10];
+    entropy.fill(&mut random);
+    let mut value = u128::from(now.timestamp_millis().max(0) as u64) << 80;
+    for (at, byte) in random.iter().enumerate() {
+        value |= u128::from(*byte) << (8 * (9 - at));
+    }
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
 }

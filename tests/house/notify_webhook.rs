@@ -87,7 +87,7 @@ async fn a_request_is_signed_and_its_id_outlives_retries() {
         format!("v1,{}", BASE64.encode(hmac(KEY, signed(&first).as_bytes())))
     );
 
-    let later = breachclock::notify::Context { now: at("2026-03-28T01:00:00Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T01:00:00Z"), ..context() };
     hook.deliver(&sample, &later).await;
     let second = receiver.request();
     assert_eq!(second.header("webhook-id"), first.header("webhook-id"));

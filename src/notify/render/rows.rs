@@ -115,7 +115,7 @@ pub(super) fn also(message: &Message, context: &Context) -> Vec<Row> {
         let possible = if also.standing == "possible" { "possible: " } else { "" };
         let (title, to) = (one_line(&also.duty_title, 160), one_line(&also.recipient_name, 80));
         let to = if to.is_empty() || title.contains(&to) { String::new() } else { format!(", {to}") };
-        let url = Some(obligation_page(message, context, &also.obligation));
+        let url = obligation_page(message, context, &also.obligation);
         Row { url, ..Row::new(&limit, format!("{possible}{title}{to}")) }
     };
     message.brief.also.iter().map(row).collect()

@@ -63,7 +63,7 @@ pub fn short(message: &Message, context: &Context) -> Short {
         also.push(("and more".to_string(), format!("{} on the page of the incident", mail.also.len() - ALSO)));
     }
     let house = is_about_the_house(message);
-    let page = message.obligation.as_ref().filter(|_| !house).map(|id| obligation_page(message, context, id));
+    let page = message.obligation.as_ref().filter(|_| !house).and_then(|id| obligation_page(message, context, id));
     Short {
         subject: disarmed(&mail.subject),
         drill: is_drill(message, context),

@@ -73,6 +73,7 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         policies: if policies.is_empty() { vec![default_policy(false)] } else { policies },
         routes: Vec::new(),
         webhooks: Vec::new(),
+        drill: None,
     }
 }
 
