@@ -3,8 +3,10 @@
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
 mod contracts;
+mod watchdog;
 
 pub use contracts::Registered;
+pub use watchdog::Watchdog;
 
 use crate::escalation::{Directory, EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
 use crate::law::Entity;
@@ -70,7 +72,7 @@ struct Raw {
     #[serde(default)]
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
-    watchdog: Option<RawWatchdog>,
+    watchdog: Option<watchdog::RawWatchdog>,
     store: Option<RawStore>,
 }
 
@@ -190,13 +192,6 @@ struct RawContracts {
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct RawWatchdog {
-    #[serde(default)]
-    ping: Vec<String>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
 struct RawStore {
     url: String,
 }
@@ -238,7 +233,7 @@ pub struct Config {
     pub contracts: Vec<Registered>,
     pub directory: Directory,
     pub policies: Vec<EscalationPolicy>,
-    pub watchdog: Vec<String>,
+    pub watchdog: Watchdog,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -464,6 +459,7 @@ impl Checker<'_> {
         }
         let rotas = raw.rota.into_iter().filter_map(|r| self.rota(r, &people)).collect();
         let directory = Directory { people, rotas, webhooks: webhooks.iter().map(|w| w.id.clone()).collect() };
+        let watchdog = self.watchdog(raw.watchdog.unwrap_or_default(), &directory);
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
         let mut policies: Vec<EscalationPolicy> =
             raw.policy.into_iter().map(|p| self.policy(p, &directory, unverified)).collect();
@@ -489,7 +485,7 @@ impl Checker<'_> {
             contracts,
             directory,
             policies,
-            watchdog: raw.watchdog.map(|w| w.ping).unwrap_or_default(),
+            watchdog,
         }
     }
 
@@ -583,13 +579,7 @@ impl Checker<'_> {
             for who in &step.notify {
                 match Who::parse(who) {
                     Ok(parsed) => {
-                        let known = match &parsed {
-                            Who::Person(id) => directory.person(id).is_some(),
-                            Who::Role(role) => directory.people.iter().any(|p| p.roles.contains(role)),
-                            Who::Rota(id) => directory.rotas.iter().any(|r| r.id == *id),
-                            Who::Webhook(id) => directory.webhooks.contains(id),
-                        };
-                        if !known {
+                        if !watchdog::knows(directory, &parsed) {
                             self.fault(
                                 who,
                                 format!(

@@ -17,6 +17,9 @@ pub enum Event {
     EscalationRaised,
     DeliveryFailed,
     EvidenceCheckpoint,
+    Alive,
+    SelfTest,
+    Alarm,
 }
 
 impl Event {
@@ -32,7 +35,15 @@ impl Event {
             Event::EscalationRaised => "escalation.raised",
             Event::DeliveryFailed => "delivery.failed",
             Event::EvidenceCheckpoint => "evidence.checkpoint",
+            Event::Alive => "daemon.alive",
+            Event::SelfTest => "daemon.self-test",
+            Event::Alarm => "daemon.alarm",
         }
+    }
+
+    /// About the daemon itself: such a message names no incident anybody could open.
+    pub fn is_about_daemon(self) -> bool {
+        matches!(self, Event::Alive | Event::SelfTest | Event::Alarm)
     }
 }
 
@@ -114,6 +125,35 @@ pub struct Brief {
     /// Further obligations of the incident that this message also tells about, nearest limit first: one message per
     /// person and decision, not one per obligation.
     pub also: Vec<Also>,
+}
+
+impl Brief {
+    /// What the daemon says about itself in one line; `zone` is that of the instants in it.
+    pub fn about_daemon(title: String, zone: Zone) -> Brief {
+        Brief {
+            incident_title: String::new(),
+            entity: String::new(),
+            duty_title: title,
+            duty: None,
+            jurisdiction: String::new(),
+            recipient_name: String::new(),
+            law: String::new(),
+            citation: String::new(),
+            standing: String::new(),
+            missing: Vec::new(),
+            promptly: None,
+            due: None,
+            conservative_due: None,
+            zone,
+            started_key: None,
+            started_at: None,
+            holder: None,
+            told: Vec::new(),
+            next: None,
+            because: None,
+            also: Vec::new(),
+        }
+    }
 }
 
 /// One more obligation in the same message.

@@ -159,6 +159,9 @@ impl Server {
     }
 }
 
+/// Carries the key of the message through every server.
+pub(super) const ID_HEADER: &str = "X-Breachclock-Id";
+
 /// Builds the mail. The only failures are addresses: the error is for people and names the person, not the address.
 fn compose(message: &Message, context: &Context, from: &Mailbox) -> Result<Mail, String> {
     let Target::Email { person, name, address } = &message.target else {
@@ -183,7 +186,7 @@ fn compose(message: &Message, context: &Context, from: &Mailbox) -> Result<Mail,
         .references(root)
         .raw_header(header("Auto-Submitted", "auto-generated".into()))
         .raw_header(header("X-Auto-Response-Suppress", "All".into()))
-        .raw_header(header("X-Breachclock-Id", local_part(&message.key)));
+        .raw_header(header(ID_HEADER, local_part(&message.key)));
     if urgent {
         mail = mail.raw_header(header("Importance", "high".into())).raw_header(header("X-Priority", "1".into()));
     }
@@ -231,7 +234,7 @@ fn header(name: &'static str, value: String) -> HeaderValue {
 }
 
 /// A key as the left side of a Message-ID: itself when it is a plain word, else its hash.
-fn local_part(key: &str) -> String {
+pub(super) fn local_part(key: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+');
     let dots = key.starts_with('.') || key.ends_with('.') || key.contains("..");
     let fits = (1..=64).contains(&key.len()) && key.bytes().all(plain) && !dots;

@@ -3,8 +3,11 @@
 use super::Context;
 use crate::escalation::Message;
 
-/// Page of the message's incident.
+/// Page of the message's incident; the board for a message about the daemon itself.
 pub fn incident_url(message: &Message, context: &Context) -> String {
+    if message.event.is_about_daemon() {
+        return format!("{}/", base(context));
+    }
     format!("{}/incidents/{}", base(context), escape(&message.incident.0))
 }
 

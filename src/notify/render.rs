@@ -57,6 +57,8 @@ struct Mail {
     ack_url: Option<String>,
     how_url: Option<String>,
     incident_url: String,
+    /// What that page is.
+    page: &'static str,
     also: Vec<Row>,
     told: Vec<Row>,
     why: String,
@@ -123,6 +125,7 @@ fn mail(message: &Message, context: &Context) -> Mail {
         ack_url: ack_url(message, context),
         how_url: obligation_url,
         incident_url,
+        page: if message.event.is_about_daemon() { "The board" } else { "The incident" },
         also: also(message, context),
         told: told(message, now),
         why: why(message, now, open),
@@ -153,6 +156,9 @@ fn event_heading(event: Event) -> &'static str {
         Event::EscalationRaised => "Escalation",
         Event::DeliveryFailed => "A message was not delivered",
         Event::EvidenceCheckpoint => "Evidence log checkpoint",
+        Event::Alive => "Alive",
+        Event::SelfTest => "Self-test",
+        Event::Alarm => "Alarm",
     }
 }
 
@@ -169,6 +175,9 @@ fn event_sentence(event: Event) -> Option<&'static str> {
             Some("A message about this was not delivered. Do not rely on somebody having read it.")
         }
         Event::EvidenceCheckpoint => Some("The evidence log has a new checkpoint; its lines stand below."),
+        Event::Alive => Some("breachclock runs. When this message stays away, ask why."),
+        Event::SelfTest => Some("This message proves that messages arrive; breachclock looks for it. Nobody need answer."),
+        Event::Alarm => Some("A way by which breachclock tells people may be broken."),
     }
 }
 
@@ -266,11 +275,14 @@ fn bar(brief: &Brief, now: Timestamp) -> Option<Bar> {
 
 fn why(message: &Message, now: Timestamp, open: bool) -> String {
     let reason = &message.reason;
-    let mut why = format!(
-        "You receive this as step “{}” of the policy “{}”",
-        one_line(&reason.step, 60),
-        one_line(&reason.policy, 60)
-    );
+    let mut why = match message.event.is_about_daemon() {
+        true => format!("You receive this because [{}] in the configuration names you", one_line(&reason.policy, 60)),
+        false => format!(
+            "You receive this as step “{}” of the policy “{}”",
+            one_line(&reason.step, 60),
+            one_line(&reason.policy, 60)
+        ),
+    };
     if open && message.obligation.is_some() && message.brief.holder.is_none() {
         why.push_str(", because nobody holds the obligation");
     }

@@ -27,7 +27,7 @@ const TOTAL_SECONDS: u64 = 20;
 /// More of an answer than this is not read.
 const ANSWER_BYTES: usize = 8 * 1024;
 /// What a receiver can subscribe to.
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 13] = [
     Event::IncidentOpened,
     Event::IncidentUpdated,
     Event::ObligationAdded,
@@ -38,6 +38,9 @@ const EVENTS: [Event; 10] = [
     Event::EscalationRaised,
     Event::DeliveryFailed,
     Event::EvidenceCheckpoint,
+    Event::Alive,
+    Event::SelfTest,
+    Event::Alarm,
 ];
 
 /// One `[[webhook]]`.

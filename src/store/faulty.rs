@@ -110,6 +110,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.next_outbox()
     }
 
+    fn outbox_since(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send {
+        self.inner.outbox_since()
+    }
+
     fn entries(&self, range: Range<u64>) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send {
         self.inner.entries(range)
     }

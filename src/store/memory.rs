@@ -13,8 +13,12 @@ use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead,
 use crate::law::IncidentId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Stands for the row of an incident in messages of the daemon about itself.
+const NO_INCIDENT: usize = usize::MAX;
 
 /// A store without a file.
 #[derive(Debug)]
@@ -136,22 +140,25 @@ impl State {
             self.accepted.insert(key, (row, request));
         }
         for message in messages {
-            let known = self.sent_rows.entry((row, pack::message_key(&message)));
-            known.or_insert_with(|| {
-                let at = self.sent.len();
-                self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
-                self.sent.push(Sent {
-                    message,
-                    state: DeliveryState::Queued,
-                    attempts: 0,
-                    settled_at: None,
-                    detail: None,
-                });
+            if let Some(at) = self.queue_message(row, message) {
                 self.incidents[row].sent.push(at);
-                at
-            });
+            }
         }
         Ok(version)
+    }
+
+    /// The message's place, when it is new.
+    fn queue_message(&mut self, row: usize, message: Message) -> Option<usize> {
+        let Entry::Vacant(unknown) = self.sent_rows.entry((row, pack::message_key(&message))) else { return None };
+        let at = *unknown.insert(self.sent.len());
+        self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
+        self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+        Some(at)
+    }
+
+    /// The row of a message's incident, or the one of all that have none.
+    fn message_row(&self, message: &Message) -> usize {
+        self.rows.get(&message.incident).copied().unwrap_or(NO_INCIDENT)
     }
 
     fn commit(&mut self, change: Changeset) -> Result<Receipt> {
@@ -161,6 +168,12 @@ impl State {
             }
             Change::Token(token) => {
                 self.tokens.insert(token.id.clone(), token);
+                0
+            }
+            Change::Messages(messages) => {
+                for message in messages {
+                    self.queue_message(NO_INCIDENT, message);
+                }
                 0
             }
             Change::Nothing => 0,
@@ -197,8 +210,8 @@ impl State {
     }
 
     fn settle(&mut self, claim: &Claim, settlement: &Settlement, draft: &Draft) -> Result<()> {
-        let incident = self.rows.get(&claim.message.incident).ok_or(StoreError::LeaseLost)?;
-        let row = *self.sent_rows.get(&(*incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
+        let incident = self.message_row(&claim.message);
+        let row = *self.sent_rows.get(&(incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
         let sent = &mut self.sent[row];
         if sent.state != DeliveryState::Queued || u64::from(sent.attempts) != claim.lease {
             return Err(StoreError::LeaseLost);
@@ -276,6 +289,11 @@ impl Store for MemoryStore {
 
     async fn next_outbox(&self) -> Result<Option<Timestamp>> {
         Ok(self.state().queue.next().map(pack::instant_of))
+    }
+
+    async fn outbox_since(&self) -> Result<Option<Timestamp>> {
+        let state = self.state();
+        Ok(state.queue.oldest().map(|row| state.sent[row as usize].message.created_at))
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -13,7 +13,8 @@
 //! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
 //!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
 //! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
-//! * A message is known by its incident and key: queueing a known one again is ignored.
+//! * A message is known by its incident and key: queueing a known one again is ignored. One of the daemon about itself
+//!   names the stream of its evidence instead; that is no incident, and no dossier shows it.
 //! * An error says that nothing was changed, as far as this process can tell. A commit whose answer was lost may still
 //!   be found after a restart; versions, idempotency keys and message keys make repeating it safe.
 //!
@@ -132,6 +133,8 @@ pub enum Change {
     },
     /// A token was created or revoked (same id).
     Token(TokenRecord),
+    /// Messages of the daemon about itself: each names the stream of `first` as its incident, and no incident changes.
+    Messages(Vec<Message>),
     /// Evidence only.
     Nothing,
 }
@@ -270,6 +273,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Claim>>> + Send;
     /// Earliest instant at which an unsettled message may be claimed; 1970 when it may be at once.
     fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// When the oldest unsettled message was created.
+    fn outbox_since(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease
     /// that ended counts as long as nobody else claimed the message.
     fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> impl Future<Output = Result<Vec<Result<()>>>> + Send;

@@ -10,6 +10,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+/// Nothing is planned further ahead, in microseconds: retries wait an hour, `Retry-After` is obeyed for a day. What waits
+/// longer was planned by a clock that was set back since, and would be forgotten until the wrong hour comes.
+pub(super) const LONGEST_WAIT: i64 = 26 * 3600 * 1_000_000;
+
+/// Does a message that may be claimed at `not_before` have to wait at `now`?
+pub(super) fn must_wait(not_before: i64, now: i64) -> bool {
+    not_before > now && not_before - now <= LONGEST_WAIT
+}
+
 /// Unsettled messages by row.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -49,11 +58,17 @@ impl Queue {
 
     /// Up to `limit` rows that may be claimed at `now`, most urgent first.
     pub fn claimable(&mut self, now: i64, limit: usize) -> Vec<i64> {
-        while let Some((not_before, row)) = self.by_time.pop_first() {
-            if not_before > now {
-                self.by_time.insert((not_before, row));
-                break;
-            }
+        while let Some(&(not_before, row)) = self.by_time.first()
+            && not_before <= now
+        {
+            self.by_time.pop_first();
+            self.ready.insert((self.waiting[&row].urgent_at, row));
+        }
+        while let Some(&(not_before, row)) = self.by_time.last()
+            && not_before > now
+            && !must_wait(not_before, now)
+        {
+            self.by_time.pop_last();
             self.ready.insert((self.waiting[&row].urgent_at, row));
         }
         let mut found = Vec::new();
@@ -61,7 +76,7 @@ impl Queue {
         let mut early = Vec::new();
         for &(urgent_at, row) in &self.ready {
             let not_before = self.waiting[&row].not_before;
-            if not_before > now {
+            if must_wait(not_before, now) {
                 early.push((urgent_at, row, not_before));
                 continue;
             }
@@ -75,6 +90,11 @@ impl Queue {
             self.by_time.insert((not_before, row));
         }
         found
+    }
+
+    /// The row that was queued first.
+    pub fn oldest(&self) -> Option<i64> {
+        self.waiting.keys().copied().min()
     }
 
     /// Earliest instant at which one may be claimed; 0 when one may be at once.
@@ -103,5 +123,18 @@ mod tests {
         assert_eq!(queue.next(), Some(60));
         assert_eq!(queue.claimable(60, 10), [2]);
         assert_eq!(queue.claimable(200, 1), [3]);
+        assert_eq!(queue.oldest(), Some(2));
+    }
+
+    #[test]
+    fn a_wait_planned_by_a_wrong_clock_is_not_kept() {
+        let mut queue = Queue::default();
+        let now = 1_000;
+        queue.insert(1, 50, now + LONGEST_WAIT);
+        queue.insert(2, 40, now + LONGEST_WAIT + 1);
+        assert_eq!(queue.claimable(now, 10), [2], "planned for a day that is far away");
+        queue.wait(2, now + 5);
+        assert_eq!(queue.claimable(now, 10), [] as [i64; 0]);
+        assert_eq!(queue.claimable(now + 5, 10), [2]);
     }
 }

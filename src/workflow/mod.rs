@@ -10,7 +10,9 @@ pub mod deliver;
 pub mod discharge;
 pub mod evidence_of;
 pub mod export;
+pub mod health;
 pub mod intake;
+pub mod life;
 pub mod read;
 pub mod rulebook;
 pub mod tokens;
@@ -27,6 +29,8 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+pub use health::{Discipline, Happening, Health};
+pub use life::LifePlan;
 pub use view::*;
 
 /// Randomness, injected: ids, nonces, salts, tokens. `daemon::ids` gives the system's, tests a seeded one.
@@ -83,6 +87,7 @@ pub struct Stats {
     pub last_lag: std::sync::atomic::AtomicI64,
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
+    pub health: Health,
 }
 
 /// Who asks. Made by authentication, never by the caller's own words.

@@ -318,12 +318,12 @@ impl<S: Store> House<S> {
                 (error.to_string(), 0)
             }
         };
-        let due = self.store.due(now, 1).await.ok();
+        faults.extend(self.stats.health.known().faults.values().cloned());
+        let next_wake = self.next_wake(now).await;
         let outbox = self.store.next_outbox().await.ok().flatten();
-        if let Some(at) = outbox
-            && (now - at).num_seconds() > 300
-        {
-            faults.push(format!("messages have been waiting since {}", utc(at)));
+        let waiting = self.store.outbox_since().await.ok().flatten();
+        if let Some(since) = stuck(outbox, waiting, now) {
+            faults.push(format!("messages have been waiting since {}", utc(since)));
         }
         StatusView {
             now: utc(now),
@@ -331,8 +331,11 @@ impl<S: Store> House<S> {
             store,
             last_loop: last_loop.map(utc),
             scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
-            next_wake: due.and_then(|d| d.next_wake).map(utc),
+            next_wake: next_wake.map(utc),
             outbox_next: outbox.map(utc),
+            outbox_waiting_since: waiting.map(utc),
+            clock: self.stats.health.clock(),
+            pings: self.stats.health.pings(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: None,
@@ -340,8 +343,24 @@ impl<S: Store> House<S> {
             rulebook: book.name(),
             duties: book.duties().len(),
             version: env!("CARGO_PKG_VERSION"),
+            warnings: self.stats.health.warnings(),
             faults,
         }
+    }
+
+    /// The earliest wake-up nobody has handled; in the past when one is late.
+    async fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = self.store.due(now, 1).await.ok()?;
+        match due.incidents.first() {
+            // handled in between: then there is nothing late
+            Some(id) => self.store.dossier(id).await.ok().and_then(|late| late.wake_at).or(due.next_wake),
+            None => due.next_wake,
+        }
+    }
+
+    /// Is a message waiting that could have been attempted long ago? Answers since when.
+    pub async fn outbox_stuck(&self, now: Timestamp) -> Answered<Option<Timestamp>> {
+        Ok(stuck(self.store.next_outbox().await?, self.store.outbox_since().await?, now))
     }
 
     /// Prometheus text exposition.
@@ -349,7 +368,12 @@ impl<S: Store> House<S> {
         let status = self.status(now).await;
         let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         let seconds = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed) as f64 / 1e6;
-        let rows: [(&str, &str, &str, f64); 10] = [
+        let discipline = match status.clock.discipline {
+            "synchronised" => 1.0,
+            "unsynchronised" => 0.0,
+            _ => f64::NAN,
+        };
+        let rows: [(&str, &str, &str, f64); 16] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -400,6 +424,32 @@ impl<S: Store> House<S> {
                 "last signed checkpoint",
                 seconds(&self.stats.last_checkpoint),
             ),
+            (
+                "breachclock_outbox_oldest_timestamp_seconds",
+                "gauge",
+                "when the oldest unsettled message was decided, 0 when there is none",
+                self.store.outbox_since().await.ok().flatten().map_or(0.0, |at| at.timestamp() as f64),
+            ),
+            (
+                "breachclock_clock_synchronised",
+                "gauge",
+                "1 when a time service disciplines the clock, 0 when none does, NaN when nobody can tell",
+                discipline,
+            ),
+            ("breachclock_clock_steps_total", "counter", "settings of the clock since start", status.clock.steps as f64),
+            (
+                "breachclock_clock_suspensions_total",
+                "counter",
+                "suspensions and standstills since start",
+                status.clock.suspensions as f64,
+            ),
+            (
+                "breachclock_heartbeats_failing",
+                "gauge",
+                "heartbeat addresses that do not answer",
+                status.pings.iter().filter(|ping| ping.failing_since.is_some()).count() as f64,
+            ),
+            ("breachclock_warnings", "gauge", "things to be mended, see /api/v1/status", status.warnings.len() as f64),
         ];
         let mut text = String::new();
         for (name, kind, help, value) in rows {
@@ -407,6 +457,16 @@ impl<S: Store> House<S> {
         }
         text
     }
+}
+
+/// A message that may be claimed for longer than this is not being sent, whatever the reason.
+const STUCK_SECONDS: i64 = 300;
+
+/// `claimable`: from when a message may be attempted; `waiting`: when the oldest one was decided. A message that waits for
+/// its next attempt is not stuck.
+fn stuck(claimable: Option<Timestamp>, waiting: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let since = claimable?.max(waiting?);
+    ((now - since).num_seconds() > STUCK_SECONDS).then_some(since)
 }
 
 pub(super) fn split_obligation(id: &str) -> Answered<(&str, &str)> {

@@ -3,10 +3,13 @@
 mod architecture;
 mod binary;
 mod calendar_props;
+mod clock_steps;
 mod crash;
 mod entity;
 mod evidence_vectors;
+mod heartbeat;
 mod jurisdictions;
+mod life_signs;
 mod notify_email;
 mod notify_render;
 mod notify_support;

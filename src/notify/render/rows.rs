@@ -64,6 +64,9 @@ pub(super) fn rows(message: &Message, now: Timestamp) -> Vec<Row> {
         let missing = brief.missing.iter().take(12).map(|key| one_line(key, 80)).collect::<Vec<_>>().join(", ");
         rows.push(Row::new("Decided by", format!("{missing} (not known yet)")));
     }
+    if message.event.is_about_daemon() {
+        return rows;
+    }
     let title = one_line(&brief.incident_title, 200);
     let incident = if title.is_empty() { message.incident.0.clone() } else { format!("{}, {title}", message.incident) };
     rows.push(Row::new("Incident", incident));

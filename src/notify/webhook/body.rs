@@ -36,8 +36,13 @@ pub(super) fn body(message: &Message, context: &Context) -> String {
         })
     });
     let reason = &message.reason;
-    let data = json!({
-        "incident": message.incident.0, "url": incident_url(message, context), "obligation": obligation,
+    // about the daemon itself: one sentence, and no incident
+    let (incident, text) = match message.event.is_about_daemon() {
+        true => (None, Some(word(&brief.duty_title))),
+        false => (Some(&message.incident.0), None),
+    };
+    let mut data = json!({
+        "incident": incident, "url": incident_url(message, context), "obligation": obligation,
         "reason": { "policy": word(&reason.policy), "step": word(&reason.step), "repeat": reason.repeat,
                     "due_at": utc(reason.due_at), "coalesced": reason.coalesced },
         "ack_url": ack_url(message, context),
@@ -45,6 +50,9 @@ pub(super) fn body(message: &Message, context: &Context) -> String {
         "checkpoint": context.checkpoint.as_ref()
             .map(|log| json!({ "origin": word(&log.origin), "size": log.size, "root": word(&log.root) })),
     });
+    if let Some(text) = text {
+        data["text"] = text.into();
+    }
     let mut whole = json!({ "type": message.event.as_str(), "timestamp": utc(message.created_at), "data": data });
     let also = brief.also.iter().map(|also| {
         json!({

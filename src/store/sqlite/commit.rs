@@ -19,6 +19,7 @@ pub(super) struct Commit {
 enum Prepared {
     Incident(Box<PreparedIncident>),
     Token { id: String, body: Vec<u8> },
+    Messages { stream: String, messages: Vec<PreparedMessage> },
     Nothing,
 }
 
@@ -49,6 +50,10 @@ impl Commit {
                 PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
             )),
             Change::Token(token) => Prepared::token(&token)?,
+            Change::Messages(messages) => Prepared::Messages {
+                stream: changeset.first.stream.clone(),
+                messages: messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
+            },
             Change::Nothing => Prepared::Nothing,
         };
         let packed = |draft: Draft| {
@@ -78,14 +83,7 @@ impl PreparedIncident {
             (Some(source), Some(reference), None) => Some(pack::request_key(pack::REFERENCE, source, reference)),
             _ => None,
         };
-        let message = |message: &Message| -> Result<PreparedMessage> {
-            debug_assert_eq!(message.incident, incident.id);
-            Ok(PreparedMessage {
-                key: pack::message_key(message),
-                urgent_at: pack::micros(message.urgent_at),
-                body: pack::pack(message)?,
-            })
-        };
+        debug_assert!(messages.iter().all(|message| message.incident == incident.id));
         Ok(PreparedIncident {
             id: incident.id.0.clone(),
             expected,
@@ -93,7 +91,7 @@ impl PreparedIncident {
             entity: incident.entity.id.clone(),
             closed: incident.closed_at.is_some(),
             wake_at: wake_at.map(pack::micros_up),
-            messages: messages.iter().map(message).collect::<Result<_>>()?,
+            messages: messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
             reference,
             idempotency: idempotency.map(|i| (pack::request_key(pack::IDEMPOTENCY, &i.principal, &i.key), i.request)),
         })
@@ -167,6 +165,14 @@ impl PreparedIncident {
 }
 
 impl PreparedMessage {
+    fn prepare(message: &Message) -> Result<PreparedMessage> {
+        Ok(PreparedMessage {
+            key: pack::message_key(message),
+            urgent_at: pack::micros(message.urgent_at),
+            body: pack::pack(message)?,
+        })
+    }
+
     fn queue(&self, batch: &mut Batch<'_>, incident: i64) -> Sql<()> {
         let added = batch
             .sql
@@ -207,6 +213,16 @@ impl Work for Commit {
                     .prepare_cached("INSERT INTO token (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body")?
                     .execute(params![id, body])?;
                 batch.effects.tokens_changed = true;
+                0
+            }
+            Prepared::Messages { stream, messages } => {
+                let row = match batch.find_stream(stream)? {
+                    Some(row) => row,
+                    None => batch.make_stream(stream)?,
+                };
+                for message in messages {
+                    message.queue(batch, row)?;
+                }
                 0
             }
             Prepared::Nothing => 0,

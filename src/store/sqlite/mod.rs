@@ -26,6 +26,7 @@ use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
+use super::queue;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -136,7 +137,7 @@ impl Store for SqliteStore {
 
     async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
         // an empty queue is answered without a transaction
-        if self.published().next_outbox.is_none_or(|at| at > pack::micros(now)) {
+        if self.published().next_outbox.is_none_or(|at| queue::must_wait(at, pack::micros(now))) {
             return Ok(Vec::new());
         }
         let leased = self.write(outbox::Lease::until(now, lease_seconds, limit)).await?;
@@ -145,6 +146,14 @@ impl Store for SqliteStore {
 
     async fn next_outbox(&self) -> Result<Option<Timestamp>> {
         Ok(self.published().next_outbox.map(pack::instant_of))
+    }
+
+    async fn outbox_since(&self) -> Result<Option<Timestamp>> {
+        // the queue is empty most of the time
+        if self.published().next_outbox.is_none() {
+            return Ok(None);
+        }
+        self.readers.read(read::oldest_unsettled).await
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -3,9 +3,10 @@
 use super::super::{Dossier, Query, Record, Result, StoreError, StoredCheckpoint, StoredEntry, pack};
 use super::writer::{Sql, end_from};
 use super::{backend, outbox, settings, spawn};
-use crate::escalation::Sent;
+use crate::escalation::{Message, Sent};
 use crate::evidence::StreamHead;
 use crate::law::IncidentId;
+use crate::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -119,6 +120,23 @@ fn sent_of(row: &Row<'_>) -> Result<Sent> {
         settled_at: row.get::<_, Option<i64>>(4).map_err(backend)?.map(pack::instant_of),
         detail: row.get(5).map_err(backend)?,
     })
+}
+
+/// When the oldest unsettled message was created. One that cannot be read is passed over: it is never sent either.
+pub(super) fn oldest_unsettled(sql: &Connection) -> Result<Option<Timestamp>> {
+    let mut find = sql
+        .prepare_cached(
+            "SELECT outbox.id, body FROM outbox JOIN message ON message.id = outbox.id WHERE state = 0 ORDER BY outbox.id",
+        )
+        .map_err(backend)?;
+    let mut rows = find.query([]).map_err(backend)?;
+    while let Some(row) = rows.next().map_err(backend)? {
+        let (id, body): (i64, Vec<u8>) = (row.get(0).map_err(backend)?, row.get(1).map_err(backend)?);
+        if let Ok(message) = pack::unpack::<Message>(&body, &format!("message {id}")) {
+            return Ok(Some(message.created_at));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
