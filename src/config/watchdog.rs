@@ -58,7 +58,10 @@ impl Checker<'_> {
         let tested = !raw.self_test_to.is_empty();
         let alive = raw.alive.as_deref().and_then(|text| match Recurrence::parse(text, zone) {
             Ok(alive) if too_often(&alive) => {
-                self.fault(text, format!("`alive` is `{text}`, more often than every 15 minutes; nobody would read it"));
+                self.fault(
+                    text,
+                    format!("`alive` is `{text}`, more often than every 15 minutes; nobody would read it"),
+                );
                 None
             }
             Ok(alive) => Some(alive),

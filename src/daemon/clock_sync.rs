@@ -177,8 +177,12 @@ mod tests {
         assert_eq!(["yes\n", "no\n", "", "n/a"].map(timedatectl_says), [Some(true), Some(false), None, None]);
         // from `chronyc -c tracking`, chrony 4.5
         let normal = "A29FC801,162.159.200.1,4,1711584000.123456789,0.000012,-0.000003,0.000021,-12.345,-0.001,0.023,0.001,0.0005,64.3,Normal\n";
-        let never = "7F7F0101,,0,0.000000000,0.000000,0.000000,0.000000,0.000,0.000,0.000,1.0,1.0,0.0,Not synchronised\n";
-        assert_eq!([normal, never, "506 Cannot talk to daemon\n", ""].map(chronyc_says), [Some(true), Some(false), None, None]);
+        let never =
+            "7F7F0101,,0,0.000000000,0.000000,0.000000,0.000000,0.000,0.000,0.000,1.0,1.0,0.0,Not synchronised\n";
+        assert_eq!(
+            [normal, never, "506 Cannot talk to daemon\n", ""].map(chronyc_says),
+            [Some(true), Some(false), None, None]
+        );
     }
 
     #[test]

@@ -165,10 +165,12 @@ mod linux {
         }
 
         fn open() -> std::io::Result<AsyncFd<OwnedFd>> {
-            let timer =
-                timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+            let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             arm(&timer)?;
-            #[expect(deprecated, reason = "its successor is `unsafe`; an owned descriptor that stays in place is sound")]
+            #[expect(
+                deprecated,
+                reason = "its successor is `unsafe`; an owned descriptor that stays in place is sound"
+            )]
             AsyncFd::new(timer)
         }
 

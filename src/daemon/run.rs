@@ -55,13 +55,7 @@ pub async fn run<S: Store>(
         tokio::spawn(clock_watch::watch(house.clone(), stop.clone())),
         tokio::spawn(clock_sync::watch(house.clone(), stop.clone())),
     ];
-    tasks.extend(heartbeat::start(
-        &house,
-        &watchdog.ping,
-        Duration::from_secs(watchdog.every_seconds),
-        &proven,
-        &stop,
-    ));
+    tasks.extend(heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop));
     if let Some(plan) = &watchdog.life {
         tasks.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
     }
@@ -190,7 +184,11 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
 }
 
 /// Sleeps until `next`, a change, the end, or half a minute.
-pub(super) async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
+pub(super) async fn wait(
+    next: Option<Timestamp>,
+    changed: &mut watch::Receiver<u64>,
+    stop: &mut watch::Receiver<bool>,
+) {
     let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| {
         (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
     });

@@ -83,7 +83,8 @@ mod tests {
             ("UTC", "2026-03-26T00:00:00Z"),
         ];
         for (zone, from) in cases {
-            for expression in ["0 8 * * *", "0 0 * * *", "30 0 * * *", "30 1 * * *", "10 2 * * *", "30 2 * * *", "0 3 * * *"]
+            for expression in
+                ["0 8 * * *", "0 0 * * *", "30 0 * * *", "30 1 * * *", "10 2 * * *", "30 2 * * *", "0 3 * * *"]
             {
                 let recurrence = daily(expression, zone);
                 // the first day begins with `from` itself: an occurrence at its first instant is before `since`

@@ -176,7 +176,9 @@ fn event_sentence(event: Event) -> Option<&'static str> {
         }
         Event::EvidenceCheckpoint => Some("The evidence log has a new checkpoint; its lines stand below."),
         Event::Alive => Some("breachclock runs. When this message stays away, ask why."),
-        Event::SelfTest => Some("This message proves that messages arrive; breachclock looks for it. Nobody need answer."),
+        Event::SelfTest => {
+            Some("This message proves that messages arrive; breachclock looks for it. Nobody need answer.")
+        }
         Event::Alarm => Some("A way by which breachclock tells people may be broken."),
     }
 }

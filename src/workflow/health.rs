@@ -158,6 +158,26 @@ impl<S: Store> House<S> {
         Ok(())
     }
 
+    /// Compares the clock with the newest entry of the log, at the start: while nothing ran, nobody saw it being set back.
+    pub async fn clock_against_log(&self, now: Timestamp) -> Answered<()> {
+        let size = self.store.head().await?.size;
+        let Some(last) = self.store.entries(size.saturating_sub(1)..size).await?.pop() else { return Ok(()) };
+        let entry: serde_json::Value = serde_json::from_slice(&last.bytes).unwrap_or_default();
+        let Some(written) = entry["ts"].as_str().and_then(|ts| ts.parse::<Timestamp>().ok()) else { return Ok(()) };
+        if (written - now).num_milliseconds() < 1000 {
+            return Ok(());
+        }
+        let happening = Happening {
+            kind: "clock.stepped",
+            detail: serde_json::json!({
+                "direction": "backward", "by_ms": (written - now).num_milliseconds(), "from": utc(written),
+                "to": utc(now), "while": "stopped",
+            }),
+            text: format!("the clock stands at {}, before the newest entry of the log of {}", utc(now), utc(written)),
+        };
+        self.clock_happened(&happening, now).await
+    }
+
     /// The clock is disciplined from now on, or is not, or nobody can tell; `source` says who says so.
     pub async fn clock_disciplined(&self, discipline: Discipline, source: &str, now: Timestamp) -> Answered<()> {
         let kind = match discipline {

@@ -205,8 +205,7 @@ impl<S: Store> House<S> {
         };
         for (to, test) in log.tests.iter().filter(|(_, test)| test.is_looked_for(now)) {
             let in_maildir = plan.maildir.is_some() && to.starts_with("email:");
-            let arrived =
-                if in_maildir { mails.contains(&maildir::id_in_mail(&test.key)) } else { test.handed_over };
+            let arrived = if in_maildir { mails.contains(&maildir::id_in_mail(&test.key)) } else { test.handed_over };
             let detail = json!({ "key": test.key, "to": to, "run": utc(test.run) });
             if arrived {
                 self.record_system("self-test.arrived", detail, now).await?;

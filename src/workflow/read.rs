@@ -436,7 +436,12 @@ impl<S: Store> House<S> {
                 "1 when a time service disciplines the clock, 0 when none does, NaN when nobody can tell",
                 discipline,
             ),
-            ("breachclock_clock_steps_total", "counter", "settings of the clock since start", status.clock.steps as f64),
+            (
+                "breachclock_clock_steps_total",
+                "counter",
+                "settings of the clock since start",
+                status.clock.steps as f64,
+            ),
             (
                 "breachclock_clock_suspensions_total",
                 "counter",

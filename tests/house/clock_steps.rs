@@ -87,6 +87,45 @@ async fn a_step_forward_fires_what_became_due() {
     assert!(first.reason.coalesced > 0, "and says what it stands for");
 }
 
+/// Set back while the daemon was down: nobody saw it, and the log itself tells.
+#[tokio::test]
+async fn a_clock_behind_the_log_is_noticed_at_the_start() {
+    let house = reported().await;
+    let size = || async { house.store.head().await.expect("head").size };
+    let before = size().await;
+    house.clock_against_log(at(START)).await.expect("compares");
+    house.clock_against_log(at("2026-06-09T08:00:00Z")).await.expect("compares");
+    assert_eq!(size().await, before, "a clock that went on is no event");
+    house.clock_against_log(at("2026-06-01T07:00:00Z")).await.expect("compares");
+    let last = house.store.stream("_system").await.expect("reads").pop().expect("an entry");
+    let entry: serde_json::Value = serde_json::from_slice(&last.bytes).expect("JSON");
+    assert_eq!((&entry["type"], &entry["body"]["by_ms"]), (&"clock.stepped".into(), &3_600_000.into()));
+    let clock = house.status(at("2026-06-01T07:00:00Z")).await.clock;
+    assert_eq!((clock.steps, clock.discipline), (1, "unknown"));
+    assert!(clock.last_event.is_some_and(|text| text.contains("before the newest entry")));
+}
+
+/// Every change of the discipline is evidence; without a time service the house is not ready; unknown is not well either.
+#[tokio::test]
+async fn an_undisciplined_clock_is_a_fault() {
+    use breachclock::workflow::Discipline::{Synchronised, Unknown, Unsynchronised};
+    let house = reported().await;
+    let now = at(START);
+    // discipline, ready, warnings, the number in the metrics
+    let cases = [(Unknown, true, 1, "NaN"), (Unsynchronised, false, 0, "0"), (Synchronised, true, 0, "1")];
+    for (discipline, ready, warnings, number) in cases {
+        house.clock_disciplined(discipline, "timedatectl", now).await.expect("recorded");
+        let status = house.status(now).await;
+        assert_eq!((status.ready, status.warnings.len()), (ready, warnings), "{discipline:?}: {:?}", status.faults);
+        assert_eq!(status.clock.discipline, discipline.as_str());
+        let metrics = house.metrics(now).await;
+        assert!(metrics.contains(&format!("\nbreachclock_clock_synchronised {number}\n")), "{metrics}");
+        let last = house.store.stream("_system").await.expect("reads").pop().expect("an entry");
+        let kind = format!("\"type\":\"clock.{}\"", discipline.as_str());
+        assert!(String::from_utf8_lossy(&last.bytes).contains(&kind), "{kind}");
+    }
+}
+
 /// A retry planned by a clock that was a year ahead, and came back, is not kept waiting for a year.
 #[tokio::test]
 async fn a_retry_planned_by_a_wrong_clock_goes_out() {

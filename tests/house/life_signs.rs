@@ -148,7 +148,10 @@ async fn a_self_test_that_does_not_arrive_is_an_alarm_until_one_does() {
         assert!(faults.iter().any(|f| f.contains("the self-test to `email:ines` did not arrive")), "{faults:?}");
     }
     let alarms = take_messages(&house, morning() + TimeDelta::hours(1)).await;
-    assert_eq!(alarms.iter().map(|m| (m.event, m.target.label())).collect::<Vec<_>>(), [(Event::Alarm, "email:lea".into())]);
+    assert_eq!(
+        alarms.iter().map(|m| (m.event, m.target.label())).collect::<Vec<_>>(),
+        [(Event::Alarm, "email:lea".into())]
+    );
     assert_eq!(kinds(&house).await.iter().filter(|k| *k == "self-test.missed").count(), 1, "once");
     // it was only slow
     for file in std::fs::read_dir(out.path().join("new")).expect("mails") {

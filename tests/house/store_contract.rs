@@ -44,6 +44,8 @@ async fn exercise<S: Store>(mut make: impl FnMut() -> S) {
     alarms_ring_in_order(&make()).await;
     messages_are_leased(&make()).await;
     messages_are_queued_once(&make()).await;
+    messages_of_the_daemon_belong_to_no_incident(&make()).await;
+    the_oldest_message_is_known(&make()).await;
     evidence_hangs_together(&make()).await;
     indices_are_dense_under_load(Arc::new(make())).await;
     checkpoints_never_fork(&make()).await;
@@ -405,6 +407,58 @@ async fn messages_are_queued_once<S: Store>(store: &S) {
     store.commit(change(Some(2), record("a"), None, vec![message(&id, "one", 3)])).await.expect("commits");
     assert_eq!(store.claim_outbox(at(0), 60, 10).await.expect("claims"), [], "also after it was handed over");
     assert_eq!(store.dossier(&id).await.expect("is there").sent.len(), 2);
+}
+
+async fn messages_of_the_daemon_belong_to_no_incident<S: Store>(store: &S) {
+    let own = IncidentId("_system".into());
+    let say = |messages: Vec<Message>, nonce| Changeset {
+        change: Change::Messages(messages),
+        first: draft(&own.0, "alive.queued", nonce),
+        more: vec![],
+    };
+    // before any incident, and again beside one
+    let receipt = store.commit(say(vec![message(&own, "one", 1)], 1)).await.expect("commits");
+    assert_eq!((receipt.version, receipt.entries.len()), (0, 1));
+    store
+        .commit(change(None, record("a"), None, vec![message(&record("a").incident.id, "theirs", 0)]))
+        .await
+        .expect("commits");
+    store.commit(say(vec![message(&own, "one", 9), message(&own, "two", 2)], 2)).await.expect("commits");
+    let claims = store.claim_outbox(at(0), 60, 10).await.expect("claims");
+    let steps: Vec<_> =
+        claims.iter().map(|c| (c.message.incident.0.as_str(), c.message.reason.step.as_str())).collect();
+    assert_eq!(steps, [("inc-a", "theirs"), ("_system", "one"), ("_system", "two")], "each once, in one order");
+    let settled = claims.into_iter().map(|claim| {
+        let draft = draft(&claim.message.incident.0, "message.attempted", 3);
+        (claim, handed_over(), draft)
+    });
+    assert_eq!(store.settle(settled.collect()).await, Ok(vec![Ok(()), Ok(()), Ok(())]));
+    assert_eq!(store.stream("_system").await.expect("reads").len(), 4);
+    // it is no incident: not read, not listed, not counted, never woken
+    assert_eq!(store.dossier(&own).await, Err(StoreError::NotFound));
+    for open_only in [true, false] {
+        let listed = store.list(Query { open_only, entity: None, after: None, limit: 1 }).await.expect("lists");
+        assert_eq!(listed.iter().map(|d| d.record.incident.id.0.as_str()).collect::<Vec<_>>(), ["inc-a"]);
+    }
+    assert_eq!(store.due(at(9999), 10).await, Ok(Due { incidents: vec![], next_wake: None }));
+    check_log(store).await;
+}
+
+async fn the_oldest_message_is_known<S: Store>(store: &S) {
+    let id = record("a").incident.id;
+    assert_eq!(store.outbox_since().await, Ok(None));
+    let mut messages = vec![message(&id, "first", 9), message(&id, "second", 1)];
+    (messages[0].created_at, messages[1].created_at) = (at(5), at(7));
+    store.commit(change(None, record("a"), None, messages)).await.expect("commits");
+    assert_eq!(store.outbox_since().await, Ok(Some(at(5))), "to the nanosecond");
+    for (step, now, left) in [("first", at(10), Some(at(7))), ("second", at(20), None)] {
+        let claims = store.claim_outbox(now, 0, 10).await.expect("claims");
+        assert!(store.outbox_since().await.expect("reads").is_some(), "claimed is not settled");
+        let one = claims.into_iter().filter(|c| c.message.reason.step == step);
+        let settled = one.map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 2))).collect();
+        assert_eq!(store.settle(settled).await, Ok(vec![Ok(())]));
+        assert_eq!(store.outbox_since().await, Ok(left));
+    }
 }
 
 /// All complete subtrees, as the store keeps them.

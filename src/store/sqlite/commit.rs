@@ -220,6 +220,14 @@ impl Work for Commit {
                     Some(row) => row,
                     None => batch.make_stream(stream)?,
                 };
+                // messages hang on a row of `incident`: this one is closed, wakes nobody, and has no record
+                batch
+                    .sql
+                    .prepare_cached(
+                        "INSERT INTO incident (id, version, wake_at, closed, entity) VALUES (?1, 0, NULL, 1, NULL)
+                         ON CONFLICT DO NOTHING",
+                    )?
+                    .execute([row])?;
                 for message in messages {
                     message.queue(batch, row)?;
                 }

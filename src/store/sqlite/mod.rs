@@ -22,11 +22,11 @@ mod read;
 mod settings;
 mod writer;
 
+use super::queue;
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
-use super::queue;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;

@@ -150,8 +150,9 @@ pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
     };
     let rows = sql
         .prepare_cached(
+            // the row of messages about the daemon itself has no record, and must not count towards the limit
             "SELECT id FROM incident WHERE id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
-             ORDER BY id DESC LIMIT ?4",
+             AND EXISTS (SELECT 1 FROM record WHERE record.id = incident.id) ORDER BY id DESC LIMIT ?4",
         )
         .and_then(|mut find| {
             find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?
