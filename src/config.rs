@@ -6,9 +6,11 @@ mod channels;
 mod contracts;
 mod people;
 mod policies;
+mod watchdog;
 
 pub use contracts::Registered;
 pub use policies::default_policy;
+pub use watchdog::Watchdog;
 
 use crate::escalation::{Directory, EscalationPolicy, Person, Route};
 use crate::law::Entity;
@@ -83,7 +85,7 @@ struct Raw {
     #[serde(default)]
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
-    watchdog: Option<RawWatchdog>,
+    watchdog: Option<watchdog::RawWatchdog>,
     timestamp: Option<RawTimestamp>,
     store: Option<RawStore>,
 }
@@ -187,13 +189,6 @@ struct RawContracts {
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct RawWatchdog {
-    #[serde(default)]
-    ping: Vec<String>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
 struct RawTimestamp {
     #[serde(default)]
     authorities: Vec<String>,
@@ -254,7 +249,7 @@ pub struct Config {
     pub policies: Vec<EscalationPolicy>,
     /// Which policy serves what; the first that fits.
     pub routes: Vec<Route>,
-    pub watchdog: Vec<String>,
+    pub watchdog: Watchdog,
     /// Time-stamping authorities (RFC 3161), https.
     pub timestamp_authorities: Vec<String>,
     /// An exercise: set by `drill`, never by a file.
@@ -489,6 +484,7 @@ impl Checker<'_> {
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
         let channel_ids = channels.iter().map(|c| c.id.clone()).collect();
         let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks, channel_ids);
+        let watchdog = self.watchdog(raw.watchdog.unwrap_or_default(), &directory);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
         if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
@@ -517,7 +513,7 @@ impl Checker<'_> {
             directory,
             policies,
             routes,
-            watchdog: raw.watchdog.map(|w| w.ping).unwrap_or_default(),
+            watchdog,
             timestamp_authorities: self.authorities(raw.timestamp),
             drill: false,
         }

@@ -1,6 +1,7 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
 mod assess;
+mod check;
 mod client;
 mod config_check;
 mod demo;
@@ -59,6 +60,8 @@ enum Command {
     /// Acknowledge, record filings and decisions (talks to a server)
     #[command(subcommand)]
     Obligation(client::ObligationCommand),
+    /// Ask a server from a second host whether everything due was sent; exit code 1 when not, 69 when it does not answer
+    Check(check::Args),
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -91,6 +94,7 @@ pub fn run() -> i32 {
         Command::Law(command) => law::run(command),
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
+        Command::Check(args) => check::run(args),
         Command::Evidence(command) => evidence::run(command),
         Command::Drill(args) => drill::run(args),
         Command::Config(command) => config_check::run(command),

@@ -78,7 +78,7 @@ async fn serve(config: config::Config) -> i32 {
         }
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
-    run::run(house.clone(), notifiers, listener, config.max_body, stopped).await;
+    run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
     exit::DONE
 }
 

@@ -8,7 +8,7 @@ pub use scenario::Scenario;
 use super::ids::SystemEntropy;
 use super::run::{self, Listener};
 use super::{clock, open};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Watchdog};
 use crate::escalation::duration;
 use crate::notify::Notifiers;
 use crate::store::{Lane, SqliteStore, Store};
@@ -205,7 +205,11 @@ impl Drill {
         clock::accelerate(self.start, self.speed).map_err(&failed)?;
         open::record_start(&self.house).await.map_err(&failed)?;
         let (halt, halted) = watch::channel(false);
-        let parts = tokio::spawn(run::run(self.house.clone(), self.notifiers, self.listener, self.max_body, halted));
+        let (house, notifiers, listener, max_body) = (self.house.clone(), self.notifiers, self.listener, self.max_body);
+        let parts = tokio::spawn(async move {
+            // an exercise pings nobody and tells nobody that it lives
+            run::run(house, notifiers, listener, max_body, &Watchdog::default(), halted).await;
+        });
         let mut stage = Stage { house: &self.house, incident: String::new(), start: self.start, notes: Vec::new() };
         let reported = self.house.report(&caller(), &self.report, None, clock::now()).await;
         let played = match reported {

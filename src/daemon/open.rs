@@ -124,6 +124,7 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
 /// Records the start: version, rule packs, zone data. Everything later in the log was decided with these.
 pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     let now = clock::now();
+    house.clock_against_log(now).await.map_err(|error| error.to_string())?;
     let book = house.book();
     let detail = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -4,11 +4,16 @@
 //! * `courier`, one for mails and one for webhooks: the end of an attempt, a change, the earliest retry, or 30 seconds.
 //!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
+//! * `clock_watch`: ten seconds, or that somebody sets the clock. Records what happened and wakes the others.
+//! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
+//! * `heartbeat`, one for each address: a proven loop. Tells other machines.
+//! * `life`: the next life sign. Tells people.
 //!
-//! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
+//! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
+//! once when the clock's step is noticed.
 
-use super::clock;
-use crate::config::Listen;
+use super::{clock, clock_sync, clock_watch, heartbeat, life, zone_data};
+use crate::config::{Listen, Watchdog};
 use crate::notify::Notifiers;
 use crate::store::{Lane, Store};
 use crate::time::Timestamp;
@@ -34,18 +39,30 @@ pub async fn run<S: Store>(
     notifiers: Arc<Notifiers>,
     listener: Listener,
     max_body: usize,
+    watchdog: &Watchdog,
     stop: watch::Receiver<bool>,
 ) {
     let app = web::router(
         house.clone(),
         web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") },
     );
-    let tasks = [
-        tokio::spawn(scheduler(house.clone(), stop.clone())),
+    let (prove, proven) = watch::channel(None);
+    if let Some(behind) = zone_data::behind_machine() {
+        tracing::warn!("{behind}");
+        house.stats.health.warn("zone-data", Some(behind));
+    }
+    let mut tasks = vec![
+        tokio::spawn(scheduler(house.clone(), prove, stop.clone())),
         tokio::spawn(courier(house.clone(), notifiers.clone(), Lane::Mail, stop.clone())),
         tokio::spawn(courier(house.clone(), notifiers, Lane::Webhook, stop.clone())),
         tokio::spawn(notary(house.clone(), stop.clone())),
+        tokio::spawn(clock_watch::watch(house.clone(), stop.clone())),
+        tokio::spawn(clock_sync::watch(house.clone(), stop.clone())),
     ];
+    tasks.extend(heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop));
+    if let Some(plan) = &watchdog.life {
+        tasks.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
+    }
     let mut stopping = stop.clone();
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -102,7 +119,11 @@ impl Listener {
     }
 }
 
-async fn scheduler<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
+async fn scheduler<S: Store>(
+    house: Arc<House<S>>,
+    prove: watch::Sender<Option<tokio::time::Instant>>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changed = house.changed.subscribe();
     let mut watchdog = super::systemd_watchdog();
     while !*stop.borrow() {
@@ -115,6 +136,7 @@ async fn scheduler<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<boo
                     *fault = None;
                 }
                 watchdog();
+                prove.send_replace(Some(tokio::time::Instant::now()));
                 if more {
                     continue;
                 }
@@ -191,7 +213,11 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
 }
 
 /// Sleeps until `next`, a change, the end, or half a minute.
-async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
+pub(super) async fn wait(
+    next: Option<Timestamp>,
+    changed: &mut watch::Receiver<u64>,
+    stop: &mut watch::Receiver<bool>,
+) {
     let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| {
         (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
     });

@@ -21,11 +21,13 @@ pub enum Event {
     DaemonAlive,
     /// A marked message through the whole chain, to see it arrive.
     DaemonSelfTest,
+    /// Something about the daemon itself needs a person.
+    DaemonAlarm,
 }
 
 impl Event {
     /// Every event, in the order of the contract.
-    pub const ALL: [Event; 12] = [
+    pub const ALL: [Event; 13] = [
         Event::IncidentOpened,
         Event::IncidentUpdated,
         Event::ObligationAdded,
@@ -38,6 +40,7 @@ impl Event {
         Event::EvidenceCheckpoint,
         Event::DaemonAlive,
         Event::DaemonSelfTest,
+        Event::DaemonAlarm,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Event {
             Event::EvidenceCheckpoint => "evidence.checkpoint",
             Event::DaemonAlive => "daemon.alive",
             Event::DaemonSelfTest => "daemon.self-test",
+            Event::DaemonAlarm => "daemon.alarm",
         }
     }
 }
@@ -161,6 +165,35 @@ pub struct Brief {
     /// Further obligations of the incident that this message also tells about, nearest limit first: one message per
     /// person and decision, not one per obligation.
     pub also: Vec<Also>,
+}
+
+impl Brief {
+    /// What the daemon says about itself in one line; `zone` is that of the instants in it.
+    pub fn about_daemon(title: String, zone: Zone) -> Brief {
+        Brief {
+            incident_title: String::new(),
+            entity: String::new(),
+            duty_title: title,
+            duty: None,
+            jurisdiction: String::new(),
+            recipient_name: String::new(),
+            law: String::new(),
+            citation: String::new(),
+            standing: String::new(),
+            missing: Vec::new(),
+            promptly: None,
+            due: None,
+            conservative_due: None,
+            zone,
+            started_key: None,
+            started_at: None,
+            holder: None,
+            told: Vec::new(),
+            next: None,
+            because: None,
+            also: Vec::new(),
+        }
+    }
 }
 
 /// One more obligation in the same message.

@@ -3,6 +3,7 @@
 //! Absent here: clocks, I/O, rendering. `now` is an argument; nothing derived from it is stored.
 
 mod decide;
+mod digest;
 mod directory;
 mod message;
 mod people;
@@ -11,6 +12,7 @@ pub mod readiness;
 mod route;
 
 pub use decide::{Decision, Subject, decide};
+pub use digest::{DueRun, due_run};
 pub use directory::{Directory, Ladder};
 pub use message::{Also, Brief, DeliveryState, Event, Extra, Message, Outcome, Quiet, Reason, Sent, Target, Told};
 pub use people::{Group, Person, Rota, Shift};

@@ -162,6 +162,7 @@ fn event_heading(event: Event) -> &'static str {
         Event::EvidenceCheckpoint => "Evidence log checkpoint",
         Event::DaemonAlive => "breachclock is alive",
         Event::DaemonSelfTest => "Self-test, nothing to act on",
+        Event::DaemonAlarm => "Alarm about breachclock itself",
     }
 }
 
@@ -182,6 +183,7 @@ fn event_sentence(event: Event) -> Option<&'static str> {
         Event::DaemonSelfTest => {
             Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
         }
+        Event::DaemonAlarm => Some("Reminders may not arrive. Look after this now: dates run on without it."),
     }
 }
 
@@ -307,7 +309,10 @@ fn why(message: &Message, context: &Context, open: bool) -> String {
         _ => "You receive this as",
     };
     let (step, policy) = (one_line(&reason.step, 60), one_line(&reason.policy, 60));
-    let mut why = format!("{receive} step “{step}” of the policy “{policy}”");
+    let mut why = match is_about_the_house(message) {
+        true => "You receive this because [watchdog] in the configuration names you".to_string(),
+        false => format!("{receive} step “{step}” of the policy “{policy}”"),
+    };
     if open && message.obligation.is_some() && message.brief.holder.is_none() {
         why.push_str(", because nobody holds the obligation");
     }

@@ -11,8 +11,10 @@ pub mod discharge;
 pub mod evidence_of;
 pub mod exercise;
 pub mod export;
+pub mod health;
 pub mod intake;
 mod kept;
+pub mod life;
 mod names;
 pub mod read;
 pub mod rulebook;
@@ -30,7 +32,9 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
+pub use life::LifePlan;
 pub use rulebook::Replanned;
 pub use view::*;
 
@@ -105,6 +109,7 @@ pub struct Stats {
     pub refused: std::sync::Mutex<Option<(Timestamp, String)>>,
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
+    pub health: Health,
 }
 
 /// A way out whose attempts fail.

@@ -322,16 +322,13 @@ impl<S: Store> House<S> {
         if store != "ok" {
             faults.push(store.clone());
         }
-        let due = self.store.due(now, 1).await.ok();
-        let mut outbox = None;
-        for lane in Lane::ALL {
-            let next = self.store.next_outbox(lane).await.ok().flatten();
-            outbox = outbox.into_iter().chain(next).min();
-        }
-        if let Some(at) = outbox
-            && (now - at).num_seconds() > 300
-        {
-            faults.push(format!("messages have been waiting since {}", utc(at)));
+        faults.extend(self.stats.health.known().faults.values().cloned());
+        let next_wake = self.next_wake(now).await;
+        let outbox = self.outbox_next().await.ok().flatten();
+        // a message that may be sent waits since then; one that may not yet, until then
+        let waiting = outbox.filter(|at| *at <= now);
+        if let Some(since) = waiting.filter(|at| (now - *at).num_seconds() > STUCK_SECONDS) {
+            faults.push(format!("messages have been waiting since {}", utc(since)));
         }
         let failing = self.stats.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (way, Failing { since, error, .. }) in &failing {
@@ -351,9 +348,12 @@ impl<S: Store> House<S> {
             store,
             last_loop: last_loop.map(utc),
             scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
-            next_wake: due.and_then(|d| d.next_wake).map(utc),
+            next_wake: next_wake.map(utc),
             outbox_next: outbox.map(utc),
             failing: failing.collect(),
+            outbox_waiting_since: waiting.map(utc),
+            clock: self.stats.health.clock(),
+            pings: self.stats.health.pings(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: None,
@@ -361,16 +361,48 @@ impl<S: Store> House<S> {
             rulebook: book.name(),
             duties: book.duties().len(),
             version: env!("CARGO_PKG_VERSION"),
+            warnings: self.stats.health.warnings(),
             faults,
         }
+    }
+
+    /// The earliest wake-up nobody has handled; in the past when one is late.
+    async fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = self.store.due(now, 1).await.ok()?;
+        match due.incidents.first() {
+            // handled in between: then there is nothing late
+            Some(id) => self.store.dossier(id).await.ok().and_then(|late| late.wake_at).or(due.next_wake),
+            None => due.next_wake,
+        }
+    }
+
+    /// Is a message waiting that could have been attempted long ago? Answers since when.
+    pub async fn outbox_stuck(&self, now: Timestamp) -> Answered<Option<Timestamp>> {
+        let since = self.outbox_next().await?.filter(|at| *at <= now);
+        Ok(since.filter(|at| (now - *at).num_seconds() > STUCK_SECONDS))
+    }
+
+    /// Since when, or from when on, the next message may be attempted.
+    async fn outbox_next(&self) -> Answered<Option<Timestamp>> {
+        let mut next = None;
+        for lane in Lane::ALL {
+            next = next.into_iter().chain(self.store.next_outbox(lane).await?).min();
+        }
+        Ok(next)
     }
 
     /// Prometheus text exposition.
     pub async fn metrics(&self, now: Timestamp) -> String {
         let status = self.status(now).await;
+        let waiting = self.outbox_next().await.ok().flatten().filter(|at| *at <= now);
         let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         let seconds = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed) as f64 / 1e6;
-        let rows: [(&str, &str, &str, f64); 10] = [
+        let discipline = match status.clock.discipline {
+            "synchronised" => 1.0,
+            "unsynchronised" => 0.0,
+            _ => f64::NAN,
+        };
+        let rows: [(&str, &str, &str, f64); 16] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -421,6 +453,37 @@ impl<S: Store> House<S> {
                 "last signed checkpoint",
                 seconds(&self.stats.last_checkpoint),
             ),
+            (
+                "breachclock_outbox_oldest_timestamp_seconds",
+                "gauge",
+                "since when the oldest message waits that may be sent, 0 when there is none",
+                waiting.map_or(0.0, |at| at.timestamp() as f64),
+            ),
+            (
+                "breachclock_clock_synchronised",
+                "gauge",
+                "1 when a time service disciplines the clock, 0 when none does, NaN when nobody can tell",
+                discipline,
+            ),
+            (
+                "breachclock_clock_steps_total",
+                "counter",
+                "settings of the clock since start",
+                status.clock.steps as f64,
+            ),
+            (
+                "breachclock_clock_suspensions_total",
+                "counter",
+                "suspensions and standstills since start",
+                status.clock.suspensions as f64,
+            ),
+            (
+                "breachclock_heartbeats_failing",
+                "gauge",
+                "heartbeat addresses that do not answer",
+                status.pings.iter().filter(|ping| ping.failing_since.is_some()).count() as f64,
+            ),
+            ("breachclock_warnings", "gauge", "things to be mended, see /api/v1/status", status.warnings.len() as f64),
         ];
         let mut text = String::new();
         for (name, kind, help, value) in rows {
@@ -429,6 +492,9 @@ impl<S: Store> House<S> {
         text
     }
 }
+
+/// A message that may be claimed for longer than this is not being sent, whatever the reason.
+const STUCK_SECONDS: i64 = 300;
 
 pub(super) fn split_obligation(id: &str) -> Answered<(&str, &str)> {
     id.split_once('~')

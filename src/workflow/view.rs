@@ -242,10 +242,16 @@ pub struct StatusView {
     pub store: String,
     pub last_loop: Option<String>,
     pub scheduler_lag_seconds: f64,
+    /// The earliest wake-up nobody has handled; in the past when one is late.
     pub next_wake: Option<String>,
     pub outbox_next: Option<String>,
     /// Ways out that take nothing at present.
     pub failing: Vec<FailingView>,
+    /// When the oldest message that is not settled was decided.
+    pub outbox_waiting_since: Option<String>,
+    pub clock: ClockView,
+    /// Heartbeats to other machines.
+    pub pings: Vec<PingView>,
     pub log_size: u64,
     pub last_checkpoint: Option<String>,
     pub last_anchor: Option<String>,
@@ -253,6 +259,8 @@ pub struct StatusView {
     pub rulebook: RulebookName,
     pub duties: usize,
     pub version: &'static str,
+    /// To be mended, and no danger yet.
+    pub warnings: Vec<String>,
     pub faults: Vec<String>,
 }
 
@@ -264,6 +272,29 @@ pub struct FailingView {
     pub since: String,
     pub attempts: u64,
     pub error: String,
+}
+
+/// The machine's clock, as far as it is known.
+#[derive(Clone, Serialize)]
+pub struct ClockView {
+    /// synchronised | unsynchronised | unknown
+    pub discipline: &'static str,
+    pub since: Option<String>,
+    /// Since start.
+    pub steps: u64,
+    /// Suspensions and standstills since start.
+    pub suspensions: u64,
+    pub last_event: Option<String>,
+    pub last_event_at: Option<String>,
+}
+
+/// A heartbeat to another machine. Its address is a secret; the place is its host.
+#[derive(Clone, Serialize)]
+pub struct PingView {
+    pub place: String,
+    pub last_success: Option<String>,
+    pub failing_since: Option<String>,
+    pub error: Option<String>,
 }
 
 /// What acknowledging asks for.
