@@ -7,6 +7,7 @@ mod demo;
 mod evidence;
 mod law;
 mod law_diff;
+mod mail;
 mod period;
 mod serve;
 mod token;
@@ -58,6 +59,9 @@ enum Command {
     /// Acknowledge, record filings and decisions (talks to a server)
     #[command(subcommand)]
     Obligation(client::ObligationCommand),
+    /// Mail that comes back: bounces, receipts, replies (talks to a server)
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -88,6 +92,7 @@ pub fn run() -> i32 {
         Command::Law(command) => law::run(command),
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
+        Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),

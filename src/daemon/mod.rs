@@ -5,6 +5,7 @@ pub mod ids;
 pub mod keys;
 pub mod open;
 pub mod packs;
+pub mod postman;
 pub mod run;
 
 /// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.

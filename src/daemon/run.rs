@@ -3,6 +3,7 @@
 //! * `scheduler`: the earliest wake-up, a change, or 30 seconds. Wakes incidents, proves the store, feeds the watchdog.
 //! * `courier`: a change, the earliest retry, or 30 seconds. Empties the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
+//! * `postman` (in a file of its own, when a maildir is configured): five seconds. Hands in mail that came back.
 //!
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
 

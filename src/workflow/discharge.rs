@@ -283,12 +283,23 @@ impl<S: Store> House<S> {
     /// The person behind the link takes it, or declines.
     pub async fn ack_by_link(&self, token: &str, ask: AckRequest, now: Timestamp) -> Answered<AckOffer> {
         let claims = self.read_ack_token(token, now)?;
+        self.ack_by_claims(&claims, ask, None, now).await?;
+        self.offer(&claims, now).await
+    }
+
+    /// What a link or a reply entitles to: acts as its person, on its obligations.
+    pub(super) async fn ack_by_claims(
+        &self,
+        claims: &AckClaims,
+        ask: AckRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<()> {
         let person = self.settings.directory.person(&claims.person);
         let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
-        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await?;
-        self.offer(&claims, now).await
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, idempotency, now).await
     }
 
     async fn offer(&self, claims: &AckClaims, now: Timestamp) -> Answered<AckOffer> {

@@ -10,6 +10,7 @@ pub mod deliver;
 pub mod discharge;
 pub mod evidence_of;
 pub mod export;
+pub mod inbound;
 pub mod intake;
 pub mod read;
 pub mod rulebook;

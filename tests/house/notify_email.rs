@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// The mail server as a child process; ends with the test because its standard input closes.
-struct Server {
+pub struct Server {
     child: Child,
     _stdin: ChildStdin,
     port: u16,
@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(arguments: &[&str]) -> Server {
+    pub fn start(arguments: &[&str]) -> Server {
         let python = std::env::var("BREACHCLOCK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/house/support/smtp_server.py");
         let mut child = Command::new(&python)
@@ -46,7 +46,7 @@ impl Server {
         Server { child, _stdin: stdin, port, mails }
     }
 
-    fn mail(&self) -> Value {
+    pub fn mail(&self) -> Value {
         self.mails.recv_timeout(Duration::from_secs(10)).expect("a mail arrives")
     }
 
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    fn plain(&self) -> Email {
+    pub fn plain(&self) -> Email {
         Email::with_timeouts(&self.settings("smtp", "127.0.0.1"), quick()).expect("settings")
     }
 }
@@ -85,7 +85,7 @@ fn quick() -> Timeouts {
     Timeouts { connect: seconds(5), command: seconds(1), accept: seconds(5) }
 }
 
-fn header<'a>(mail: &'a Value, name: &str) -> &'a str {
+pub fn header<'a>(mail: &'a Value, name: &str) -> &'a str {
     let all = mail["headers"].as_array().expect("a list");
     let mut found = all.iter().filter(|pair| pair[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
     let value = found.next().unwrap_or_else(|| panic!("no header `{name}`"))[1].as_str().expect("text");
