@@ -6,6 +6,7 @@ mod calendar_props;
 mod crash;
 mod entity;
 mod evidence_vectors;
+mod ical;
 mod inbound;
 mod jurisdictions;
 mod mail_in;
