@@ -188,18 +188,33 @@ impl Server {
 
     /// One request; answers status and body bytes with the file name the server proposed.
     pub fn call_bytes(&self, method: Method, path: &str, body: Option<String>) -> Called<(StatusCode, Vec<u8>)> {
+        self.request(method, path, "application/json", body.map(|body| ("application/json", body.into_bytes())))
+    }
+
+    /// As [`Server::call_bytes`], with a body of another type.
+    pub fn post(&self, path: &str, kind: &str, body: Vec<u8>) -> Called<(StatusCode, Vec<u8>)> {
+        self.request(Method::POST, path, "application/json", Some((kind, body)))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Called<(StatusCode, Vec<u8>)> {
         let runtime = super::serve::runtime().map_err(|_| exit::NEGATIVE)?;
         runtime.block_on(async {
             let url = format!("{}{path}", self.base);
-            let mut request = reqwest::Client::new().request(method, &url).header("accept", "application/json");
+            let mut request = reqwest::Client::new().request(method, &url).header("accept", accept);
             if let Some(token) = &self.token {
                 request = request.bearer_auth(token);
             }
             if let Some(key) = &self.key {
                 request = request.header("idempotency-key", key);
             }
-            if let Some(body) = body {
-                request = request.header("content-type", "application/json").body(body);
+            if let Some((kind, body)) = body {
+                request = request.header("content-type", kind).body(body);
             }
             let unreachable = |error: reqwest::Error| {
                 eprintln!("error: `{}` cannot be reached: {error}; start it with `breachclock serve`, or name it with --server", self.base);

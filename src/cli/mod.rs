@@ -9,6 +9,7 @@ mod drill;
 mod evidence;
 mod law;
 mod law_diff;
+mod mail;
 mod period;
 mod serve;
 mod token;
@@ -62,6 +63,9 @@ enum Command {
     Obligation(client::ObligationCommand),
     /// Ask a server from a second host whether everything due was sent; exit code 1 when not, 69 when it does not answer
     Check(check::Args),
+    /// Mail that comes back: bounces, receipts, replies (talks to a server)
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -95,6 +99,7 @@ pub fn run() -> i32 {
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
         Command::Check(args) => check::run(args),
+        Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
         Command::Drill(args) => drill::run(args),
         Command::Config(command) => config_check::run(command),

@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::config;
-use crate::daemon::{clock, open, run};
+use crate::daemon::{clock, open, postman, run};
 use crate::notify::Notifiers;
 use crate::store::sqlite::SqliteStore;
 use crate::workflow::{House, Replanned};
@@ -78,7 +78,11 @@ async fn serve(config: config::Config) -> i32 {
         }
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
+    let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
     run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
+    if let Some(postman) = postman {
+        let _ = postman.await;
+    }
     exit::DONE
 }
 

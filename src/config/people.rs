@@ -1,12 +1,18 @@
 //! Persons, rotas and groups of a configuration: read, then checked until everybody named can be told.
 
-use super::{Checker, WebhookSettings};
+use super::{Checker, ConfigFault, WebhookSettings};
 use crate::escalation::{Directory, Group, Person, Rota, Shift, Who};
+use crate::ingest::ical;
 use crate::law::nearest_of;
 use crate::rules::did_you_mean;
-use crate::time::{Fold, Timestamp, Zone};
+use crate::time::{CivilDate, Fold, Timestamp, Zone};
 use chrono::{DateTime, NaiveDateTime};
 use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Shifts that repeat without an end are read for these years.
+const FIRST_YEAR: i32 = 2020;
+const LAST_YEAR: i32 = 2045;
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +22,8 @@ pub(super) struct RawRota {
     handover: Option<String>,
     #[serde(default)]
     people: Vec<String>,
+    /// An iCalendar file of shifts; they come before the weekly turns.
+    calendar: Option<PathBuf>,
     /// Who stands in when; before the weekly turns.
     #[serde(default, rename = "override")]
     overrides: Vec<RawShift>,
@@ -130,8 +138,56 @@ impl Checker<'_> {
             self.fault(text, format!("`handover` is `{text}`; write it like `Mon 09:00`"));
             None
         })?;
-        let shifts = raw.overrides.into_iter().filter_map(|shift| self.shift(&raw.id, zone, shift)).collect();
+        let mut shifts: Vec<Shift> =
+            raw.overrides.into_iter().filter_map(|shift| self.shift(&raw.id, zone, shift)).collect();
+        if let Some(calendar) = &raw.calendar {
+            shifts.extend(self.calendar(&raw.id, calendar, zone, people));
+        }
         Some(Rota { id: raw.id, zone, handover, people: raw.people, shifts })
+    }
+
+    /// The shifts of an iCalendar file; each names a person by id, name or mail address.
+    fn calendar(&mut self, rota: &str, file: &Path, zone: Zone, people: &[Person]) -> Vec<Shift> {
+        let path = self.base.join(file);
+        let at = |line: usize, text: String| ConfigFault { file: path.display().to_string(), line, text };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                let named = file.display().to_string();
+                self.fault(
+                    &named,
+                    format!("`calendar` of rota `{rota}`: `{}` cannot be read: {error}", path.display()),
+                );
+                return Vec::new();
+            }
+        };
+        let year = |year| zone.day_start(CivilDate::from_ymd_opt(year, 1, 1).expect("a date"));
+        match ical::shifts(&text, zone, year(FIRST_YEAR), year(LAST_YEAR)) {
+            Err(faults) => {
+                self.faults.extend(faults.into_iter().map(|fault| at(fault.line, fault.text)));
+                Vec::new()
+            }
+            Ok(shifts) => {
+                let mut found = Vec::new();
+                for (from, until, who) in shifts {
+                    let is_meant = |p: &&Person| p.id == who || p.name == who || p.email.as_deref() == Some(&who);
+                    match people.iter().find(is_meant) {
+                        Some(person) => found.push(Shift { from, until, person: person.id.clone() }),
+                        None => {
+                            let line = text.lines().position(|l| l.contains(&who)).map_or(0, |n| n + 1);
+                            let text = format!(
+                                "`{who}` is on duty in rota `{rota}`, and no [[person]] has this id, name or address"
+                            );
+                            let fault = at(line, text);
+                            if !self.faults.contains(&fault) {
+                                self.faults.push(fault);
+                            }
+                        }
+                    }
+                }
+                found
+            }
+        }
     }
 
     fn shift(&mut self, rota: &str, zone: Zone, raw: RawShift) -> Option<Shift> {

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod life;
 pub mod open;
 pub mod packs;
+pub mod postman;
 pub mod run;
 pub mod zone_data;
 

@@ -8,6 +8,7 @@
 //! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
 //! * `heartbeat`, one for each address: a proven loop. Tells other machines.
 //! * `life`: the next life sign. Tells people.
+//! * `postman` (in a file of its own, when a maildir is configured): five seconds. Hands in mail that came back.
 //!
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
 //! once when the clock's step is noticed.

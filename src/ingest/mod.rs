@@ -4,6 +4,7 @@
 
 mod contract;
 mod facts;
+pub mod ical;
 pub mod mail_in;
 mod native;
 mod node;

@@ -11,6 +11,7 @@ mod dashboard;
 mod error;
 mod evidence;
 mod health;
+mod inbound;
 mod incidents;
 mod multipart;
 mod obligations;

@@ -2,7 +2,7 @@
 
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report};
 use super::error::Problem;
-use super::{Shared, assess, assets, evidence, health, incidents, obligations, openapi, stream};
+use super::{Shared, assess, assets, evidence, health, inbound, incidents, obligations, openapi, stream};
 use crate::store::Store;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -49,6 +49,7 @@ routes! {
     get "/api/v1/a/{token}" => ack::offer::<S>,
     post "/api/v1/a/{token}" => ack::take::<S>,
     post "/api/v1/assess" => assess::assess::<S>,
+    post "/api/v1/inbound/mail" => inbound::mail::<S>,
     get "/api/v1/log/checkpoint" => evidence::checkpoint::<S>,
     get "/api/v1/log/entries" => evidence::log_entries::<S>,
     get "/api/v1/log/proof" => evidence::log_proof::<S>,

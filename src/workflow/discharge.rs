@@ -303,7 +303,7 @@ impl<S: Store> House<S> {
     pub async fn ack_by_link(&self, token: &str, ask: AckRequest, now: Timestamp) -> Answered<AckOffer> {
         let claims = self.ack_claims(token)?;
         let taken = match self.read_ack_token(token, now) {
-            Ok(_) => self.take_by_link(&claims, ask, now).await,
+            Ok(_) => self.ack_by_claims(&claims, ask, None, now).await,
             Err(expired) => Err(expired),
         };
         if let Err(trouble @ (Trouble::NotNow(_) | Trouble::NotFound(_))) = &taken {
@@ -315,7 +315,14 @@ impl<S: Store> House<S> {
         self.offer(&claims, now).await
     }
 
-    async fn take_by_link(&self, claims: &AckClaims, ask: AckRequest, now: Timestamp) -> Answered<()> {
+    /// What a link or a reply entitles to: acts as its person, on its obligations.
+    pub(super) async fn ack_by_claims(
+        &self,
+        claims: &AckClaims,
+        ask: AckRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<()> {
         let person = self.settings.directory.person(&claims.person);
         let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
         if !ask.decline {
@@ -326,14 +333,13 @@ impl<S: Store> House<S> {
                 holder.is_some_and(|ack| ack.by == *name)
             };
             if claims.obligations.iter().all(held) {
-                return Err(Trouble::NotNow(format!(
-                    "{name} has this already; nothing was changed. Extend it on the board, or decline it here"
-                )));
+                let held = "you have this already, nothing was changed; extend it on the board, or decline it here";
+                return Err(Trouble::NotNow(held.into()));
             }
         }
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
-        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, idempotency, now).await
     }
 
     /// The message whose link was used is known to have been read.

@@ -199,6 +199,38 @@ struct Attempt<'a> {
     next_attempt: Option<String>,
 }
 
+/// What a mail that came in says about a message of ours.
+pub(super) struct MailNews<'a> {
+    pub kind: &'static str,
+    /// What the mail says happened.
+    pub what: &'static str,
+    /// What we did about it.
+    pub outcome: super::inbound::Outcome,
+    pub status: Option<&'a str>,
+    pub words: &'a str,
+    pub from: Option<&'a str>,
+    /// Why it was refused; else empty.
+    pub why: &'a str,
+    /// SHA-256 of the raw mail, hexadecimal.
+    pub digest: &'a str,
+}
+
+#[derive(Serialize)]
+struct MailReceived<'a> {
+    key: &'a str,
+    to: String,
+    actor: &'a str,
+    what: &'static str,
+    outcome: super::inbound::Outcome,
+    status: Option<&'a str>,
+    answer: Personal<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<Personal<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<Personal<String>>,
+    mail_sha256: Personal<String>,
+}
+
 #[derive(Serialize)]
 struct System<'a, T> {
     actor: &'a str,
@@ -440,6 +472,30 @@ impl<S: Store> House<S> {
         let by = sealer.seal("/by", claims.person.clone());
         let body = LinkRefused { obligations: &claims.obligations, by, reason };
         self.draft(&claims.incident, "acknowledgement.link-refused", now, &body, sealer)
+    }
+
+    /// News of a message by mail. The author's address is what the mail claims.
+    pub(super) fn draft_mail(
+        &self,
+        message: &crate::escalation::Message,
+        news: &MailNews<'_>,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
+        let mut sealer = self.sealer();
+        let body = MailReceived {
+            key: &message.key,
+            to: message.target.label(),
+            actor: &caller.name,
+            what: news.what,
+            outcome: news.outcome,
+            status: news.status,
+            answer: sealer.seal("/answer", news.words.to_string()),
+            by: news.from.map(|from| sealer.seal("/by", from.to_string())),
+            note: Some(news.why).filter(|why| !why.is_empty()).map(|why| sealer.seal("/note", why.to_string())),
+            mail_sha256: sealer.seal("/mail_sha256", news.digest.to_string()),
+        };
+        self.draft(&message.incident.0, news.kind, now, &body, sealer)
     }
 
     pub(super) fn draft_closed(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {

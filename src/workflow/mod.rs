@@ -12,6 +12,7 @@ pub mod evidence_of;
 pub mod exercise;
 pub mod export;
 pub mod health;
+pub mod inbound;
 pub mod intake;
 mod kept;
 pub mod life;

@@ -18,6 +18,8 @@ mod fault_hang;
 mod fault_wake;
 mod head_to_head;
 mod heartbeat;
+mod ical;
+mod inbound;
 mod jurisdictions;
 mod life_signs;
 mod mail_in;

@@ -46,7 +46,7 @@ impl Server {
         Server { child, _stdin: stdin, port, mails }
     }
 
-    fn mail(&self) -> Value {
+    pub fn mail(&self) -> Value {
         self.mails.recv_timeout(Duration::from_secs(10)).expect("a mail arrives")
     }
 
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    fn plain(&self) -> Email {
+    pub fn plain(&self) -> Email {
         Email::with_timeouts(&self.settings("smtp", "127.0.0.1"), quick()).expect("settings")
     }
 }

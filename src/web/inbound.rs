@@ -1,0 +1,14 @@
+//! `/api/v1/inbound/mail`: a raw mail that came to the sender's address.
+
+use super::Shared;
+use super::auth::Api;
+use super::body::Raw;
+use super::error::Answer;
+use crate::store::Store;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+
+pub async fn mail<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Raw(bytes): Raw) -> Answer<Response> {
+    Ok(Json(web.house.receive_mail(&caller, &bytes, web.now()).await?).into_response())
+}
