@@ -3,10 +3,12 @@
 //! The body names the obligation and its dates, not people: receivers fetch the rest with their own rights.
 
 mod body;
+mod reach;
 mod signer;
 mod ssrf;
 
 pub use body::webhook_id;
+pub use reach::reach;
 pub use ssrf::{AddressFault, check_address};
 
 use super::words::one_line;

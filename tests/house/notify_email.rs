@@ -12,15 +12,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// The mail server as a child process; ends with the test because its standard input closes.
-struct Server {
+pub struct Server {
     child: Child,
     _stdin: ChildStdin,
-    port: u16,
-    mails: Receiver<Value>,
+    pub port: u16,
+    pub mails: Receiver<Value>,
 }
 
 impl Server {
-    fn start(arguments: &[&str]) -> Server {
+    pub fn start(arguments: &[&str]) -> Server {
         let python = std::env::var("BREACHCLOCK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/house/support/smtp_server.py");
         let mut child = Command::new(&python)
