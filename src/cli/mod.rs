@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod config_check;
 mod demo;
+mod doctor;
 mod drill;
 mod evidence;
 mod law;
@@ -71,6 +72,8 @@ enum Command {
     Evidence(evidence::Command),
     /// Hold an exercise on accelerated time: real channels, every message marked DRILL
     Drill(drill::Args),
+    /// Is this installation ready? Mail, webhooks, clock, people, rule packs; each with its remedy
+    Doctor(doctor::Args),
     /// Check a configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -102,6 +105,7 @@ pub fn run() -> i32 {
         Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
         Command::Drill(args) => drill::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
         Command::Completions { shell } => {

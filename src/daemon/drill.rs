@@ -73,14 +73,9 @@ pub struct Drill {
     pub url: Option<String>,
 }
 
-/// Checks everything and opens the exercise's own store.
-pub async fn prepare(mut config: Config, options: Options) -> Result<Drill, Trouble> {
-    let text = match &options.scenario {
-        Some(path) => Some((path.display().to_string(), read(path)?)),
-        None => None,
-    };
-    let scenario = text.map(|(file, text)| Scenario::read(&text, &file)).transpose().map_err(trouble(REJECTED))?;
-    let out = options.out.unwrap_or_else(|| {
+/// Checks everything and opens the exercise's own store. What cannot be held leaves nothing behind.
+pub async fn prepare(config: Config, options: Options) -> Result<Drill, Trouble> {
+    let out = options.out.clone().unwrap_or_else(|| {
         let id = ulid(&SystemEntropy::new(), clock::wall());
         config.data_dir.join("drills").join(id)
     });
@@ -88,6 +83,20 @@ pub async fn prepare(mut config: Config, options: Options) -> Result<Drill, Trou
         let text = format!("`{}` holds an exercise or an installation already; choose another --out", out.display());
         return Err(Trouble { code: NEGATIVE, text });
     }
+    let is_new = !out.exists();
+    let prepared = prepare_in(config, &options, out.clone()).await;
+    if prepared.is_err() && is_new {
+        let _ = std::fs::remove_dir_all(&out);
+    }
+    prepared
+}
+
+async fn prepare_in(mut config: Config, options: &Options, out: PathBuf) -> Result<Drill, Trouble> {
+    let text = match &options.scenario {
+        Some(path) => Some((path.display().to_string(), read(path)?)),
+        None => None,
+    };
+    let scenario = text.map(|(file, text)| Scenario::read(&text, &file)).transpose().map_err(trouble(REJECTED))?;
     let (listener, url) = listen(options.listen).await?;
     let origin = format!("{}/drill", config.origin);
     config.data_dir.clone_from(&out);
@@ -331,18 +340,26 @@ impl Stage<'_> {
         self.house.file(&caller(), obligation, ask, None, now).await.map(drop).map_err(|error| error.to_string())
     }
 
-    /// The person who got the last message about it; of several, who comes first in the alphabet.
+    /// The person who got the last message about it and has not declined; of several, who comes first in the alphabet.
     async fn told_last(&self, obligation: &str) -> Result<String, String> {
         let local = obligation.split_once('~').map_or(obligation, |(_, local)| local);
         let incident = crate::law::IncidentId(self.incident.clone());
+        let dossier = self.house.store.dossier(&incident).await.map_err(|error| error.to_string())?;
         let sent = self.house.store.sent(&incident, u32::MAX).await.map_err(|error| error.to_string())?;
+        let directory = &self.house.settings.directory;
+        let declined = |person: &str| {
+            let all = dossier.record.acts.get(local).map(|act| act.declined.as_slice()).unwrap_or_default();
+            all.iter().any(|(by, _)| directory.person_called(by).is_some_and(|p| p.id == person))
+        };
         let about = sent.iter().filter(|s| {
             let message = &s.message;
             message.obligation.as_deref() == Some(local) || message.brief.also.iter().any(|a| a.obligation == local)
         });
         let people = about.filter_map(|s| Some((s.message.created_at, s.message.target.person()?)));
-        let last = people.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1)));
-        last.map(|(_, person)| person.to_string()).ok_or_else(|| format!("nobody was told about {local} so far"))
+        let last =
+            people.filter(|(_, person)| !declined(person)).max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1)));
+        last.map(|(_, person)| person.to_string())
+            .ok_or_else(|| format!("nobody was told about {local} who has not declined"))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod clock_sync;
 pub mod clock_watch;
+pub mod doctor;
 pub mod drill;
 pub mod heartbeat;
 pub mod ids;

@@ -81,6 +81,11 @@ fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError>
     Ok((book, files))
 }
 
+/// The rule packs of a configuration; nothing is kept of them.
+pub fn rulebook(config: &Config) -> Result<Rulebook, OpenError> {
+    load_rules(config).map(|(book, _)| book)
+}
+
 /// The rule packs of a configuration, read and checked again; their texts are kept for exports.
 pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
     let (book, files) = load_rules(config)?;

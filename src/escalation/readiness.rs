@@ -134,9 +134,14 @@ impl View<'_> {
         if names_people {
             let spans = self.spans(zone, nobody);
             if !spans.is_empty() {
-                let text = format!("`{named}` reaches nobody it names; everybody would get it instead");
                 let remedy = "give the people it names an address, or name somebody else as well";
-                found.push(self.finding(Grade::Fault, Some(step), text, remedy, spans));
+                // whoever can be told is told then: that is a nuisance, silence is a danger
+                let (grade, instead) = match self.directory.everybody().is_empty() {
+                    true => (Grade::Fault, "and there is nobody else"),
+                    false => (Grade::Warning, "everybody would get it instead"),
+                };
+                let text = format!("`{named}` reaches nobody it names; {instead}");
+                found.push(self.finding(grade, Some(step), text, remedy, spans));
             }
             self.single_points(step, zone, &reaches, found);
         } else if reaches.iter().any(|(_, _, place)| !place) {
@@ -192,11 +197,18 @@ impl View<'_> {
             }
             Who::Rota(id) => {
                 let Some(rota) = self.directory.rota(id) else { return };
-                let gaps = self.spans(rota.zone, |at| rota.on_duty(at).is_none());
-                if !gaps.is_empty() {
-                    let text = format!("rota `{id}` has nobody on duty; all of its people would be told");
-                    let remedy = "fill the shifts, or give the rota `people` who take turns between them";
-                    found.push(self.finding(Grade::Warning, Some(step), text, remedy, gaps));
+                let gap = |at: Timestamp| rota.on_duty(at).is_none();
+                let remedy = "fill the shifts, or give the rota `people` who take turns between them";
+                let alone = self.spans(rota.zone, |at| gap(at) && !self.others_reach(who, step, at));
+                if !alone.is_empty() {
+                    let text =
+                        format!("nobody is on duty in rota `{id}`; all of its people would be told, asleep or not");
+                    found.push(self.finding(Grade::Fault, Some(step), text, remedy, alone));
+                }
+                let covered = self.spans(rota.zone, |at| gap(at) && self.others_reach(who, step, at));
+                if !covered.is_empty() {
+                    let text = format!("nobody is on duty in rota `{id}`; others of this step are told");
+                    found.push(self.finding(Grade::Warning, Some(step), text, remedy, covered));
                 }
                 let away = self.spans(rota.zone, |at| rota.on_duty(at).is_some_and(|id| !self.has_way(id)));
                 if !away.is_empty() {
@@ -211,6 +223,13 @@ impl View<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether the step tells a person at `at` who is not named by `who`.
+    fn others_reach(&self, who: &Who, step: &Step, at: Timestamp) -> bool {
+        let others = step.notify.iter().filter(|other| *other != who);
+        let ladders = others.flat_map(|other| self.directory.ladders(other, &step.channels, at));
+        ladders.into_iter().any(|ladder| ladder.first().person().is_some())
     }
 
     fn people_without_address(&self, found: &mut Vec<Finding>) {

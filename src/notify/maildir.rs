@@ -25,13 +25,16 @@ impl Maildir {
         &self.dir
     }
 
+    /// Makes its folders where they are missing.
+    pub fn prepare(&self) -> io::Result<()> {
+        ["tmp", "new", "cur"].iter().try_for_each(|part| fs::create_dir_all(self.dir.join(part)))
+    }
+
     /// Writes one message durably and answers with its path below the directory. `name` must be unique per attempt and
     /// free of `/`, `:` and a leading dot; the same name again replaces the same message. Lines end with LF, as maildir
     /// readers expect. Blocks on the disk.
     pub fn store(&self, name: &str, mail: &[u8]) -> io::Result<String> {
-        for part in ["tmp", "new", "cur"] {
-            fs::create_dir_all(self.dir.join(part))?;
-        }
+        self.prepare()?;
         let draft = self.dir.join("tmp").join(name);
         let mut file = File::create(&draft)?;
         file.write_all(&without_carriage_returns(mail))?;

@@ -3,10 +3,12 @@
 //! The body names the obligation and its dates, not people: receivers fetch the rest with their own rights.
 
 mod body;
+mod reach;
 mod signer;
 
 pub use super::http::{AddressFault, check_address};
 pub use body::webhook_id;
+pub use reach::reach;
 
 use super::http::{Answer, Client, Fault, Limits, Reach, Request, StatusCode, Url, check_url};
 use super::{BoxFuture, Context, Notifier, Secret, SettingsError};

@@ -3,7 +3,7 @@
 
 use super::{Answered, Caller, House};
 use crate::escalation::readiness::people_of;
-use crate::escalation::{DeliveryState, Directory, EscalationPolicy, Quiet, Sent};
+use crate::escalation::{DeliveryState, Directory, EscalationPolicy, Quiet, Sent, Step, Target};
 use crate::law::IncidentId;
 use crate::rules::utc;
 use crate::store::{Record, Store};
@@ -297,8 +297,12 @@ impl Played<'_> {
         for sent in self.sent {
             let message = &sent.message;
             let policy = self.policies.iter().find(|p| p.id == message.reason.policy);
-            let is_step = policy.is_some_and(|p| p.steps.iter().any(|s| s.name == message.reason.step));
-            let Some(obligation) = message.obligation.as_deref().filter(|_| is_step) else { continue };
+            let step = policy.and_then(|p| p.steps.iter().find(|s| s.name == message.reason.step));
+            let (Some(step), Some(obligation)) = (step, message.obligation.as_deref()) else { continue };
+            // the copy for a receiver of events reaches nobody whom the step names
+            if matches!(message.target, Target::Webhook { .. }) && !self.names(step, sent) {
+                continue;
+            }
             let key = (obligation, message.reason.step.as_str());
             match groups.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, all)) => all.push(sent),
@@ -306,6 +310,12 @@ impl Played<'_> {
             }
         }
         groups.into_iter().map(|((obligation, step), all)| self.step(obligation, step, &all)).collect()
+    }
+
+    fn names(&self, step: &Step, sent: &Sent) -> bool {
+        let at = sent.message.created_at;
+        let ladders = step.notify.iter().flat_map(|who| self.directory.ladders(who, &step.channels, at));
+        ladders.into_iter().any(|ladder| ladder.rungs.contains(&sent.message.target))
     }
 
     fn step(&self, obligation: &str, step: &str, all: &[&Sent]) -> StepRow {
@@ -394,6 +404,176 @@ impl Played<'_> {
             attempts: sent.attempts,
             settled_after: sent.settled_at.map(|at| self.length(message.created_at, at)),
             detail: sent.detail.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::escalation::{Event, Extra, Message, Person, Reason, StepAt, Target, Who};
+    use crate::law::{Acknowledgement, Act, Entity, FactBook, Filing, Incident};
+    use crate::store::Tracked;
+    use chrono::Duration;
+
+    fn start() -> Timestamp {
+        "2026-03-27T12:00:00Z".parse().expect("RFC 3339")
+    }
+
+    fn hours(n: i64) -> Timestamp {
+        start() + Duration::hours(n)
+    }
+
+    /// A thousandth of the time, from noon on.
+    fn wall(at: Timestamp) -> Timestamp {
+        start() + (at - start()) / 1000
+    }
+
+    fn step(name: &str, people: &[&str]) -> Step {
+        Step {
+            name: name.into(),
+            at: StepAt::parse(name).expect("a step"),
+            notify: people.iter().map(|p| Who::Person((*p).to_string())).collect(),
+            channels: Vec::new(),
+            repeat: None,
+            needs: Vec::new(),
+            lease_seconds: 3600,
+        }
+    }
+
+    /// A message of `step` to `to` that was due at hour `due` and settled `settled` seconds after it was decided on time.
+    fn sent(step: &str, to: &str, due: i64, state: DeliveryState, settled: i64) -> Sent {
+        let target = match to {
+            "soc" => Target::Webhook { id: to.into() },
+            _ => Target::Email { person: to.into(), name: to.to_uppercase(), address: format!("{to}@x.example") },
+        };
+        let record = incident();
+        let message = Message {
+            key: format!("{step}/{to}"),
+            event: Event::ReminderDue,
+            incident: record.id.clone(),
+            obligation: Some("duty@XX".into()),
+            target,
+            reason: Reason { policy: "default".into(), step: step.into(), repeat: 0, due_at: hours(due), coalesced: 0 },
+            created_at: hours(due),
+            urgent_at: hours(72),
+            brief: crate::workflow::intake::brief(&crate::rules::builtin().expect("loads"), &record, None),
+            ack_token: None,
+            extra: Extra { drill: true, ..Extra::default() },
+        };
+        let settled_at = Some(hours(due) + Duration::seconds(settled));
+        Sent { message, state, attempts: 1, settled_at, detail: None }
+    }
+
+    fn incident() -> Incident {
+        Incident {
+            id: IncidentId("inc-1".into()),
+            title: "DRILL: x".into(),
+            entity: Entity::default(),
+            source: None,
+            reference: None,
+            opened_at: start(),
+            opened_by: "drill".into(),
+            closed_at: None,
+            facts: FactBook::default(),
+        }
+    }
+
+    fn report(sent: &[Sent], act: Act, ended: i64) -> DrillReport {
+        let tracked = Tracked {
+            id: "duty@XX".into(),
+            standing: "running".into(),
+            due: Some(hours(73)),
+            conservative_due: Some(hours(72)),
+            known_at: start(),
+        };
+        let acts = BTreeMap::from([("duty@XX".to_string(), act)]);
+        let record = Record { incident: incident(), tracked: vec![tracked], acts, rulebook: [0; 32], kept: Vec::new() };
+        let person = |id: &str| Person { id: id.into(), name: id.to_uppercase(), ..Person::default() };
+        let directory = Directory { people: ["lea", "ines", "paul"].map(person).to_vec(), ..Directory::default() };
+        let steps = vec![step("start", &["lea"]), step("50%", &["ines"]), step("due", &["paul"])];
+        let policy = EscalationPolicy::new("default", steps);
+        drill_report(&Played {
+            record: &record,
+            sent,
+            directory: &directory,
+            policies: vec![&policy],
+            titles: BTreeMap::new(),
+            origin: "x/drill",
+            speed: 1000,
+            started: start(),
+            ended: hours(ended),
+            interrupted: false,
+            notes: Vec::new(),
+            log_entries: 3,
+            log_fault: None,
+            wall,
+        })
+    }
+
+    #[test]
+    fn deadlines() {
+        let filed = |hour: i64| Filing {
+            at: hours(hour),
+            by: "lea".into(),
+            recorded_at: hours(hour),
+            reference: None,
+            proof: None,
+            complete: true,
+            note: None,
+        };
+        for (filings, ended, wanted) in [
+            (vec![filed(71)], 80, "met"),
+            (vec![filed(72)], 80, "met after the conservative limit"),
+            (vec![filed(73)], 80, "missed"),
+            (vec![], 73, "missed"),
+            (vec![], 72, "running"),
+        ] {
+            let report = report(&[], Act { filings, ..Act::default() }, ended);
+            assert_eq!(report.deadlines[0].outcome, wanted, "{ended}");
+            assert!(!report.ok, "nothing was sent");
+        }
+    }
+
+    #[test]
+    fn who_got_it_who_answered_and_who_never_heard() {
+        use DeliveryState::*;
+        let all = [
+            sent("start", "lea", 0, Acknowledged, 1),
+            sent("start", "soc", 0, HandedOver, 1),
+            sent("50%", "ines", 36, HandedOver, 3 * 3600),
+        ];
+        let act = Act {
+            acknowledgements: vec![Acknowledgement { by: "LEA".into(), role: None, at: hours(2), until: hours(3) }],
+            declined: vec![("ines".into(), hours(40))],
+            ..Act::default()
+        };
+        let report = report(&all, act, 60);
+        assert!(report.ok, "{:?}", report.faults);
+        assert_eq!(report.never_reached, ["PAUL"]);
+        assert_eq!(report.never_acknowledged, [] as [&str; 0]);
+        let [lea, ines] = report.people.as_slice() else { panic!("{:?}", report.people) };
+        let answer = &lea.answers[0];
+        assert_eq!(answer.what, "acknowledged");
+        assert_eq!(answer.after, Some(Length { seconds: 7200, wall_seconds: 7.2 }));
+        assert_eq!(answer.at.wall, "2026-03-27T12:00:07.200Z");
+        assert_eq!((ines.answers[0].what, ines.answers[0].after.map(|l| l.seconds)), ("declined", Some(4 * 3600)));
+        // three hours late is late also in real time: ten seconds
+        let lates: Vec<bool> = report.steps.iter().map(|s| s.late.is_some()).collect();
+        assert_eq!(lates, [false, true]);
+        assert_eq!(report.messages.len(), 3);
+    }
+
+    #[test]
+    fn a_step_that_reached_nobody_is_a_fault_whatever_the_receivers_of_events_got() {
+        use DeliveryState::*;
+        for (state, words) in [(Failed, "failed"), (Queued, "was not delivered by the end")] {
+            let all = [sent("start", "lea", 0, state, 1), sent("start", "soc", 0, HandedOver, 1)];
+            let report = report(&all, Act::default(), 60);
+            assert_eq!(report.faults.len(), 2, "{:?}", report.faults);
+            assert!(report.faults[0].contains("step `start` of duty@XX reached nobody"), "{:?}", report.faults);
+            assert!(report.faults[1].contains("email:lea") && report.faults[1].contains(words), "{:?}", report.faults);
+            assert_eq!(report.never_reached, ["INES", "LEA", "PAUL"]);
         }
     }
 }

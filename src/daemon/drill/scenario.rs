@@ -299,7 +299,7 @@ mod tests {
         for (text, words) in [
             (with("[[then]]\nat = \"+1h\"\n"), "exactly one of"),
             (with("[[then]]\nat = \"+1h\"\nack = {}\nfile = {}\n"), "exactly one of"),
-            (with("[[then]]\nat = \"+1h\"\nacknowledge = {}\n"), "s.toml:4"),
+            (with("[[then]]\nat = \"+1h\"\nacknowledge = {}\n"), "s.toml:5"),
             ("then = 1".to_string(), "s.toml:1"),
         ] {
             let error = Scenario::read(&text, "s.toml").expect_err("refused");
