@@ -19,7 +19,7 @@ pub enum Silence {
 /// A mail as it came in.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// Left side of the Message-ID.
+    /// The hash in the left side of the Message-ID.
     pub id: String,
     pub date: String,
     /// The plain text part, decoded.
@@ -133,6 +133,8 @@ pub fn read_mail(mail: &str) -> Mail {
         line.trim().to_string()
     };
     let id = header("Message-ID:").trim_matches(['<', '>']).split('@').next().unwrap_or_default().to_string();
+    // INCIDENT.HASH.TAG: the hash is that of the message's key
+    let id = id.split('.').nth(1).map_or(id.clone(), str::to_string);
     let plain = mail.split("\n\n").skip(2).collect::<Vec<_>>().join("\n\n");
     let plain = plain.split("\n--=_").next().unwrap_or_default();
     Mail { id, date: header("Date:"), text: unquoted(plain) }
