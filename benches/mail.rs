@@ -118,6 +118,8 @@ fn email(port: u16, connections: usize) -> Email {
         ca_file: None,
         hello: Some("localhost".into()),
         connections,
+        receipts: false,
+        read_receipts: false,
     };
     Email::from_settings(&settings).expect("settings")
 }
@@ -180,6 +182,8 @@ async fn mail_size() -> usize {
         ca_file: None,
         hello: None,
         connections: 1,
+        receipts: false,
+        read_receipts: false,
     };
     let outcome = Email::from_settings(&settings).expect("settings").deliver(&message(0), &context()).await;
     let Outcome::HandedOver { answer } = outcome else { panic!("{outcome:?}") };

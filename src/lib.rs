@@ -15,6 +15,9 @@
 //!        ┌───────────────┼──────────────────────┐
 //!        ▼ due(now)      ▼ claim_outbox(now)    ▼ entries, checkpoint
 //!  workflow::wake   workflow::deliver      workflow::attest, workflow::export
+//!                        │
+//!                        ▼ bounces, receipts, replies come back by mail
+//!                   workflow::inbound: ingest::mail_in finds the news, `notify::mail_id` the message
 //! ```
 //!
 //! # Layers
@@ -49,6 +52,8 @@
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
 //! | a notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
 //! | an ingest format | `src/ingest` one file | its cases |
+//! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
+//! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
 //! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
 //!

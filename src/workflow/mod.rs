@@ -4,16 +4,19 @@
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
 pub mod attest;
+pub mod calendar;
 pub mod check_law;
 pub mod correct;
 pub mod deliver;
 pub mod discharge;
 pub mod evidence_of;
 pub mod export;
+mod ical;
 pub mod inbound;
 pub mod intake;
 pub mod read;
 pub mod rulebook;
+pub mod sheet;
 pub mod tokens;
 pub mod view;
 pub mod wake;
