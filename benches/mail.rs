@@ -117,9 +117,9 @@ fn email(port: u16, connections: usize) -> Email {
         password: None,
         ca_file: None,
         hello: Some("localhost".into()),
-        connections,
         receipts: false,
         read_receipts: false,
+        connections,
     };
     Email::from_settings(&settings).expect("settings")
 }
@@ -181,9 +181,9 @@ async fn mail_size() -> usize {
         password: None,
         ca_file: None,
         hello: None,
-        connections: 1,
         receipts: false,
         read_receipts: false,
+        connections: 1,
     };
     let outcome = Email::from_settings(&settings).expect("settings").deliver(&message(0), &context()).await;
     let Outcome::HandedOver { answer } = outcome else { panic!("{outcome:?}") };
@@ -199,6 +199,7 @@ fn at(text: &str) -> Timestamp {
 fn context() -> Context {
     Context {
         now: at("2026-03-28T00:55:00Z"),
+        wall: at("2026-03-28T00:55:00Z"),
         public_url: "https://breach.example.org".into(),
         checkpoint: Some(LogHead {
             origin: "breach.example.org/01".into(),

@@ -50,12 +50,16 @@
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
-//! | a notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
+//! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
+//! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
 //! | an ingest format | `src/ingest` one file | its cases |
 //! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
+//! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
+//! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
 //! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
+//! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!
 //! # Glossary
 //! * *fact*: asserted by someone at a time, superseded, never edited. Absent means unknown.
@@ -64,6 +68,7 @@
 //! * *standing*: running, awaiting, possible, discharged, waived, withdrawn, not applicable.
 //! * *notification*: the statutory act towards a recipient; *message*: what we send to our own people.
 //! * *acknowledgement*: a lease; it silences for a while and ends nothing.
+//! * *exercise*, *drill*: real people and channels on synthetic time; `clock::now` is synthetic then, `Context::wall` real.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
 
 pub mod cli;

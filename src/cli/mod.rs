@@ -1,9 +1,12 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
 mod assess;
+mod check;
 mod client;
 mod config_check;
 mod demo;
+mod doctor;
+mod drill;
 mod evidence;
 mod law;
 mod law_diff;
@@ -59,12 +62,18 @@ enum Command {
     /// Acknowledge, record filings and decisions (talks to a server)
     #[command(subcommand)]
     Obligation(client::ObligationCommand),
+    /// Ask a server from a second host whether everything due was sent; exit code 1 when not, 69 when it does not answer
+    Check(check::Args),
     /// Mail that comes back: bounces, receipts, replies (talks to a server)
     #[command(subcommand)]
     Mail(mail::Command),
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Hold an exercise on accelerated time: real channels, every message marked DRILL
+    Drill(drill::Args),
+    /// Is this installation ready? Mail, webhooks, clock, people, rule packs; each with its remedy
+    Doctor(doctor::Args),
     /// Check a configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -92,8 +101,11 @@ pub fn run() -> i32 {
         Command::Law(command) => law::run(command),
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
+        Command::Check(args) => check::run(args),
         Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Drill(args) => drill::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
         Command::Completions { shell } => {
@@ -136,12 +148,24 @@ fn print_json(value: &impl serde::Serialize) {
     print(&format!("{}\n", serde_json::to_string_pretty(value).expect("answers serialise")));
 }
 
+/// A rulebook with the files it was read from.
+type Loaded = (crate::rules::Rulebook, Vec<crate::rules::SourceFile>);
+
 /// The built-in rulebook, or the one in a folder; faults are printed.
-fn rulebook(dir: Option<&std::path::Path>) -> Result<(crate::rules::Rulebook, Vec<crate::rules::SourceFile>), i32> {
-    let loaded = match dir {
+fn rulebook(dir: Option<&std::path::Path>) -> Result<Loaded, i32> {
+    use crate::daemon::packs::{Folder, load_dir};
+    loaded(match dir {
         None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
-        Some(dir) => crate::daemon::packs::load_dir(dir),
-    };
+        Some(dir) => load_dir(dir, Folder::Either),
+    })
+}
+
+/// The rulebook a configuration names; faults are printed.
+fn rulebook_of(config: &crate::config::Config) -> Result<Loaded, i32> {
+    loaded(crate::daemon::packs::of_config(config))
+}
+
+fn loaded(loaded: Result<Loaded, Vec<crate::rules::Fault>>) -> Result<Loaded, i32> {
     loaded.map_err(|faults| {
         for fault in &faults {
             eprintln!("error: {fault}");

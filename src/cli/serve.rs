@@ -5,7 +5,7 @@ use crate::config;
 use crate::daemon::{clock, open, postman, run};
 use crate::notify::Notifiers;
 use crate::store::sqlite::SqliteStore;
-use crate::workflow::House;
+use crate::workflow::{House, Replanned};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,8 +71,7 @@ async fn serve(config: config::Config) -> i32 {
         let _ = stop.send(true);
     });
     match house.replan_stale(clock::now()).await {
-        Ok(0) => {}
-        Ok(n) => tracing::info!(incidents = n, "replanned under the present rule packs"),
+        Ok(replanned) => tell(&replanned, "replanned under the present rule packs"),
         Err(error) => {
             eprintln!("error: open incidents cannot be replanned: {error}");
             return exit::NEGATIVE;
@@ -80,11 +79,21 @@ async fn serve(config: config::Config) -> i32 {
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
-    run::run(house.clone(), notifiers, listener, config.max_body, stopped).await;
+    run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
     if let Some(postman) = postman {
         let _ = postman.await;
     }
     exit::DONE
+}
+
+/// What became of open incidents, one line for each that failed.
+fn tell(replanned: &Replanned, what: &str) {
+    if replanned.incidents > 0 {
+        tracing::info!(incidents = replanned.incidents, "{what}");
+    }
+    for (incident, error) in &replanned.failed {
+        tracing::error!(%incident, %error, "an open incident was not {what}; its next alarm tries again");
+    }
 }
 
 /// On SIGHUP: reads the rule packs again. A fault keeps the old rulebook and says why.
@@ -93,7 +102,10 @@ async fn reload_on_hangup(house: Arc<House<SqliteStore>>, config: config::Config
     while hangup.recv().await.is_some() {
         match open::rules(&config) {
             Ok(book) => match house.activate(book, clock::now()).await {
-                Ok(n) => tracing::info!(incidents = n, rules = %house.book().version, "rule packs reloaded"),
+                Ok(replanned) => {
+                    tracing::info!(rules = %house.book().version, "rule packs reloaded");
+                    tell(&replanned, "replanned under the reloaded rule packs");
+                }
                 Err(error) => tracing::error!(%error, "the reloaded rule packs could not be put into force"),
             },
             Err(error) => tracing::error!("the old rule packs stay in force: {}", error.text),

@@ -1,12 +1,19 @@
 //! Composition: keys, tasks, clock, signals, the service manager.
 
 pub mod clock;
+pub mod clock_sync;
+pub mod clock_watch;
+pub mod doctor;
+pub mod drill;
+pub mod heartbeat;
 pub mod ids;
 pub mod keys;
+pub mod life;
 pub mod open;
 pub mod packs;
 pub mod postman;
 pub mod run;
+pub mod zone_data;
 
 /// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.
 fn systemd_watchdog() -> impl FnMut() + Send {

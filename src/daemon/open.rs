@@ -8,7 +8,7 @@ use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
-use crate::workflow::{House, Settings, Stats};
+use crate::workflow::{Exercise, House, Settings, Stats};
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -27,11 +27,6 @@ impl OpenError {
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     let (book, files) = load_rules(config)?;
-    let faults = crate::config::check_against(config, &book);
-    if !faults.is_empty() {
-        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        return Err(OpenError::config(lines.join("\n")));
-    }
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
     })?;
@@ -39,8 +34,9 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
         OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display()))
     })?;
     let entropy = SystemEntropy::new();
-    let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
-    let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
+    let key = if config.drill { keys::beside } else { keys::load_or_create };
+    let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
+    let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
     let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|error| OpenError {
         code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
@@ -54,12 +50,15 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
             entities: config.entities.clone(),
             directory: config.directory.clone(),
             policies: config.policies.clone(),
+            routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),
         log_key,
         export_key,
         archive,
+        earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),
@@ -68,18 +67,26 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     Ok(house)
 }
 
+/// The rule packs of a configuration, which name everything the configuration does.
 fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
-    let loaded = match &config.rules_dir {
-        Some(dir) => packs::load_dir(dir),
-        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_packs())),
-    };
-    loaded.map_err(|faults| {
+    let (book, files) = packs::of_config(config).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
-    })
+    })?;
+    let faults = crate::config::check_against(config, &book);
+    if !faults.is_empty() {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        return Err(OpenError::config(lines.join("\n")));
+    }
+    Ok((book, files))
 }
 
-/// The rule packs of a configuration, read again; their texts are kept for exports.
+/// The rule packs of a configuration; nothing is kept of them.
+pub fn rulebook(config: &Config) -> Result<Rulebook, OpenError> {
+    load_rules(config).map(|(book, _)| book)
+}
+
+/// The rule packs of a configuration, read and checked again; their texts are kept for exports.
 pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
     let (book, files) = load_rules(config)?;
     // only the texts on disk are needed: the house's finder reads the same folder
@@ -111,15 +118,18 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
                 secret: notify::Secret::new(w.secret.0.clone()),
                 events: w.events.clone(),
                 allow_private: w.allow_private,
+                allow_hosts: w.allow_hosts.clone(),
                 ca_file: None,
             })
             .collect(),
+        channels: config.channels.clone(),
     }
 }
 
 /// Records the start: version, rule packs, zone data. Everything later in the log was decided with these.
 pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     let now = clock::now();
+    house.clock_against_log(now).await.map_err(|error| error.to_string())?;
     let book = house.book();
     let detail = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -1,19 +1,26 @@
 //! The tasks, by what each waits for:
 //! * `serve`: connections on the listening socket.
 //! * `scheduler`: the earliest wake-up, a change, or 30 seconds. Wakes incidents, proves the store, feeds the watchdog.
-//! * `courier`: a change, the earliest retry, or 30 seconds. Empties the outbox.
+//! * `courier`, one for mails and one for webhooks: the end of an attempt, a change, the earliest retry, or 30 seconds.
+//!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
+//! * `clock_watch`: ten seconds, or that somebody sets the clock. Records what happened and wakes the others.
+//! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
+//! * `heartbeat`, one for each address: a proven loop. Tells other machines.
+//! * `life`: the next life sign. Tells people.
 //! * `postman` (in a file of its own, when a maildir is configured): five seconds. Hands in mail that came back.
 //!
-//! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
+//! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
+//! once when the clock's step is noticed.
 
-use super::clock;
-use crate::config::Listen;
+use super::{clock, clock_sync, clock_watch, heartbeat, life, zone_data};
+use crate::config::{Listen, Watchdog};
 use crate::notify::Notifiers;
-use crate::store::Store;
+use crate::store::{Lane, Store};
 use crate::time::Timestamp;
 use crate::web;
 use crate::workflow::House;
+use crate::workflow::deliver::Courier;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,9 +28,10 @@ use tokio::sync::watch;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
-/// Open requests get this long to finish at the end.
+/// Open requests, and then attempts under way, get this long to finish at the end. They use real connections: also in an
+/// exercise it is real time.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause after a failed round, so that a full disk is not hammered.
+/// Pause after a failed round, so that a full disk is not hammered; the disk is real also in an exercise.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
@@ -32,17 +40,30 @@ pub async fn run<S: Store>(
     notifiers: Arc<Notifiers>,
     listener: Listener,
     max_body: usize,
+    watchdog: &Watchdog,
     stop: watch::Receiver<bool>,
 ) {
     let app = web::router(
         house.clone(),
         web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") },
     );
-    let tasks = [
-        tokio::spawn(scheduler(house.clone(), stop.clone())),
-        tokio::spawn(courier(house.clone(), notifiers, stop.clone())),
+    let (prove, proven) = watch::channel(None);
+    if let Some(behind) = zone_data::behind_machine() {
+        tracing::warn!("{behind}");
+        house.stats.health.warn("zone-data", Some(behind));
+    }
+    let mut tasks = vec![
+        tokio::spawn(scheduler(house.clone(), prove, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers.clone(), Lane::Mail, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers, Lane::Webhook, stop.clone())),
         tokio::spawn(notary(house.clone(), stop.clone())),
+        tokio::spawn(clock_watch::watch(house.clone(), stop.clone())),
+        tokio::spawn(clock_sync::watch(house.clone(), stop.clone())),
     ];
+    tasks.extend(heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop));
+    if let Some(plan) = &watchdog.life {
+        tasks.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
+    }
     let mut stopping = stop.clone();
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -51,6 +72,10 @@ pub async fn run<S: Store>(
         match listener {
             Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
             Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => {
+                until.await;
+                Ok(())
+            }
         }
     };
     let mut stopping = stop.clone();
@@ -78,6 +103,8 @@ pub async fn run<S: Store>(
 pub enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    /// No pages: an exercise without participants who click.
+    Nowhere,
 }
 
 impl Listener {
@@ -93,7 +120,11 @@ impl Listener {
     }
 }
 
-async fn scheduler<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
+async fn scheduler<S: Store>(
+    house: Arc<House<S>>,
+    prove: watch::Sender<Option<tokio::time::Instant>>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changed = house.changed.subscribe();
     let mut watchdog = super::systemd_watchdog();
     while !*stop.borrow() {
@@ -106,6 +137,7 @@ async fn scheduler<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<boo
                     *fault = None;
                 }
                 watchdog();
+                prove.send_replace(Some(tokio::time::Instant::now()));
                 if more {
                     continue;
                 }
@@ -131,21 +163,40 @@ async fn round<S: Store>(house: &House<S>, now: Timestamp) -> Result<(Option<Tim
     Ok(answer)
 }
 
-async fn courier<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, mut stop: watch::Receiver<bool>) {
+/// Carries one lane. What is under way at the end gets the same patience as open requests, and goes out again later.
+async fn courier<S: Store>(
+    house: Arc<House<S>>,
+    notifiers: Arc<Notifiers>,
+    lane: Lane,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changed = house.changed.subscribe();
+    let mut courier = Courier::new(house.clone(), notifiers, lane, clock::now);
     while !*stop.borrow() {
         changed.mark_unchanged();
-        match house.deliver_due(&notifiers, clock::now).await {
-            Ok(0) => {}
-            Ok(_) => continue,
+        let next = match courier.work().await {
+            Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "the outbox could not be emptied");
                 tokio::time::sleep(AFTER_FAILURE).await;
                 continue;
             }
+        };
+        tokio::select! {
+            () = courier.attempt_ended() => {}
+            () = wait(next, &mut changed, &mut stop) => {}
         }
-        let next = house.store.next_outbox().await.ok().flatten();
-        wait(next, &mut changed, &mut stop).await;
+    }
+    let finish = async {
+        while courier.carries() > 0 {
+            courier.attempt_ended().await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, finish).await.is_err() {
+        tracing::warn!(messages = courier.carries(), "attempts were under way at the end; they are made again");
+    }
+    if let Err(error) = courier.settle().await {
+        tracing::error!(%error, "what became of the last attempts could not be kept");
     }
 }
 
@@ -157,18 +208,22 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
         if let Err(error) = house.attest(clock::now()).await {
             tracing::error!(%error, "the checkpoint could not be signed");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock::sleep_for(Duration::from_secs(1)).await;
         wait(None, &mut changed, &mut stop).await;
     }
 }
 
 /// Sleeps until `next`, a change, the end, or half a minute.
-async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
+pub(super) async fn wait(
+    next: Option<Timestamp>,
+    changed: &mut watch::Receiver<u64>,
+    stop: &mut watch::Receiver<bool>,
+) {
     let until = next.map_or(LOOK_AT_LEAST_EVERY, |at| {
         (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
     });
     tokio::select! {
-        () = tokio::time::sleep(until) => {}
+        () = clock::sleep_for(until) => {}
         _ = changed.changed() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }

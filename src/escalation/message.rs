@@ -21,11 +21,13 @@ pub enum Event {
     DaemonAlive,
     /// A marked message through the whole chain, to see it arrive.
     DaemonSelfTest,
+    /// Something about the daemon itself needs a person.
+    DaemonAlarm,
 }
 
 impl Event {
     /// Every event, in the order of the contract.
-    pub const ALL: [Event; 12] = [
+    pub const ALL: [Event; 13] = [
         Event::IncidentOpened,
         Event::IncidentUpdated,
         Event::ObligationAdded,
@@ -38,6 +40,7 @@ impl Event {
         Event::EvidenceCheckpoint,
         Event::DaemonAlive,
         Event::DaemonSelfTest,
+        Event::DaemonAlarm,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Event {
             Event::EvidenceCheckpoint => "evidence.checkpoint",
             Event::DaemonAlive => "daemon.alive",
             Event::DaemonSelfTest => "daemon.self-test",
+            Event::DaemonAlarm => "daemon.alarm",
         }
     }
 }
@@ -163,6 +167,35 @@ pub struct Brief {
     pub also: Vec<Also>,
 }
 
+impl Brief {
+    /// What the daemon says about itself in one line; `zone` is that of the instants in it.
+    pub fn about_daemon(title: String, zone: Zone) -> Brief {
+        Brief {
+            incident_title: String::new(),
+            entity: String::new(),
+            duty_title: title,
+            duty: None,
+            jurisdiction: String::new(),
+            recipient_name: String::new(),
+            law: String::new(),
+            citation: String::new(),
+            standing: String::new(),
+            missing: Vec::new(),
+            promptly: None,
+            due: None,
+            conservative_due: None,
+            zone,
+            started_key: None,
+            started_at: None,
+            holder: None,
+            told: Vec::new(),
+            next: None,
+            because: None,
+            also: Vec::new(),
+        }
+    }
+}
+
 /// One more obligation in the same message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Also {
@@ -196,6 +229,14 @@ pub struct Message {
     pub extra: Extra,
 }
 
+impl Message {
+    /// Whether it carries a step of a policy; events and their copies do not.
+    pub fn is_step(&self) -> bool {
+        matches!(self.event, Event::ReminderDue | Event::EscalationRaised | Event::ObligationOverdue)
+            && !self.extra.copy
+    }
+}
+
 /// Circumstances that most messages do not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extra {
@@ -207,6 +248,8 @@ pub struct Extra {
     pub internal_target: Option<Timestamp>,
     /// Steps past the limit so far: the count that goes on until the filing.
     pub overdue_count: u32,
+    /// A copy for a receiver of events; it counts for no step.
+    pub copy: bool,
     /// An exercise.
     pub drill: bool,
     /// Plain words for messages that are not about an obligation.
@@ -231,6 +274,8 @@ pub enum Outcome {
     Retry { error: String, after_seconds: Option<u32> },
     /// No retry will help.
     Refused { error: String },
+    /// Not sent: what it is about was settled meanwhile.
+    Withdrawn { why: String },
 }
 
 /// Where a message stands on its ladder. The order of the variants is their stored form.
@@ -247,16 +292,19 @@ pub enum DeliveryState {
     Seen,
     /// The person acted on it.
     Acknowledged,
+    /// Never sent: what it is about was settled before it could be.
+    Withdrawn,
 }
 
 impl DeliveryState {
-    pub const ALL: [DeliveryState; 6] = [
+    pub const ALL: [DeliveryState; 7] = [
         DeliveryState::Queued,
         DeliveryState::HandedOver,
         DeliveryState::Failed,
         DeliveryState::Delivered,
         DeliveryState::Seen,
         DeliveryState::Acknowledged,
+        DeliveryState::Withdrawn,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -267,6 +315,7 @@ impl DeliveryState {
             DeliveryState::Delivered => "delivered",
             DeliveryState::Seen => "seen",
             DeliveryState::Acknowledged => "acknowledged",
+            DeliveryState::Withdrawn => "withdrawn",
         }
     }
 
@@ -279,12 +328,13 @@ impl DeliveryState {
             DeliveryState::Delivered => 3,
             DeliveryState::Seen => 4,
             DeliveryState::Acknowledged => 5,
+            DeliveryState::Withdrawn => 6,
         };
         match (self, next) {
             // a relay may report failure after the next one reported delivery to a list
             (DeliveryState::Delivered, DeliveryState::Failed) => true,
             // only the courier takes a message out of the queue
-            (_, DeliveryState::Queued | DeliveryState::HandedOver) => false,
+            (_, DeliveryState::Queued | DeliveryState::HandedOver | DeliveryState::Withdrawn) => false,
             (from, to) => rung(to) > rung(from),
         }
     }
@@ -292,6 +342,11 @@ impl DeliveryState {
     /// A person is known to have had it before their eyes.
     pub fn is_confirmed(self) -> bool {
         matches!(self, DeliveryState::Seen | DeliveryState::Acknowledged)
+    }
+
+    /// Nobody got it, and nobody will: the incident decides anew.
+    pub fn is_lost(self) -> bool {
+        matches!(self, DeliveryState::Failed | DeliveryState::Withdrawn)
     }
 }
 

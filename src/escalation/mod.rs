@@ -3,11 +3,18 @@
 //! Absent here: clocks, I/O, rendering. `now` is an argument; nothing derived from it is stored.
 
 mod decide;
+mod digest;
 mod directory;
 mod message;
+mod people;
 mod policy;
+pub mod readiness;
+mod route;
 
 pub use decide::{Decision, Subject, decide};
-pub use directory::Directory;
+pub use digest::{DueRun, due_run};
+pub use directory::{Directory, Ladder};
 pub use message::{Also, Brief, DeliveryState, Event, Extra, Message, Outcome, Quiet, Reason, Sent, Target, Told};
-pub use policy::{EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
+pub use people::{Group, Person, Rota, Shift};
+pub use policy::{EscalationPolicy, QuietHours, Repeat, Step, StepAt, Waits, Who, duration};
+pub use route::{Route, policy_for};

@@ -14,6 +14,7 @@ use super::render::{Rendered, render};
 use super::words::one_line;
 use super::{BoxFuture, Context, Notifier, Secret, SettingsError, key_hash};
 use crate::escalation::{Message, Outcome, Target};
+use crate::time::Timestamp;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message as Mail};
@@ -53,6 +54,25 @@ pub struct Settings {
 
 fn default_connections() -> usize {
     4
+}
+
+/// What the next hop says to a mail that is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Reached, encrypted and logged in as the settings say; its name, or what went wrong.
+    pub server: Result<String, String>,
+    /// Whether it takes mail from the sender; none when it was not asked.
+    pub sender: Option<Verdict>,
+    pub recipients: Vec<Verdict>,
+}
+
+/// An answer to a sender or recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Taken,
+    /// Not now, in the server's words.
+    Later(String),
+    Refused(String),
 }
 
 /// Mail as the way out.
@@ -96,16 +116,43 @@ impl Email {
         Ok(Email { from, read_receipts: settings.read_receipts, route })
     }
 
+    /// Asks the next hop about the sender and about each address, as far as that goes without sending anything. Answers
+    /// come in the order of `addresses`; when the conversation ended before, they are fewer.
+    pub async fn probe(&self, addresses: &[String], now: Timestamp) -> Probe {
+        let parsed: Vec<Result<Address, String>> = addresses
+            .iter()
+            .map(|text| text.trim().parse().map_err(|error| format!("`{text}` is not a mail address ({error})")))
+            .collect();
+        let asked: Vec<Address> = parsed.iter().flatten().cloned().collect();
+        let found = match &self.route {
+            Route::Smtp(smtp) => smtp.probe(&self.from.email, &asked, now).await,
+            Route::Maildir(maildir) => {
+                let dir = maildir.dir().display();
+                let server = match maildir.prepare() {
+                    Ok(()) => Ok(format!("maildir `{dir}`")),
+                    Err(error) => Err(format!("cannot write below `{dir}`: {error}")),
+                };
+                Probe { server, sender: None, recipients: asked.iter().map(|_| Verdict::Taken).collect() }
+            }
+        };
+        let mut answers = found.recipients.into_iter();
+        let verdict = |parsed: Result<Address, String>| match parsed {
+            Ok(_) => answers.next(),
+            Err(error) => Some(Verdict::Refused(error)),
+        };
+        Probe { recipients: parsed.into_iter().map_while(verdict).collect(), ..found }
+    }
+
     async fn attempt(&self, message: &Message, context: &Context) -> Outcome {
         let mail = match compose(message, context, &self.from, self.read_receipts) {
             Ok(mail) => mail,
             Err(error) => return Outcome::Refused { error },
         };
         match &self.route {
-            Route::Smtp(smtp) => smtp.send(&mail, &MailId::of(message).to_string(), context.now).await,
+            Route::Smtp(smtp) => smtp.send(&mail, &MailId::of(message).to_string(), context.wall).await,
             Route::Maildir(maildir) => {
                 let maildir = maildir.clone();
-                let name = format!("{}.{}.breachclock", context.now.timestamp_millis(), key_hash(&message.key));
+                let name = format!("{}.{}.breachclock", context.wall.timestamp_millis(), key_hash(&message.key));
                 let written = tokio::task::spawn_blocking(move || {
                     let stored = maildir.store(&name, &mail.formatted());
                     stored.map_err(|error| format!("cannot write below `{}`: {error}", maildir.dir().display()))
@@ -181,7 +228,7 @@ fn compose(message: &Message, context: &Context, from: &Mailbox, read_receipt: b
     let own = MailId::of(message).to_string();
     let id = format!("<{own}@{domain}>");
     let root = format!("<{}@{domain}>", local_part(&format!("incident-{}", message.incident)));
-    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.now.timestamp().max(0).unsigned_abs());
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.wall.timestamp().max(0).unsigned_abs());
     let mut mail = Mail::builder()
         .from(from.clone())
         .to(Mailbox::new(name, address))

@@ -43,6 +43,11 @@ impl MailId {
         }
     }
 
+    /// The name of a message that has no acknowledgement link.
+    pub fn of_key(incident: IncidentId, key: &str) -> MailId {
+        MailId { incident, hash: key_hash(key), tag: None }
+    }
+
     /// Reads a Message-ID with or without its angle brackets, or only what stands left of the `@`; `None` when it is not
     /// one of ours. The domain is not compared: it may have been another when the mail was sent.
     pub fn parse(text: &str) -> Option<MailId> {

@@ -2,11 +2,11 @@
 //!
 //! One lock, held for each call and never across a wait. Nothing here survives the process.
 
-use super::queue::Queue;
+use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Query, Receipt, Record, Result, Settlement, Store,
-    StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, Query, Receipt, Record, Result, Settlement,
+    Store, StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
@@ -44,7 +44,7 @@ struct State {
     /// Messages about no incident; they belong to the row [`HOUSE`].
     house: Vec<usize>,
     wakes: Wakes,
-    queue: Queue,
+    queue: Queues,
     tokens: BTreeMap<String, TokenRecord>,
     checkpoint: Option<StoredCheckpoint>,
 }
@@ -156,7 +156,8 @@ impl State {
             Entry::Occupied(_) => return None,
             Entry::Vacant(free) => free.insert(at),
         };
-        self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
+        let (urgent_at, made_at) = (pack::micros(message.urgent_at), pack::micros(message.created_at));
+        self.queue.insert(Lane::of(&message.target), at as i64, urgent_at, made_at);
         self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
         Some(at)
     }
@@ -226,11 +227,12 @@ impl State {
         }
     }
 
-    fn claim(&mut self, now: Timestamp, lease_seconds: u32, limit: u32) -> Vec<Claim> {
+    fn claim(&mut self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Vec<Claim> {
         let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        let rows = self.queue.claimable(pack::micros(now), limit as usize);
+        let set_at = pack::micros(now);
+        let rows = self.queue.claimable(lane, set_at, limit as usize);
         let lease = |row: i64| {
-            self.queue.wait(row, until);
+            self.queue.wait(row, until, set_at);
             let sent = &mut self.sent[row as usize];
             sent.attempts += 1;
             Claim {
@@ -255,10 +257,10 @@ impl State {
         sent.settled_at = Some(pack::instant_of(pack::micros(settlement.at)));
         sent.detail = Some(settled.detail);
         match settled.state {
-            DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before),
+            DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before, pack::micros(settlement.at)),
             _ => self.queue.remove(row as i64),
         }
-        if settled.state == DeliveryState::Failed {
+        if settled.state.is_lost() {
             self.wake(incident, pack::micros(settlement.at));
         }
         self.append(draft);
@@ -331,12 +333,12 @@ impl Store for MemoryStore {
         Ok(Due { incidents, next_wake: next.map(pack::instant_of) })
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        Ok(self.state().claim(now, lease_seconds, limit))
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        Ok(self.state().claim(lane, now, lease_seconds, limit))
     }
 
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        Ok(self.state().queue.next().map(pack::instant_of))
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        Ok(self.state().queue.next().of(lane).map(pack::instant_of))
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -13,6 +13,8 @@
 //! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
 //!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
 //! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
+//! * Each [`Lane`] of messages is claimed by itself: one that hangs does not hold up another.
+//! * A lease or a retry that was set on a clock more than a minute ahead of the present is void: the clock was set back.
 //! * A message is known by its incident and key: queueing a known one again is ignored.
 //! * A [`Delivery`] that does not move its message on ([`DeliveryState::may_become`]) is [`StoreError::OldNews`] and
 //!   changes nothing. One that fails a message, like a `settle` that gives it up, wakes the incident.
@@ -25,7 +27,7 @@
 //!
 //! No SQL, pool, transaction or row type appears here, and this file does not know rusqlite.
 
-use crate::escalation::{DeliveryState, Message, Outcome, Sent};
+use crate::escalation::{DeliveryState, Message, Outcome, Sent, Target};
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::{Act, Incident, IncidentId};
 use crate::time::Timestamp;
@@ -178,6 +180,25 @@ pub struct Due {
     pub next_wake: Option<Timestamp>,
 }
 
+/// A way out, by what can make it slow: one mail server for all mails, a server of its own for each webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Mail,
+    Webhook,
+}
+
+impl Lane {
+    pub const ALL: [Lane; 2] = [Lane::Mail, Lane::Webhook];
+
+    pub fn of(target: &Target) -> Lane {
+        match target {
+            Target::Email { .. } => Lane::Mail,
+            // chat rooms and paging services are called as webhooks are
+            Target::Webhook { .. } | Target::Channel { .. } => Lane::Webhook,
+        }
+    }
+}
+
 /// The right to act on a message until the lease ends. Taken by value by `settle`: no double settling.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -284,15 +305,17 @@ pub trait Store: Send + Sync + 'static {
     /// The incident first accepted under this idempotency key.
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
-    /// Most urgent first; each claim is leased until `now + lease_seconds`.
+    /// Messages of one lane, most urgent first; each claim is leased until `now + lease_seconds`.
     fn claim_outbox(
         &self,
+        lane: Lane,
         now: Timestamp,
         lease_seconds: u32,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Claim>>> + Send;
-    /// Earliest instant at which an unsettled message may be claimed; 1970 when it may be at once.
-    fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// Earliest instant at which an unsettled message of the lane may be claimed; one in the past when it may be at once,
+    /// and has been since then.
+    fn next_outbox(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease
     /// that ended counts as long as nobody else claimed the message.
     fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> impl Future<Output = Result<Vec<Result<()>>>> + Send;

@@ -168,6 +168,9 @@ pub(super) fn settled(settlement: &Settlement) -> Settled {
         (Outcome::Retry { error, .. }, Some(at)) => {
             Settled { state: DeliveryState::Queued, detail: error.clone(), not_before: micros_up(at) }
         }
+        (Outcome::Withdrawn { why }, _) => {
+            Settled { state: DeliveryState::Withdrawn, detail: why.clone(), not_before: 0 }
+        }
         (Outcome::Retry { error, .. } | Outcome::Refused { error }, _) => {
             Settled { state: DeliveryState::Failed, detail: error.clone(), not_before: 0 }
         }

@@ -194,7 +194,7 @@ pub(super) fn turns(directory: &Directory, rota: &Rota, now: Timestamp) -> Vec<(
     let changes = changes(rota, now);
     for pair in changes.windows(2) {
         let [from, until] = pair else { continue };
-        let Some(person) = directory.on_duty(rota, *from) else { continue };
+        let Some(person) = rota.on_duty(*from).and_then(|id| directory.person(id)) else { continue };
         match turns.last_mut() {
             Some((_, end, before)) if *end == *from && *before == person.id => *end = *until,
             _ => turns.push((*from, *until, person.id.clone())),
@@ -203,15 +203,22 @@ pub(super) fn turns(directory: &Directory, rota: &Rota, now: Timestamp) -> Vec<(
     turns
 }
 
-/// Instants at which somebody else may be on duty, in order: the weekly hand-overs.
+/// Instants at which somebody else may be on duty, in order: the weekly hand-overs, and the ends of shifts.
 fn changes(rota: &Rota, now: Timestamp) -> Vec<Timestamp> {
     let today: CivilDate = rota.zone.local(now).date();
     let since = u64::from((today.weekday().num_days_from_monday() + 7 - u32::from(rota.handover.0)) % 7);
     let minutes = u32::from(rota.handover.1);
     let time = NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0).unwrap_or_default();
     let first = today - Days::new(since + 7);
-    (0..WEEKS + 2)
+    let mut changes: Vec<Timestamp> = (0..WEEKS + 2)
         .filter_map(|week| first.checked_add_days(Days::new(7 * week)))
         .filter_map(|date| rota.zone.resolve(date.and_time(time), Fold::First).ok())
-        .collect()
+        .collect();
+    if let (Some(begin), Some(end)) = (changes.first().copied(), changes.last().copied()) {
+        let shifts = rota.shifts.iter().flat_map(|shift| [shift.from, shift.until]);
+        changes.extend(shifts.filter(|at| (begin..end).contains(at)));
+        changes.sort();
+        changes.dedup();
+    }
+    changes
 }

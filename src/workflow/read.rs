@@ -2,21 +2,26 @@
 
 use super::intake::NOT_STATED;
 use super::{
-    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
-    IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
-    WaiverView,
+    Answered, Caller, DelayView, EntityView, FactView, Failing, FailingView, FilingView, Filter, Holder, House,
+    IncidentSummary, IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView,
+    TimelineItem, Trouble, WaiverView,
 };
 use crate::escalation::Sent;
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
-use crate::store::{Dossier, Query, Store};
+use crate::store::{Dossier, Lane, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
 const MAX_PAGE: u32 = 500;
+/// What the store could not keep is a fault for this long, unless it kept something of the kind since.
+const REFUSED_SECONDS: i64 = 60;
+/// A way out that takes nothing for this long is a fault; before, it may be a server that asks for patience.
+const FAILING_SECONDS: i64 = 60;
 
 impl<S: Store> House<S> {
     /// A dossier the caller may see.
@@ -52,11 +57,8 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> IncidentView {
         let incident = &dossier.record.incident;
-        let obligations = plan
-            .obligations
-            .iter()
-            .map(|o| self.dress_obligation(dossier, book.explain(incident, o, now), now))
-            .collect();
+        let obligations =
+            plan.obligations.iter().map(|o| self.dress_obligation(dossier, plan.book_of(book, o), o, now)).collect();
         let (not_covered, mut warnings) = book.remarks(plan);
         if incident.entity.name.starts_with(NOT_STATED) {
             let key = "entity".to_string();
@@ -81,19 +83,16 @@ impl<S: Store> House<S> {
             they_owe: book.owed_to_us(plan, now),
             questions,
             might_appear: book.might_appear(plan, now),
-            awaiting_sign_off: kept_views(dossier),
+            awaiting_sign_off: kept_views(dossier, plan, now),
             not_covered,
             warnings,
         }
     }
 
-    fn dress_obligation(
-        &self,
-        dossier: &Dossier,
-        mut law: crate::rules::ObligationAnswer,
-        now: Timestamp,
-    ) -> ObligationView {
+    fn dress_obligation(&self, dossier: &Dossier, book: &Rulebook, o: &Obligation, now: Timestamp) -> ObligationView {
         let incident = &dossier.record.incident;
+        let mut law = book.explain(incident, o, now);
+        law.internal_target = self.internal_target(incident, o).map(utc);
         let act = dossier.record.acts.get(&law.id);
         let local = std::mem::take(&mut law.id);
         law.id = format!("{}~{local}", incident.id);
@@ -114,6 +113,7 @@ impl<S: Store> House<S> {
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
             delays: act.map(delay_views).unwrap_or_default(),
+            warnings: Vec::new(),
             law,
         }
     }
@@ -176,7 +176,7 @@ impl<S: Store> House<S> {
                 let plan = self.plan_record(&book, &dossier.record, now);
                 for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
                     let due = o.standing.deadline().map(|d| d.conservative_due);
-                    items.push((due, self.dress_obligation(&dossier, book.explain(incident, o, now), now)));
+                    items.push((due, self.dress_obligation(&dossier, plan.book_of(&book, o), o, now)));
                 }
             }
             if last_batch {
@@ -192,7 +192,7 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, incident).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
-        Ok(self.dress_obligation(&dossier, book.explain(&dossier.record.incident, o, now), now))
+        Ok(self.dress_obligation(&dossier, plan.book_of(&book, o), o, now))
     }
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {
@@ -236,7 +236,7 @@ impl<S: Store> House<S> {
             );
         }
         for o in &plan.obligations {
-            let title = book.duty(&o.duty.0).map_or("", |d| d.title.as_str());
+            let title = plan.book_of(&book, o).duty(&o.duty.0).map_or("", |d| d.title.as_str());
             if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
                 push(
                     started.at,
@@ -302,33 +302,58 @@ impl<S: Store> House<S> {
         let last_loop = micros(self.stats.last_loop.load(Ordering::Relaxed));
         let mut faults: Vec<String> =
             self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
-        if let Some(at) = last_loop
-            && (now - at).num_seconds() > 90
-        {
-            faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
-        }
-        let (store, log_size) = match self.store.head().await {
-            Ok(head) => ("ok".to_string(), head.size),
-            Err(error) => {
-                faults.push(error.to_string());
-                (error.to_string(), 0)
+        match last_loop {
+            Some(at) if (now - at).num_seconds() > 90 => {
+                faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
             }
-        };
-        let due = self.store.due(now, 1).await.ok();
-        let outbox = self.store.next_outbox().await.ok().flatten();
-        if let Some(at) = outbox
-            && (now - at).num_seconds() > 300
-        {
-            faults.push(format!("messages have been waiting since {}", utc(at)));
+            None if faults.is_empty() => faults.push("the scheduler has not proven a loop yet".to_string()),
+            _ => {}
         }
+        let refused = self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = refused.filter(|(at, _)| (now - *at).num_seconds() < REFUSED_SECONDS);
+        let (mut store, log_size) = match self.store.head().await {
+            Ok(head) => ("ok".to_string(), head.size),
+            Err(error) => (error.to_string(), 0),
+        };
+        if let Some((at, error)) = refused {
+            store =
+                format!("the store failed to keep a decision at {}: {error}; free space or check the disk", utc(at));
+        }
+        if store != "ok" {
+            faults.push(store.clone());
+        }
+        faults.extend(self.stats.health.known().faults.values().cloned());
+        let next_wake = self.next_wake(now).await;
+        let outbox = self.outbox_next().await.ok().flatten();
+        // a message that may be sent waits since then; one that may not yet, until then
+        let waiting = outbox.filter(|at| *at <= now);
+        if let Some(since) = waiting.filter(|at| (now - *at).num_seconds() > STUCK_SECONDS) {
+            faults.push(format!("messages have been waiting since {}", utc(since)));
+        }
+        let failing = self.stats.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (way, Failing { since, error, .. }) in &failing {
+            if (now - *since).num_seconds() >= FAILING_SECONDS {
+                faults.push(format!("nothing gets through by `{way}` since {}: {error}", utc(*since)));
+            }
+        }
+        let failing = failing.into_iter().map(|(way, Failing { since, attempts, error })| FailingView {
+            way,
+            since: utc(since),
+            attempts,
+            error,
+        });
         StatusView {
             now: utc(now),
             ready: faults.is_empty(),
             store,
             last_loop: last_loop.map(utc),
             scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
-            next_wake: due.and_then(|d| d.next_wake).map(utc),
+            next_wake: next_wake.map(utc),
             outbox_next: outbox.map(utc),
+            failing: failing.collect(),
+            outbox_waiting_since: waiting.map(utc),
+            clock: self.stats.health.clock(),
+            pings: self.stats.health.pings(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: None,
@@ -336,16 +361,48 @@ impl<S: Store> House<S> {
             rulebook: book.name(),
             duties: book.duties().len(),
             version: env!("CARGO_PKG_VERSION"),
+            warnings: self.stats.health.warnings(),
             faults,
         }
+    }
+
+    /// The earliest wake-up nobody has handled; in the past when one is late.
+    async fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = self.store.due(now, 1).await.ok()?;
+        match due.incidents.first() {
+            // handled in between: then there is nothing late
+            Some(id) => self.store.dossier(id).await.ok().and_then(|late| late.wake_at).or(due.next_wake),
+            None => due.next_wake,
+        }
+    }
+
+    /// Is a message waiting that could have been attempted long ago? Answers since when.
+    pub async fn outbox_stuck(&self, now: Timestamp) -> Answered<Option<Timestamp>> {
+        let since = self.outbox_next().await?.filter(|at| *at <= now);
+        Ok(since.filter(|at| (now - *at).num_seconds() > STUCK_SECONDS))
+    }
+
+    /// Since when, or from when on, the next message may be attempted.
+    async fn outbox_next(&self) -> Answered<Option<Timestamp>> {
+        let mut next = None;
+        for lane in Lane::ALL {
+            next = next.into_iter().chain(self.store.next_outbox(lane).await?).min();
+        }
+        Ok(next)
     }
 
     /// Prometheus text exposition.
     pub async fn metrics(&self, now: Timestamp) -> String {
         let status = self.status(now).await;
+        let waiting = self.outbox_next().await.ok().flatten().filter(|at| *at <= now);
         let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         let seconds = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed) as f64 / 1e6;
-        let rows: [(&str, &str, &str, f64); 10] = [
+        let discipline = match status.clock.discipline {
+            "synchronised" => 1.0,
+            "unsynchronised" => 0.0,
+            _ => f64::NAN,
+        };
+        let rows: [(&str, &str, &str, f64); 16] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -396,6 +453,37 @@ impl<S: Store> House<S> {
                 "last signed checkpoint",
                 seconds(&self.stats.last_checkpoint),
             ),
+            (
+                "breachclock_outbox_oldest_timestamp_seconds",
+                "gauge",
+                "since when the oldest message waits that may be sent, 0 when there is none",
+                waiting.map_or(0.0, |at| at.timestamp() as f64),
+            ),
+            (
+                "breachclock_clock_synchronised",
+                "gauge",
+                "1 when a time service disciplines the clock, 0 when none does, NaN when nobody can tell",
+                discipline,
+            ),
+            (
+                "breachclock_clock_steps_total",
+                "counter",
+                "settings of the clock since start",
+                status.clock.steps as f64,
+            ),
+            (
+                "breachclock_clock_suspensions_total",
+                "counter",
+                "suspensions and standstills since start",
+                status.clock.suspensions as f64,
+            ),
+            (
+                "breachclock_heartbeats_failing",
+                "gauge",
+                "heartbeat addresses that do not answer",
+                status.pings.iter().filter(|ping| ping.failing_since.is_some()).count() as f64,
+            ),
+            ("breachclock_warnings", "gauge", "things to be mended, see /api/v1/status", status.warnings.len() as f64),
         ];
         let mut text = String::new();
         for (name, kind, help, value) in rows {
@@ -404,6 +492,9 @@ impl<S: Store> House<S> {
         text
     }
 }
+
+/// A message that may be claimed for longer than this is not being sent, whatever the reason.
+const STUCK_SECONDS: i64 = 300;
 
 pub(super) fn split_obligation(id: &str) -> Answered<(&str, &str)> {
     id.split_once('~')
@@ -432,16 +523,23 @@ fn entity_view(dossier: &Dossier) -> EntityView {
     }
 }
 
-fn kept_views(dossier: &Dossier) -> Vec<KeptView> {
+fn kept_views(dossier: &Dossier, plan: &Plan, now: Timestamp) -> Vec<KeptView> {
     let id = &dossier.record.incident.id;
-    let view = |kept: &crate::store::Kept| KeptView {
-        obligation: format!("{id}~{}", kept.id),
-        due: kept.due.map(utc),
-        conservative_due: kept.conservative_due.map(utc),
-        since: utc(kept.since),
-        rulebook: hex(&kept.from),
+    let view = |o: &Obligation| {
+        o.unsigned?;
+        let kept = dossier.record.kept.iter().find(|kept| kept.id == o.id);
+        let deadline = o.standing.deadline();
+        Some(KeptView {
+            obligation: format!("{id}~{}", o.id),
+            due: deadline.map(|d| utc(d.due)),
+            conservative_due: deadline.map(|d| utc(d.conservative_due)),
+            // an incident that waits to be replanned holds no entry yet
+            since: utc(kept.map_or(now, |k| k.since)),
+            rulebook: hex(&kept.map_or(dossier.record.rulebook, |k| k.from)),
+            gone: plan.is_gone(o),
+        })
     };
-    dossier.record.kept.iter().map(view).collect()
+    plan.obligations.iter().filter_map(view).collect()
 }
 
 fn facts_view(dossier: &Dossier) -> Vec<FactView> {

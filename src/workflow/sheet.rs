@@ -107,10 +107,11 @@ impl<S: Store> House<S> {
             plan.obligations.iter().filter_map(|o| clock(book, dossier, o, now)).collect();
         clocks.sort_by(|(a, x), (b, y)| (a.is_none(), a, &x.id).cmp(&(b.is_none(), b, &y.id)));
         let directory = &self.settings.directory;
-        let told = self.policy_of(&incident.entity).steps.iter().flat_map(|step| &step.notify);
+        let open = plan.obligations.iter().filter(|o| o.standing.is_open());
+        let told = open.flat_map(|o| &self.policy_for(incident, &o.duty).steps).flat_map(|step| &step.notify);
         let mut call: Vec<String> = Vec::new();
-        for target in told.flat_map(|who| directory.targets(who, &[], now)) {
-            let name = target.person().and_then(|id| directory.person(id)).map(|p| p.name.clone());
+        for ladder in told.flat_map(|who| directory.ladders(who, &[], now)) {
+            let name = ladder.first().person().and_then(|id| directory.person(id)).map(|p| p.name.clone());
             call.extend(name.filter(|name| !call.contains(name)));
         }
         SheetIncident {
@@ -124,12 +125,12 @@ impl<S: Store> House<S> {
 
     fn sheet_person(&self, person: &Person, now: Timestamp) -> SheetPerson {
         let directory = &self.settings.directory;
-        let on_duty = directory.rotas.iter().filter(|r| directory.on_duty(r, now).is_some_and(|p| p.id == person.id));
+        let on_duty = directory.rotas.iter().filter(|rota| rota.on_duty(now) == Some(&person.id));
         SheetPerson {
             id: person.id.clone(),
             name: person.name.clone(),
             roles: person.roles.clone(),
-            reach: person.email.iter().cloned().collect(),
+            reach: person.email.iter().chain(person.addresses.values()).cloned().collect(),
             on_duty: on_duty.map(|rota| rota.id.clone()).collect(),
         }
     }

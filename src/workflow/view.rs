@@ -65,13 +65,15 @@ pub struct IncidentView {
 /// A limit that stands until somebody signs off what the rule packs in force say instead.
 #[derive(Clone, Serialize)]
 pub struct KeptView {
-    /// Full id; the obligation itself may no longer arise.
+    /// Full id.
     pub obligation: String,
     pub due: Option<String>,
     pub conservative_due: Option<String>,
     pub since: String,
     /// SHA-256 of the rulebook that gave it.
     pub rulebook: String,
+    /// The rule packs in force no longer give the obligation at all.
+    pub gone: bool,
 }
 
 /// An obligation with what people did about it. The id is unique in the installation: `<incident>~<duty>@<place>`.
@@ -88,6 +90,9 @@ pub struct ObligationView {
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
     pub delays: Vec<DelayView>,
+    /// What the caller should know about its own request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Serialize)]
@@ -177,6 +182,8 @@ pub struct DiffEntry {
 pub struct Changed {
     pub incident: String,
     pub version: u64,
+    /// The incident was closed, and the change makes an obligation run, or possible: it is open again.
+    pub reopened: bool,
     #[serde(flatten)]
     pub diff: Diff,
     pub evidence: Option<EvidenceReceipt>,
@@ -235,8 +242,16 @@ pub struct StatusView {
     pub store: String,
     pub last_loop: Option<String>,
     pub scheduler_lag_seconds: f64,
+    /// The earliest wake-up nobody has handled; in the past when one is late.
     pub next_wake: Option<String>,
     pub outbox_next: Option<String>,
+    /// Ways out that take nothing at present.
+    pub failing: Vec<FailingView>,
+    /// When the oldest message that is not settled was decided.
+    pub outbox_waiting_since: Option<String>,
+    pub clock: ClockView,
+    /// Heartbeats to other machines.
+    pub pings: Vec<PingView>,
     pub log_size: u64,
     pub last_checkpoint: Option<String>,
     pub last_anchor: Option<String>,
@@ -244,7 +259,42 @@ pub struct StatusView {
     pub rulebook: RulebookName,
     pub duties: usize,
     pub version: &'static str,
+    /// To be mended, and no danger yet.
+    pub warnings: Vec<String>,
     pub faults: Vec<String>,
+}
+
+/// A way out whose attempts fail: `mail`, or `webhook:` and its id.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailingView {
+    pub way: String,
+    /// End of the first failed attempt since the last answer.
+    pub since: String,
+    pub attempts: u64,
+    pub error: String,
+}
+
+/// The machine's clock, as far as it is known.
+#[derive(Clone, Serialize)]
+pub struct ClockView {
+    /// synchronised | unsynchronised | unknown
+    pub discipline: &'static str,
+    pub since: Option<String>,
+    /// Since start.
+    pub steps: u64,
+    /// Suspensions and standstills since start.
+    pub suspensions: u64,
+    pub last_event: Option<String>,
+    pub last_event_at: Option<String>,
+}
+
+/// A heartbeat to another machine. Its address is a secret; the place is its host.
+#[derive(Clone, Serialize)]
+pub struct PingView {
+    pub place: String,
+    pub last_success: Option<String>,
+    pub failing_since: Option<String>,
+    pub error: Option<String>,
 }
 
 /// What acknowledging asks for.

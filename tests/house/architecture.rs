@@ -28,9 +28,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs"]),
     ("jiff", &["time"]),
-    ("reqwest", &["notify/webhook", "cli/client.rs", "cli/evidence.rs"]),
+    ("reqwest", &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "daemon/heartbeat.rs"]),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("tracing", &["store", "notify", "workflow", "web", "daemon", "cli"]),
+    ("rustix", &["daemon"]),
     ("getrandom", &["daemon/ids.rs"]),
     ("clap", &["cli"]),
 ];

@@ -121,6 +121,28 @@ fn a_wrong_configuration_names_the_line() {
         "[data]\ndir = \"d\"\n[[policy]]\nid = \"p\"\n[[policy.step]]\nat = \"due-4x\"\nnotify = []\n",
         &["c.toml:6", "due-4x"],
     );
+    let watchdog = |lines: &str| {
+        format!(
+            "[data]\ndir = \"d\"\n[[person]]\nid = \"lea\"\nname = \"Lea\"\nemail = \"lea@a.example\"\n[watchdog]\n{lines}\n"
+        )
+    };
+    for (lines, words) in [
+        ("ping = [\"hc.example.org/x\"]", vec!["c.toml:8", "begins with https://"]),
+        ("every = \"10s\"", vec!["shorter than a minute"]),
+        ("alive = \"0 8 * * *\"", vec!["alive_to", "give both"]),
+        ("alive_to = [\"person:lea\"]", vec!["give both"]),
+        ("alive = \"0 8 * * 1\"\nalive_to = [\"person:lea\"]", vec!["c.toml:8", "days of the week as names"]),
+        ("alive = \"* * * * *\"\nalive_to = [\"person:lea\"]", vec!["c.toml:8", "every 15 minutes"]),
+        (
+            "alive = \"0 8 * * *\"\nalive_to = [\"person:leo\"]",
+            vec!["c.toml:9", "`person:leo`, which nothing describes"],
+        ),
+        ("zone = \"Europe/Pariss\"", vec!["Europe/Pariss"]),
+        ("self_test_maildir = \"m\"", vec!["self_test_to"]),
+        ("pings = []", vec!["c.toml:8", "pings"]),
+    ] {
+        check_config(&watchdog(lines), &words);
+    }
     assert!(!Path::new("no-such.toml").exists());
     check(&["config", "check", "no-such.toml"], "", 66, &["no-such.toml"]);
 }

@@ -5,12 +5,15 @@ use crate::support::{self, at, caller};
 use breachclock::escalation::{DeliveryState, Sent};
 use breachclock::law::IncidentId;
 use breachclock::notify::Notifiers;
+use breachclock::store::Lane;
 use breachclock::store::{MemoryStore, Store};
 use breachclock::time::Timestamp;
+use breachclock::workflow::deliver::Courier;
 use breachclock::workflow::inbound::{Outcome, Received};
 use breachclock::workflow::{House, Role, Trouble};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn sent_at() -> Timestamp {
     at("2026-03-28T00:55:00Z")
@@ -18,7 +21,7 @@ fn sent_at() -> Timestamp {
 
 /// A house, an incident, and the mails that went out about it, by recipient.
 struct Round {
-    house: House<MemoryStore>,
+    house: Arc<House<MemoryStore>>,
     incident: IncidentId,
     mails: BTreeMap<String, Value>,
 }
@@ -26,7 +29,7 @@ struct Round {
 impl Round {
     async fn start() -> Round {
         let server = Server::start(&["--dsn", "--pipelining"]);
-        let house = support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new()));
+        let house = Arc::new(support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new())));
         let report = json!({
             "title": "Customer database on a paste site",
             "entity": "acme-fr",
@@ -37,7 +40,12 @@ impl Round {
             house.report(&caller(Role::Reporter), &report.to_string(), None, sent_at()).await.expect("opens");
         let incident = IncidentId(reported.incident.id);
         let notifiers = Notifiers::new(Some(Box::new(server.plain())), BTreeMap::new());
-        while house.deliver_due(&notifiers, sent_at).await.expect("delivers") > 0 {}
+        let mut courier = Courier::new(house.clone(), Arc::new(notifiers), Lane::Mail, sent_at);
+        courier.work().await.expect("claims");
+        while courier.carries() > 0 {
+            courier.attempt_ended().await;
+        }
+        courier.settle().await.expect("settles");
         let sent = house.store.sent(&incident, 100).await.expect("sent");
         assert!(!sent.is_empty() && sent.iter().all(|s| s.state == DeliveryState::HandedOver), "{sent:?}");
         let mails =

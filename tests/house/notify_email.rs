@@ -16,8 +16,8 @@ use std::time::Duration;
 pub struct Server {
     child: Child,
     _stdin: ChildStdin,
-    port: u16,
-    mails: Receiver<Value>,
+    pub port: u16,
+    pub mails: Receiver<Value>,
 }
 
 impl Server {
@@ -150,7 +150,7 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     assert_eq!(lines(mail["html"].as_str().unwrap()), lines(&rendered.html));
 
     // a retry an hour later: another date, the same identity
-    let later = breachclock::notify::Context { now: at("2026-03-28T01:55:00Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T01:55:00Z"), ..context() };
     email.deliver(&sample, &later).await;
     let retried = server.mail();
     assert_eq!(header(&retried, "Message-ID"), id);
@@ -233,7 +233,7 @@ async fn a_connection_closed_meanwhile_is_replaced_without_a_failure() {
     // half a minute of silence is enough to distrust a connection
     assert!(matches!(send(&email, "good@x.example").await, Outcome::HandedOver { .. }));
     let before = server.mail()["port"].clone();
-    let later = breachclock::notify::Context { now: at("2026-03-28T00:55:31Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T00:55:31Z"), ..context() };
     email.deliver(&message("later", crate::notify_support::email("jonas", "good@x.example")), &later).await;
     assert_ne!(server.mail()["port"], before);
 }

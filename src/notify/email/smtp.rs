@@ -4,12 +4,11 @@
 //! against a server that delays acknowledgements. Here every turn is one write, connections stay open between mails, and
 //! `RSET` is sent only after a failure.
 
-use super::{Server, Settings};
+use super::{Probe, Server, Settings, Verdict};
 use crate::escalation::Outcome;
 use crate::notify::SettingsError;
 use crate::notify::words::one_line;
 use crate::time::Timestamp;
-use lettre::Message as Mail;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -17,6 +16,7 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message as Mail};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -135,6 +135,40 @@ impl Smtp {
                 let result = self.converse(&mut fresh, mail.envelope(), id, &data).await;
                 self.settle(fresh, result, now).await
             }
+        }
+    }
+
+    /// Connects and logs in, offers the sender and each recipient, and takes it all back: nothing is sent.
+    pub(super) async fn probe(&self, from: &Address, to: &[Address], now: Timestamp) -> Probe {
+        let mut probe = Probe { server: Ok(self.name()), sender: None, recipients: Vec::new() };
+        let mut connection = match timeout(self.timeouts.connect, self.connect(now)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Probe { server: Err(format!("{}: {error}", self.name())), ..probe },
+            Err(_) => {
+                let error = format!("{}: no conversation within {} s", self.name(), self.timeouts.connect.as_secs());
+                return Probe { server: Err(error), ..probe };
+            }
+        };
+        let smtp = &mut connection.smtp;
+        let sender = self.ask(smtp, MailFrom::new(Some(from.clone()), Vec::new())).await;
+        let taken = sender == Verdict::Taken;
+        probe.sender = Some(sender);
+        if taken {
+            for address in to {
+                probe.recipients.push(self.ask(smtp, Rcpt::new(address.clone(), Vec::new())).await);
+            }
+        }
+        let _ = timeout(self.timeouts.command, smtp.command("RSET\r\n")).await;
+        let _ = timeout(self.timeouts.command, smtp.quit()).await;
+        probe
+    }
+
+    async fn ask(&self, smtp: &mut AsyncSmtpConnection, command: impl std::fmt::Display) -> Verdict {
+        match timeout(self.timeouts.command, smtp.command(command)).await {
+            Ok(Ok(_)) => Verdict::Taken,
+            Ok(Err(error)) if error.is_permanent() => Verdict::Refused(describe(&error)),
+            Ok(Err(error)) => Verdict::Later(describe(&error)),
+            Err(_) => Verdict::Later("no answer in time".into()),
         }
     }
 

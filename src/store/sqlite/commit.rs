@@ -1,7 +1,8 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
 use super::super::{
-    Change, Changeset, Delivery, Idempotency, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord, pack,
+    Change, Changeset, Delivery, Idempotency, Lane, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord,
+    pack,
 };
 use super::writer::{Batch, Sql, Work};
 use super::{outbox, read};
@@ -44,8 +45,10 @@ struct PreparedIncident {
 }
 
 struct PreparedMessage {
+    lane: Lane,
     key: [u8; 16],
     urgent_at: i64,
+    made_at: i64,
     body: Vec<u8>,
 }
 
@@ -173,8 +176,10 @@ impl PreparedIncident {
 impl PreparedMessage {
     fn prepare(message: &Message) -> Result<PreparedMessage> {
         Ok(PreparedMessage {
+            lane: Lane::of(&message.target),
             key: pack::message_key(message),
             urgent_at: pack::micros(message.urgent_at),
+            made_at: pack::micros(message.created_at),
             body: pack::pack_message(message)?,
         })
     }
@@ -192,7 +197,7 @@ impl PreparedMessage {
             .sql
             .prepare_cached("INSERT INTO outbox (id, state, urgent_at, not_before, attempts) VALUES (?1, 0, ?2, 0, 0)")?
             .execute(params![row, self.urgent_at])?;
-        batch.queue.insert(row, self.urgent_at, 0);
+        batch.queue.insert(self.lane, row, self.urgent_at, self.made_at);
         Ok(())
     }
 }

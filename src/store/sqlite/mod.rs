@@ -23,7 +23,7 @@ mod settings;
 mod writer;
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
@@ -140,17 +140,17 @@ impl Store for SqliteStore {
         Ok(Due { incidents, next_wake })
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        // an empty queue is answered without a transaction
-        if self.published().next_outbox.is_none_or(|at| at > pack::micros(now)) {
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        // a lane with nothing to claim is answered without a transaction
+        if !self.published().outbox.may_have(lane, pack::micros(now)) {
             return Ok(Vec::new());
         }
-        let leased = self.write(outbox::Lease::until(now, lease_seconds, limit)).await?;
+        let leased = self.write(outbox::Lease::until(lane, now, lease_seconds, limit)).await?;
         Ok(leased.into_iter().filter_map(outbox::Leased::into_claim).collect())
     }
 
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        Ok(self.published().next_outbox.map(pack::instant_of))
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        Ok(self.published().outbox.of(lane).map(pack::instant_of))
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -1,6 +1,6 @@
 //! Messages on their way out: leased, attempted, settled. The order of urgency is kept in memory, see `queue.rs`.
 
-use super::super::{Claim, Delivery, Result, Settlement, StoreError, pack};
+use super::super::{Claim, Delivery, Lane, Result, Settlement, StoreError, pack};
 use super::writer::{Batch, Sql, Work};
 use crate::escalation::DeliveryState;
 use crate::evidence::Draft;
@@ -9,15 +9,16 @@ use rusqlite::{OptionalExtension, params};
 
 /// Leases the most urgent messages; all in microseconds.
 pub(super) struct Lease {
+    lane: Lane,
     now: i64,
     until: i64,
     limit: usize,
 }
 
 impl Lease {
-    pub fn until(now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
+    pub fn until(lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
         let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        Lease { now: pack::micros(now), until, limit: limit as usize }
+        Lease { lane, now: pack::micros(now), until, limit: limit as usize }
     }
 }
 
@@ -56,10 +57,10 @@ impl Work for Lease {
             "UPDATE outbox SET attempts = attempts + 1, not_before = ?2 WHERE id = ?1 RETURNING attempts",
         )?;
         let mut read = batch.sql.prepare_cached("SELECT body FROM message WHERE id = ?1")?;
-        for row in batch.queue.claimable(self.now, self.limit) {
+        for row in batch.queue.claimable(self.lane, self.now, self.limit) {
             let attempts = take.query_row(params![row, self.until], |row| row.get(0))?;
             let body = read.query_row([row], |row| row.get(0))?;
-            batch.queue.wait(row, self.until);
+            batch.queue.wait(row, self.until, self.now);
             leased.push(Leased { row, body, attempts, until: self.until });
         }
         Ok(Ok(leased))
@@ -122,10 +123,10 @@ impl Settling {
                 self.settled.detail
             ])?;
         match self.settled.state {
-            DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before),
+            DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before, self.at),
             _ => batch.queue.remove(row),
         }
-        if self.settled.state == DeliveryState::Failed {
+        if self.settled.state.is_lost() {
             wake(batch, incident, self.at)?;
         }
         batch.append(&self.draft, self.disclosures.as_deref())?;

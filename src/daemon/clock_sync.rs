@@ -1,0 +1,219 @@
+//! Is the machine's clock disciplined by a time service? Asked once a minute, of whoever can say.
+//!
+//! The kernel's own flag would need `adjtimex`, which the hardened unit forbids (`ProtectClock=`) and no safe interface
+//! offers; `timedatectl` reads it in another process. A chrony without `rtcsync` does not set that flag, so `chronyc` is
+//! asked as well; systemd-timesyncd touches a file at each synchronisation.
+
+use super::clock;
+use crate::store::Store;
+use crate::workflow::{Discipline, House};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+const ASK_EVERY: Duration = Duration::from_secs(60);
+/// A program that has not answered by then says nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// systemd-timesyncd polls at least every 2048 s.
+const TOUCHED_SECONDS: u64 = 3 * 3600;
+const TOUCHED: &str = "/run/systemd/timesync/synchronized";
+
+/// What the sources say; `None` is a source that does not exist or does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Said {
+    timedatectl: Option<bool>,
+    chronyc: Option<bool>,
+    /// Seconds since systemd-timesyncd last synchronised.
+    timesyncd: Option<u64>,
+}
+
+impl Said {
+    /// One who knows of a synchronisation outweighs one who does not; silence is not consent.
+    fn verdict(self) -> (Discipline, &'static str) {
+        let says = |wanted: bool| {
+            [(self.timedatectl, "timedatectl"), (self.chronyc, "chronyc")]
+                .into_iter()
+                .find(|(said, _)| *said == Some(wanted))
+                .map(|(_, name)| name)
+        };
+        let fresh = self.timesyncd.is_some_and(|ago| ago < TOUCHED_SECONDS).then_some("systemd-timesyncd");
+        match (says(true).or(fresh), says(false)) {
+            (Some(source), _) => (Discipline::Synchronised, source),
+            (None, Some(source)) => (Discipline::Unsynchronised, source),
+            (None, None) => (Discipline::Unknown, "no source"),
+        }
+    }
+}
+
+/// Good news counts at once, other news when it is said twice in a row: a time service that restarts is no fault.
+#[derive(Default)]
+struct Confirm {
+    current: Option<Discipline>,
+    candidate: Option<Discipline>,
+}
+
+impl Confirm {
+    /// The verdict when it is new and certain.
+    fn hear(&mut self, said: Discipline) -> Option<Discipline> {
+        let repeated = self.candidate.replace(said) == Some(said);
+        if self.current == Some(said) || !(repeated || said == Discipline::Synchronised) {
+            return None;
+        }
+        self.current = Some(said);
+        Some(said)
+    }
+}
+
+/// Asks until `stop`; tells the house when the answer changes.
+pub async fn watch<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
+    let mut confirm = Confirm::default();
+    while !*stop.borrow() {
+        // programs are waited for: not on the threads that serve
+        let said = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
+        let (verdict, source) = said.verdict();
+        if let Some(changed) = confirm.hear(verdict) {
+            match changed {
+                Discipline::Synchronised => tracing::info!(source, "the machine's clock is synchronised"),
+                _ => tracing::warn!(source, "the machine's clock: {}", changed.as_str()),
+            }
+            if let Err(error) = house.clock_disciplined(changed, source, clock::now()).await {
+                tracing::error!(%error, "the state of the clock could not be recorded; it is tried again");
+                confirm.current = None;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+fn ask() -> Said {
+    let timedatectl = run("timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
+    let chronyc = run("chronyc", &["-n", "-c", "tracking"]);
+    Said {
+        timedatectl: timedatectl.as_deref().and_then(timedatectl_says),
+        chronyc: chronyc.as_deref().and_then(chronyc_says),
+        timesyncd: std::fs::metadata(TOUCHED)
+            .and_then(|file| file.modified())
+            .ok()
+            .map(|at| at.elapsed().map_or(0, |ago| ago.as_secs())),
+    }
+}
+
+fn timedatectl_says(text: &str) -> Option<bool> {
+    match text.trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Comma-separated; the last field is the leap status, and `Not synchronised` is one.
+fn chronyc_says(text: &str) -> Option<bool> {
+    let fields: Vec<&str> = text.trim().split(',').collect();
+    match (fields.len(), fields.last()?.trim()) {
+        (14, "Not synchronised") => Some(false),
+        (14, "Normal" | "Insert second" | "Delete second") => Some(true),
+        _ => None,
+    }
+}
+
+/// Standard output of a program that ended well in time.
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait() {
+            Ok(Some(_)) => break,
+            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
+    }
+    // one line: it fits into the pipe, nobody waits for a reader
+    let output = child.wait_with_output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Discipline::*;
+
+    #[test]
+    fn verdicts() {
+        let cases = [
+            ((Some(true), None, None), Synchronised, "timedatectl"),
+            ((Some(false), None, None), Unsynchronised, "timedatectl"),
+            // a chrony without rtcsync
+            ((Some(false), Some(true), None), Synchronised, "chronyc"),
+            ((None, Some(false), None), Unsynchronised, "chronyc"),
+            // the kernel does not know what timesyncd did an hour ago, in a container for example
+            ((Some(false), None, Some(3600)), Synchronised, "systemd-timesyncd"),
+            ((Some(false), None, Some(86_400)), Unsynchronised, "timedatectl"),
+            ((None, None, Some(86_400)), Unknown, "no source"),
+            ((None, None, None), Unknown, "no source"),
+        ];
+        for ((timedatectl, chronyc, timesyncd), wanted, source) in cases {
+            let said = Said { timedatectl, chronyc, timesyncd };
+            assert_eq!(said.verdict(), (wanted, source), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn answers_of_programs() {
+        assert_eq!(["yes\n", "no\n", "", "n/a"].map(timedatectl_says), [Some(true), Some(false), None, None]);
+        // from `chronyc -c tracking`, chrony 4.5
+        let normal = "A29FC801,162.159.200.1,4,1711584000.123456789,0.000012,-0.000003,0.000021,-12.345,-0.001,0.023,0.001,0.0005,64.3,Normal\n";
+        let never =
+            "7F7F0101,,0,0.000000000,0.000000,0.000000,0.000000,0.000,0.000,0.000,1.0,1.0,0.0,Not synchronised\n";
+        assert_eq!(
+            [normal, never, "506 Cannot talk to daemon\n", ""].map(chronyc_says),
+            [Some(true), Some(false), None, None]
+        );
+    }
+
+    #[test]
+    fn bad_news_is_confirmed_first() {
+        let mut confirm = Confirm::default();
+        let heard: Vec<_> = [
+            Unsynchronised,
+            Synchronised,
+            Unsynchronised,
+            Synchronised,
+            Unsynchronised,
+            Unsynchronised,
+            Unsynchronised,
+            Unknown,
+            Unknown,
+            Synchronised,
+        ]
+        .into_iter()
+        .map(|said| confirm.hear(said))
+        .collect();
+        let (s, u, n) = (Some(Synchronised), Some(Unsynchronised), Some(Unknown));
+        assert_eq!(heard, [None, s, None, None, None, u, None, None, n, s]);
+    }
+
+    #[test]
+    fn programs_that_fail_hang_or_are_missing_say_nothing() {
+        assert_eq!(run("echo", &["yes"]).as_deref(), Some("yes\n"));
+        assert_eq!(run("false", &[]), None);
+        assert_eq!(run("no-such-program-of-breachclock", &[]), None);
+        let started = Instant::now();
+        assert_eq!(run("sleep", &["60"]), None);
+        assert!(started.elapsed() < PATIENCE + Duration::from_secs(5));
+    }
+}
