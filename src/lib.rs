@@ -15,6 +15,9 @@
 //!        ┌───────────────┼──────────────────────┐
 //!        ▼ due(now)      ▼ claim_outbox(now)    ▼ entries, checkpoint
 //!  workflow::wake   workflow::deliver      workflow::attest, workflow::export
+//!                        │
+//!                        ▼ bounces, receipts, replies come back by mail
+//!                   workflow::inbound: ingest::mail_in finds the news, `notify::mail_id` the message
 //! ```
 //!
 //! # Layers
@@ -50,6 +53,8 @@
 //! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
 //! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
 //! | an ingest format | `src/ingest` one file | its cases |
+//! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
+//! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |

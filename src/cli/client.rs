@@ -81,6 +81,16 @@ pub enum IncidentCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// The open clocks on one page to print: dates, who has them, whom to call; for when the server is gone
+    Sheet {
+        /// Only this incident
+        id: Option<String>,
+        /// Write the page to a file; else to standard output
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        to: Connection,
+    },
     /// Close an incident in which nothing runs any more
     Close {
         id: String,
@@ -196,6 +206,11 @@ impl Server {
         self.request(Method::POST, path, "application/json", Some((kind, body)))
     }
 
+    /// A page, as [`Server::call_bytes`]. It is not followed to a login: a person is not there to fill it in.
+    pub fn page(&self, path: &str, accept: &str) -> Called<(StatusCode, Vec<u8>)> {
+        self.request(Method::GET, path, accept, None)
+    }
+
     fn request(
         &self,
         method: Method,
@@ -206,7 +221,15 @@ impl Server {
         let runtime = super::serve::runtime().map_err(|_| exit::NEGATIVE)?;
         runtime.block_on(async {
             let url = format!("{}{path}", self.base);
-            let mut request = reqwest::Client::new().request(method, &url).header("accept", accept);
+            let redirect = match path.starts_with("/api/") {
+                true => reqwest::redirect::Policy::default(),
+                false => reqwest::redirect::Policy::none(),
+            };
+            let client = reqwest::Client::builder().redirect(redirect).build().map_err(|error| {
+                eprintln!("error: TLS cannot be set up: {error}");
+                exit::NEGATIVE
+            })?;
+            let mut request = client.request(method, &url).header("accept", accept);
             if let Some(token) = &self.token {
                 request = request.bearer_auth(token);
             }
@@ -350,12 +373,43 @@ pub fn incident(command: IncidentCommand) -> i32 {
                 incident_text,
             )
         }
+        IncidentCommand::Sheet { id, output, to } => {
+            sheet(id.as_deref(), output.as_deref(), &to).unwrap_or_else(|code| code)
+        }
         IncidentCommand::Close { id, to } => finish(
             Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)),
             to.json,
             incident_text,
         ),
     }
+}
+
+/// The sheet as the server writes it: HTML, or JSON.
+fn sheet(id: Option<&str>, output: Option<&std::path::Path>, to: &Connection) -> Called<i32> {
+    let path = id.map_or("/sheet".to_string(), |id| format!("/sheet?incident={}", crate::notify::links::escape(id)));
+    let accept = if to.json { "application/json" } else { "text/html" };
+    let (status, body) = Server::new(to)?.page(&path, accept)?;
+    if !status.is_success() {
+        // the answer is a page for browsers: the same refusal in words
+        let (status, detail) = match status {
+            StatusCode::NOT_FOUND => (status, format!("there is no incident `{}`", id.unwrap_or_default())),
+            _ if status.is_redirection() => {
+                let detail = "the token is missing, unknown, expired or revoked: name its file with --token-file; or the server redirects: give its https address";
+                (StatusCode::UNAUTHORIZED, detail.to_string())
+            }
+            _ => (status, String::new()),
+        };
+        return Err(explain(status, &json!({ "detail": detail })));
+    }
+    let text = String::from_utf8_lossy(&body);
+    match output {
+        None => super::print(&text),
+        Some(path) => std::fs::write(path, text.as_bytes()).map_err(|error| {
+            eprintln!("error: `{}` cannot be written: {error}", path.display());
+            exit::NEGATIVE
+        })?,
+    }
+    Ok(exit::DONE)
 }
 
 pub fn obligation(command: ObligationCommand) -> i32 {

@@ -3,6 +3,7 @@
 use super::exit;
 use crate::config;
 use crate::daemon::{clock, open};
+use crate::time::Timestamp;
 use crate::workflow::{Caller, Role};
 use std::path::PathBuf;
 
@@ -25,6 +26,20 @@ pub enum Command {
         #[arg(long)]
         expires: Option<String>,
     },
+    /// Make a calendar subscription and print its address once
+    Calendar {
+        #[arg(long)]
+        config: PathBuf,
+        /// What it is for, e.g. whose calendar
+        #[arg(long, default_value = "")]
+        label: String,
+        /// Limit it to an entity; may be repeated
+        #[arg(long = "entity")]
+        entities: Vec<String>,
+        /// Ends after this time; 400 days when left out
+        #[arg(long)]
+        expires: Option<String>,
+    },
     /// End a token
     Revoke {
         #[arg(long)]
@@ -42,9 +57,10 @@ pub enum Command {
 
 pub fn run(command: Command) -> i32 {
     let path = match &command {
-        Command::Create { config, .. } | Command::Revoke { config, .. } | Command::List { config, .. } => {
-            config.clone()
-        }
+        Command::Create { config, .. }
+        | Command::Calendar { config, .. }
+        | Command::Revoke { config, .. }
+        | Command::List { config, .. } => config.clone(),
     };
     let config = match config::load(&path) {
         Ok(config) => config,
@@ -70,19 +86,29 @@ pub fn run(command: Command) -> i32 {
                     eprintln!("error: `{role}` is no role; it may be {}", allowed.join(", "));
                     return exit::USAGE;
                 };
-                let expires_at = match expires.as_deref().map(crate::escalation::duration) {
-                    None => None,
-                    Some(Ok(seconds)) => Some(now + chrono::Duration::seconds(seconds)),
-                    Some(Err(error)) => {
-                        eprintln!("error: --expires: {error}");
-                        return exit::USAGE;
-                    }
+                let expires_at = match expiry(expires.as_deref(), now) {
+                    Ok(at) => at,
+                    Err(code) => return code,
                 };
                 let label = if label.is_empty() { role.as_str().to_string() } else { label };
                 house
                     .create_token(&caller, role, &label, entities, expires_at, now)
                     .await
                     .map(|(_, text)| super::print(&format!("{text}\n")))
+            }
+            Command::Calendar { label, entities, expires, .. } => {
+                let expires_at = match expiry(expires.as_deref(), now) {
+                    Ok(at) => at,
+                    Err(code) => return code,
+                };
+                if let Some(id) = entities.iter().find(|id| config.entities.iter().all(|e| e.id.as_ref() != Some(*id)))
+                {
+                    eprintln!("error: --entity: no [[entity]] has the id `{id}`");
+                    return exit::USAGE;
+                }
+                let caller = Caller { entities, ..caller };
+                let made = house.create_calendar(&caller, &label, expires_at, now).await;
+                made.map(|subscription| super::print(&format!("{}\n", subscription.url)))
             }
             Command::Revoke { id, .. } => house.revoke_token(&caller, &id, now).await,
             Command::List { json, .. } => house.tokens(&caller).await.map(|tokens| {
@@ -111,4 +137,13 @@ pub fn run(command: Command) -> i32 {
             }
         }
     })
+}
+
+/// When `--expires` ends.
+fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, i32> {
+    let seconds = text.map(crate::escalation::duration).transpose().map_err(|error| {
+        eprintln!("error: --expires: {error}");
+        exit::USAGE
+    })?;
+    Ok(seconds.map(|seconds| now + chrono::Duration::seconds(seconds)))
 }

@@ -7,6 +7,7 @@ mod assess;
 mod assets;
 mod auth;
 mod body;
+mod calendar;
 mod dashboard;
 mod error;
 mod evidence;

@@ -20,7 +20,8 @@ mod tests {
     }
 
     fn is_described(path: &str) -> bool {
-        path.starts_with("/api/") || path.starts_with("/a/") || matches!(path, "/healthz" | "/readyz" | "/metrics")
+        ["/api/", "/a/", "/calendar/", "/rota/"].iter().any(|start| path.starts_with(start))
+            || matches!(path, "/healthz" | "/readyz" | "/metrics")
     }
 
     #[test]

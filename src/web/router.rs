@@ -1,8 +1,8 @@
 //! The route table, one line each, and what stands around every route.
 
-use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report};
+use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
-use super::{Shared, assess, assets, evidence, health, inbound, incidents, obligations, openapi, stream};
+use super::{Shared, assess, assets, calendar, evidence, health, inbound, incidents, obligations, openapi, stream};
 use crate::store::Store;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -49,6 +49,7 @@ routes! {
     get "/api/v1/a/{token}" => ack::offer::<S>,
     post "/api/v1/a/{token}" => ack::take::<S>,
     post "/api/v1/assess" => assess::assess::<S>,
+    post "/api/v1/calendar" => calendar::subscribe::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
     get "/api/v1/log/checkpoint" => evidence::checkpoint::<S>,
     get "/api/v1/log/entries" => evidence::log_entries::<S>,
@@ -59,6 +60,8 @@ routes! {
     get "/healthz" => health::live,
     get "/readyz" => health::ready::<S>,
     get "/metrics" => health::metrics::<S>,
+    get "/calendar/{token}" => calendar::deadlines::<S>,
+    get "/rota/{id}" => calendar::rota::<S>,
     get "/a/{token}" => ack::show::<S>,
     post "/a/{token}" => ack::act::<S>,
     get "/" => board::board::<S>,
@@ -77,6 +80,7 @@ routes! {
     post "/obligations/{id}/delay" => obligation::delay::<S>,
     get "/report" => report::form::<S>,
     post "/report" => report::send::<S>,
+    get "/sheet" => sheet::show::<S>,
     get "/evidence" => evidence_page::overview::<S>,
     get "/readiness" => evidence_page::readiness::<S>,
     get "/login" => login::form::<S>,
@@ -110,8 +114,9 @@ async fn unknown<S: Store>(State(web): State<Shared<S>>, uri: Uri) -> Response {
 async fn guard(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    // a page with its style inside brings a policy of its own, stricter than this one
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
-    set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_FRAME_OPTIONS, "DENY");

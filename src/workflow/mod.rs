@@ -4,6 +4,7 @@
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
 pub mod attest;
+pub mod calendar;
 pub mod check_law;
 pub mod correct;
 pub mod deliver;
@@ -12,6 +13,7 @@ pub mod evidence_of;
 pub mod exercise;
 pub mod export;
 pub mod health;
+mod ical;
 pub mod inbound;
 pub mod intake;
 mod kept;
@@ -19,6 +21,7 @@ pub mod life;
 mod names;
 pub mod read;
 pub mod rulebook;
+pub mod sheet;
 pub mod tokens;
 pub mod view;
 pub mod wake;

@@ -34,6 +34,18 @@ pub struct AckClaims {
     pub expires: Timestamp,
 }
 
+/// A token to be made.
+pub(super) struct Minted<'a> {
+    pub prefix: &'static str,
+    /// A role's word, or that of something which is no caller.
+    pub role: &'static str,
+    /// Type of the evidence entry.
+    pub kind: &'static str,
+    pub label: &'a str,
+    pub entities: Vec<String>,
+    pub expires_at: Option<Timestamp>,
+}
+
 impl<S: Store> House<S> {
     /// Makes a token and answers its text, which is kept nowhere.
     pub async fn create_token(
@@ -46,25 +58,45 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<(TokenRecord, String)> {
         self.permit(caller, Right::Administer)?;
+        let role = role.as_str();
+        let minted = Minted { prefix: PREFIX, role, kind: "token.created", label, entities, expires_at };
+        self.mint(caller, minted, now).await
+    }
+
+    /// The caller's right is checked already.
+    pub(super) async fn mint(
+        &self,
+        caller: &Caller,
+        minted: Minted<'_>,
+        now: Timestamp,
+    ) -> Answered<(TokenRecord, String)> {
+        let Minted { prefix, role, kind, label, entities, expires_at } = minted;
         let mut secret = [0u8; 32];
         self.entropy.fill(&mut secret);
         let id = self.ulid(now);
-        let text = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
+        let text = format!("{prefix}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
+        let detail = serde_json::json!({ "token": id, "role": role, "entities": entities });
         let record = TokenRecord {
-            id: id.clone(),
+            id,
             sha256: Sha256::digest(text.as_bytes()).into(),
-            role: role.as_str().to_string(),
+            role: role.to_string(),
             label: label.to_string(),
-            entities: entities.clone(),
+            entities,
             created_at: now,
             expires_at,
             revoked_at: None,
         };
-        let detail = serde_json::json!({ "token": id, "role": role.as_str(), "entities": entities });
-        let first = self.draft_system("token.created", &caller.name, detail, now);
+        let first = self.draft_system(kind, &caller.name, detail, now);
         self.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok((record, text))
+    }
+
+    /// The token with this hash, if it is in force.
+    pub(super) async fn token_of(&self, digest: &[u8; 32], now: Timestamp) -> Answered<Option<TokenRecord>> {
+        let known = self.known_tokens().await?;
+        let valid = |t: &TokenRecord| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now);
+        Ok(known.iter().find(|t| bool::from(t.sha256.ct_eq(digest)) && valid(t)).cloned())
     }
 
     pub async fn revoke_token(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<()> {
@@ -91,18 +123,9 @@ impl<S: Store> House<S> {
     /// Who a token speaks for; `None` when it is unknown, expired or revoked.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Answered<Option<Caller>> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        for record in self.known_tokens().await?.iter() {
-            let valid = record.revoked_at.is_none() && record.expires_at.is_none_or(|at| at > now);
-            if bool::from(record.sha256.ct_eq(&digest)) && valid {
-                let Some(role) = Role::parse(&record.role) else { continue };
-                return Ok(Some(Caller {
-                    name: format!("token:{}", record.label),
-                    role,
-                    entities: record.entities.clone(),
-                }));
-            }
-        }
-        Ok(None)
+        let Some(record) = self.token_of(&digest, now).await? else { return Ok(None) };
+        let named = |role| Caller { name: format!("token:{}", record.label), role, entities: record.entities.clone() };
+        Ok(Role::parse(&record.role).map(named))
     }
 
     pub(super) async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {

@@ -265,6 +265,32 @@ async fn who_may_not_respond_or_see_gets_nothing() {
     assert!(matches!(garbage, Err(Trouble::Rejected(_))));
 }
 
+#[tokio::test]
+async fn a_message_about_the_house_itself_can_bounce_as_well() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = breachclock::store::SqliteStore::open(dir.path(), "test.example/log").expect("opens");
+    let house = support::house(store, support::settings(Vec::new()));
+    let about = crate::notify_support::email("lea", "lea@acme.example");
+    let mut message = crate::notify_support::message("self-test/1", about);
+    (message.incident, message.obligation, message.ack_token) = (IncidentId::house(), None, None);
+    let id = format!("{}@acme.example", breachclock::notify::mail_id::MailId::of(&message));
+    let first = house.draft_system("test.queued", "test", json!({}), sent_at());
+    let change = breachclock::store::Change::Messages(vec![message]);
+    house.store.commit(breachclock::store::Changeset { change, first, more: Vec::new() }).await.expect("queued");
+
+    let bounce = dsn(&id, "failed", "5.1.1");
+    let limited = breachclock::workflow::Caller { entities: vec!["acme-fr".into()], ..caller(Role::Responder) };
+    let unseen = house.receive_mail(&limited, bounce.as_bytes(), sent_at()).await.expect("taken");
+    assert_eq!(unseen.outcome, Outcome::NotOurs);
+    let received = house.receive_mail(&caller(Role::Responder), bounce.as_bytes(), sent_at()).await.expect("taken");
+    assert_eq!((received.outcome, received.incident.as_deref()), (Outcome::Failed, Some("_system")));
+    let again = house.receive_mail(&caller(Role::Responder), bounce.as_bytes(), sent_at()).await.expect("taken");
+    assert_eq!(again.outcome, Outcome::Known);
+    let answered = reply(&id, LEA, "", "ack");
+    let refused = house.receive_mail(&caller(Role::Responder), answered.as_bytes(), sent_at()).await.expect("taken");
+    assert_eq!((refused.outcome, refused.state), (Outcome::Refused, Some("failed")));
+}
+
 mod binary {
     use crate::support::daemon::{BINARY, free_port, start, token, write_config};
     use std::fs;

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod binary;
+mod calendar_feed;
 mod calendar_props;
 mod channels_config;
 mod clock_steps;

@@ -18,48 +18,53 @@ fn now() -> Timestamp {
 }
 
 /// A server, and one token per role.
-struct Server {
+pub struct Server {
+    pub house: Arc<breachclock::workflow::House<MemoryStore>>,
     address: SocketAddr,
     tokens: Vec<(Role, String)>,
 }
 
-struct Reply {
-    status: u16,
+pub struct Reply {
+    pub status: u16,
     headers: Vec<(String, String)>,
-    body: String,
+    pub body: String,
 }
 
 impl Reply {
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 }
 
 impl Server {
-    async fn start() -> Server {
-        let house = Arc::new(support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new())));
+    pub async fn start() -> Server {
+        Server::with(support::settings(Vec::new())).await
+    }
+
+    pub async fn with(settings: breachclock::workflow::Settings) -> Server {
+        let house = Arc::new(support::house(MemoryStore::new("test.example/log"), settings));
         let mut tokens = Vec::new();
         for role in Role::ALL {
             let made = house.create_token(&Caller::system(), role, role.as_str(), Vec::new(), None, now()).await;
             tokens.push((role, made.expect("a token").1));
         }
-        let app = router(house, Options { now, max_body: MAX_BODY, secure_cookies: false });
+        let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Server { address, tokens }
+        Server { house, address, tokens }
     }
 
-    fn token(&self, role: Role) -> &str {
+    pub fn token(&self, role: Role) -> &str {
         &self.tokens.iter().find(|(r, _)| *r == role).expect("every role").1
     }
 
     /// One request on a connection of its own.
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         if method == "POST" {
             request.push_str(&format!("content-length: {}\r\n", body.len()));
@@ -84,11 +89,11 @@ impl Server {
         Reply { status, headers, body: body.to_string() }
     }
 
-    async fn get(&self, role: Role, path: &str) -> Reply {
+    pub async fn get(&self, role: Role, path: &str) -> Reply {
         self.send("GET", path, &[("authorization", &format!("Bearer {}", self.token(role)))], b"").await
     }
 
-    async fn post(&self, role: Role, path: &str, extra: &[(&str, &str)], body: &str) -> Reply {
+    pub async fn post(&self, role: Role, path: &str, extra: &[(&str, &str)], body: &str) -> Reply {
         let bearer = format!("Bearer {}", self.token(role));
         let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
         headers.extend_from_slice(extra);
@@ -96,7 +101,7 @@ impl Server {
     }
 
     /// A page, as a browser with a session asks for it.
-    async fn page(&self, role: Role, path: &str) -> Reply {
+    pub async fn page(&self, role: Role, path: &str) -> Reply {
         self.send("GET", path, &[("cookie", &format!("breachclock={}", self.token(role)))], b"").await
     }
 
@@ -111,7 +116,7 @@ impl Server {
     }
 
     /// Reports a personal-data breach and answers the incident's id and its first dated obligation.
-    async fn breach(&self, title: &str) -> (String, String) {
+    pub async fn breach(&self, title: &str) -> (String, String) {
         let report = json!({
             "title": title,
             "entity": "acme-fr",

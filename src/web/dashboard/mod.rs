@@ -15,6 +15,7 @@ mod question;
 mod receipt;
 pub mod report;
 mod row;
+pub mod sheet;
 mod state;
 mod story;
 mod timeline;
