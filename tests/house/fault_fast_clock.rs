@@ -58,10 +58,33 @@ async fn seventy_two_hours_over_every_edge_of_the_calendar() {
 }
 
 /// Answers the number of steps, of mails, and the lateness of the latest step.
+/// Steps that are told once, and steps that repeat at plain times.
+const POLICY: &str = r#"
+[[policy]]
+id = "steps"
+[[policy.step]]
+at = "start"
+notify = ["person:lea"]
+[[policy.step]]
+at = "50%"
+notify = ["person:lea"]
+[[policy.step]]
+at = "75%"
+notify = ["person:lea"]
+repeat = "4h"
+[[policy.step]]
+at = "90%"
+notify = ["person:lea"]
+repeat = "30m"
+[[policy.step]]
+at = "due"
+notify = ["person:lea"]
+repeat = "30m"
+"#;
+
 async fn seventy_two_hours((name, aware, instants, limit): (&str, &str, [&str; 4], &str)) -> (usize, usize, TimeDelta) {
     let mails = tempfile::tempdir().expect("a folder");
-    // no policy is configured: the shipped one
-    let site = Site::new(&format!("maildir:{}", mails.path().display()), "");
+    let site = Site::new(&format!("maildir:{}", mails.path().display()), POLICY);
     let clock = Clock::fast(at(aware), RATE as u32);
     let mut daemon = site.start_on(&clock);
     let incident = site.report(name, aware).await;
