@@ -4,7 +4,7 @@
 use crate::support::at;
 use crate::support::desks::read_mail;
 use crate::support::faketime::Clock;
-use crate::support::site::{DUTY, Site, eventually, repeated};
+use crate::support::site::{DUTY, Site, Told, eventually, repeated};
 use breachclock::time::Timestamp;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -101,7 +101,9 @@ async fn seventy_two_hours((name, aware, instants, limit): (&str, &str, [&str; 4
 
     let tolerance = TimeDelta::from_std(SLACK).expect("small") * RATE;
     let told = site.log().await.messages();
-    let told: BTreeMap<_, _> = told.into_iter().filter(|(_, message)| message.obligation == DUTY).collect();
+    // a repeat that was queued when the filing came is withdrawn
+    let sent = |m: &Told| m.obligation == DUTY && m.outcomes.last().is_none_or(|outcome| outcome != "withdrawn");
+    let told: BTreeMap<_, _> = told.into_iter().filter(|(_, message)| sent(message)).collect();
     let mut arrived = Vec::new();
     for entry in std::fs::read_dir(mails.path().join("new")).expect("mails").flatten() {
         let mail = read_mail(&std::fs::read_to_string(entry.path()).expect("reads"));
