@@ -85,7 +85,7 @@ pub fn decide(
     let mut wake_at: Option<Timestamp> = None;
     let mut by_target: BTreeMap<Target, Vec<Message>> = BTreeMap::new();
     for subject in subjects.iter().filter(|s| !s.unverified || s.policy.include_unverified) {
-        let view = View { incident, subject, act: acts.get(&subject.id), directory, history, now };
+        let view = View { incident, subjects, subject, act: acts.get(&subject.id), directory, history, now };
         view.decide(&mut by_target, &mut wake_at);
     }
     let messages = by_target.into_values().map(one_per_target).collect();
@@ -101,6 +101,8 @@ fn look_at(wake_at: &mut Option<Timestamp>, at: Timestamp, now: Timestamp) {
 /// Everything one obligation is decided from.
 struct View<'v> {
     incident: &'v IncidentId,
+    /// All obligations of the incident.
+    subjects: &'v [Subject<'v>],
     subject: &'v Subject<'v>,
     act: Option<&'v Act>,
     directory: &'v Directory,
@@ -434,7 +436,12 @@ impl View<'_> {
             if message.obligation.as_deref() == Some(id) {
                 return Some((sent, message.brief.conservative_due));
             }
-            message.brief.also.iter().find(|a| a.obligation == id).map(|also| (sent, also.conservative_due))
+            // one that still waits and is headed by what is settled by now is withdrawn when its turn comes
+            let head = message.obligation.as_deref();
+            let doomed =
+                sent.state == DeliveryState::Queued && !self.subjects.iter().any(|s| head == Some(s.id.as_str()));
+            let also = message.brief.also.iter().find(|a| a.obligation == id).filter(|_| !doomed)?;
+            Some((sent, also.conservative_due))
         })
     }
 
