@@ -41,5 +41,5 @@ const ALWAYS: ClockId = ClockId::Monotonic;
 
 fn micros(id: ClockId) -> i64 {
     let time = clock_gettime(id);
-    time.tv_sec * 1_000_000 + i64::from(time.tv_nsec) / 1_000
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
 }

@@ -68,10 +68,9 @@ impl Ping {
                 return;
             }
             let began = Instant::now();
-            match house.outbox_stuck(clock::now()).await {
-                Ok(None) => self.note(house, self.ping(client).await),
-                // silence is the message: whoever listens will ask why
-                Ok(Some(_)) | Err(_) => {}
+            // otherwise silence is the message: whoever listens will ask why
+            if let Ok(None) = house.outbox_stuck(clock::now()).await {
+                self.note(house, self.ping(client).await);
             }
             tokio::time::sleep_until(began + self.every).await;
         }
