@@ -12,6 +12,7 @@ pub mod life;
 pub mod open;
 pub mod packs;
 pub mod postman;
+mod program;
 pub mod run;
 pub mod zone_data;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Headers of a mail that went through many servers still fit.
 const HEAD_BYTES: u64 = 64 * 1024;
@@ -46,11 +47,13 @@ impl Maildir {
     }
 }
 
-/// Ids of our own messages in `dir`, as [`id_in_mail`] gives them. A bounce quotes the header of what it returns further
+/// Ids of our own messages in `dir`, as [`id_in_mail`] gives them, of files written since `since`. A bounce quotes the header of what it returns further
 /// down, and does not count. Blocks on the disk; what cannot be read has not arrived.
-pub fn arrived(dir: &Path) -> BTreeSet<String> {
+pub fn arrived(dir: &Path, since: SystemTime) -> BTreeSet<String> {
     let files = ["new", "cur"].into_iter().filter_map(|part| fs::read_dir(dir.join(part)).ok()).flatten().flatten();
-    files.filter_map(|file| id_of(&file.path())).collect()
+    // a mailbox may hold years of mail
+    let recent = |file: &fs::DirEntry| file.metadata().and_then(|m| m.modified()).is_ok_and(|at| at >= since);
+    files.filter(recent).filter_map(|file| id_of(&file.path())).collect()
 }
 
 /// How a message with this key is named in its mail.
@@ -88,8 +91,11 @@ mod tests {
         let mail = "Received: from a\r\nx-breachclock-id: one \r\nSubject: x\r\n\r\nX-Breachclock-Id: two\r\n";
         maildir.store("1", mail.as_bytes()).expect("stored");
         maildir.store("2", b"From: MAILER-DAEMON\n\nX-Breachclock-Id: three\n").expect("stored");
-        assert_eq!(arrived(dir.path()), BTreeSet::from(["one".to_string()]));
-        assert_eq!(arrived(&dir.path().join("none")), BTreeSet::new());
+        let long_ago = SystemTime::UNIX_EPOCH;
+        assert_eq!(arrived(dir.path(), long_ago), BTreeSet::from(["one".to_string()]));
+        let later = fs::metadata(dir.path().join("new/1")).and_then(|m| m.modified()).expect("a time");
+        assert_eq!(arrived(dir.path(), later + std::time::Duration::from_secs(60)), BTreeSet::new());
+        assert_eq!(arrived(&dir.path().join("none"), long_ago), BTreeSet::new());
     }
 
     #[test]
