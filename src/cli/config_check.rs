@@ -11,16 +11,9 @@ pub enum Command {
 
 pub fn run(command: Command) -> i32 {
     let Command::Check { file } = command;
-    if !file.exists() {
-        eprintln!("error: `{}` does not exist", file.display());
-        return exit::NO_INPUT;
-    }
-    let config = match crate::config::load(&file) {
+    let config = match super::configuration(&file) {
         Ok(config) => config,
-        Err(faults) => {
-            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
-            return exit::BAD_CONFIG;
-        }
+        Err(code) => return code,
     };
     let (book, _) = match super::rulebook_of(&config) {
         Ok(loaded) => loaded,

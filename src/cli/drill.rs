@@ -32,21 +32,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> i32 {
-    if !args.config.exists() {
-        eprintln!("error: `{}` does not exist", args.config.display());
-        return exit::NO_INPUT;
-    }
-    let config = match config::load(&args.config) {
+    let config = match super::configuration(&args.config) {
         Ok(config) => config,
-        Err(faults) => {
-            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
-            return exit::BAD_CONFIG;
-        }
+        Err(code) => return code,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into()))
-        .with_writer(std::io::stderr)
-        .init();
+    super::log_to_stderr("error");
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     let json = args.json;
     let options = Options { scenario: args.scenario, speed: args.speed, listen: args.listen, out: args.out };

@@ -163,12 +163,9 @@ fn read_folder(root: &Path) -> Result<Files, (i32, String)> {
 }
 
 fn fsck(path: &Path, json: bool) -> i32 {
-    let config = match crate::config::load(path) {
+    let config = match super::configuration(path) {
         Ok(config) => config,
-        Err(faults) => {
-            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
-            return exit::BAD_CONFIG;
-        }
+        Err(code) => return code,
     };
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     match runtime.block_on(crate::daemon::open::fsck(&config)) {

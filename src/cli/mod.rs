@@ -138,6 +138,24 @@ fn read_input(path: &str) -> Result<String, i32> {
     }
 }
 
+/// A configuration that can be run on; faults are printed.
+fn configuration(path: &std::path::Path) -> Result<crate::config::Config, i32> {
+    if !path.exists() {
+        eprintln!("error: `{}` does not exist", path.display());
+        return Err(exit::NO_INPUT);
+    }
+    crate::config::load(path).map_err(|faults| {
+        faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+        exit::BAD_CONFIG
+    })
+}
+
+/// Errors of libraries and our own words, on standard error; `RUST_LOG` says how many.
+fn log_to_stderr(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
 /// Prints without failing on a closed pipe.
 fn print(text: &str) {
     use std::io::Write;

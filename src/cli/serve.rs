@@ -10,19 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub fn run(path: &Path) -> i32 {
-    let config = match config::load(path) {
+    let config = match super::configuration(path) {
         Ok(config) => config,
-        Err(faults) => {
-            for fault in faults {
-                eprintln!("error: {fault}");
-            }
-            return exit::BAD_CONFIG;
-        }
+        Err(code) => return code,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
+    super::log_to_stderr("info");
     match runtime() {
         Ok(runtime) => runtime.block_on(serve(config)),
         Err(error) => {

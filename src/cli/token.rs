@@ -1,7 +1,6 @@
 //! `token`: made and revoked on the data folder itself, or through a running server's lock when it is stopped.
 
 use super::exit;
-use crate::config;
 use crate::daemon::{clock, open};
 use crate::time::Timestamp;
 use crate::workflow::{Caller, Role};
@@ -62,12 +61,9 @@ pub fn run(command: Command) -> i32 {
         | Command::Revoke { config, .. }
         | Command::List { config, .. } => config.clone(),
     };
-    let config = match config::load(&path) {
+    let config = match super::configuration(&path) {
         Ok(config) => config,
-        Err(faults) => {
-            faults.iter().for_each(|fault| eprintln!("error: {fault}"));
-            return exit::BAD_CONFIG;
-        }
+        Err(code) => return code,
     };
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     runtime.block_on(async {

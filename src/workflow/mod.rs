@@ -22,6 +22,7 @@ mod names;
 pub mod read;
 pub mod rulebook;
 pub mod sheet;
+mod status;
 pub mod tokens;
 pub mod view;
 pub mod wake;
