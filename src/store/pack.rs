@@ -113,6 +113,24 @@ pub(super) fn request_key(kind: u8, first: &str, second: &str) -> [u8; 32] {
 pub(super) const IDEMPOTENCY: u8 = b'k';
 pub(super) const REFERENCE: u8 = b'r';
 
+/// A delivery state as a database keeps it. Numbers are never given a second meaning.
+pub(super) fn state_number(state: DeliveryState) -> i64 {
+    match state {
+        DeliveryState::Queued => 0,
+        DeliveryState::HandedOver => 1,
+        DeliveryState::Failed => 2,
+    }
+}
+
+/// Reads [`state_number`].
+pub(super) fn state_of(number: i64) -> DeliveryState {
+    match number {
+        1 => DeliveryState::HandedOver,
+        2 => DeliveryState::Failed,
+        _ => DeliveryState::Queued,
+    }
+}
+
 /// A message after an attempt.
 pub(super) struct Settled {
     pub state: DeliveryState,

@@ -1,6 +1,8 @@
 //! Every store keeps the contract of `src/store/mod.rs`: one exercise, run for each.
-//! What only a file can do (reopen, be locked, be full, be killed) is in `store_contract/file.rs`.
+//! What only a file can do (reopen, be locked, be full, be killed) is in `store_contract/file.rs`, what only a server can
+//! do (be shared, lost, crash) in `store_contract/postgres.rs`.
 
+use crate::support::postgres as support;
 use breachclock::escalation::{Brief, DeliveryState, Event, Message, Outcome, Reason, Target};
 use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_hash, merkle, seal, sha256};
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
@@ -15,19 +17,21 @@ use std::sync::Arc;
 
 #[path = "store_contract/file.rs"]
 mod file;
+#[path = "store_contract/postgres.rs"]
+mod postgres;
 
 const ORIGIN: &str = "breach.example.org/test";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_keeps_the_contract() {
-    exercise(|| MemoryStore::new(ORIGIN)).await;
+    exercise(async || MemoryStore::new(ORIGIN)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut made = 0;
-    exercise(|| {
+    exercise(async || {
         made += 1;
         let dir = dir.path().join(made.to_string());
         std::fs::create_dir(&dir).expect("a folder");
@@ -36,20 +40,29 @@ async fn sqlite_keeps_the_contract() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract() {
+    exercise(async || {
+        let url = support::cluster().database();
+        support::open(&url, ORIGIN).await.expect("opens")
+    })
+    .await;
+}
+
 /// Every promise of the contract, each on a fresh store.
-async fn exercise<S: Store>(mut make: impl FnMut() -> S) {
-    incidents_are_compared_and_swapped(&make()).await;
-    requests_are_accepted_once(&make()).await;
-    incidents_are_listed_newest_first(&make()).await;
-    alarms_ring_in_order(&make()).await;
-    messages_are_leased(&make()).await;
-    messages_are_queued_once(&make()).await;
-    evidence_hangs_together(&make()).await;
-    indices_are_dense_under_load(Arc::new(make())).await;
-    checkpoints_never_fork(&make()).await;
-    tokens_are_replaced_by_id(&make()).await;
+async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
+    incidents_are_compared_and_swapped(&make().await).await;
+    requests_are_accepted_once(&make().await).await;
+    incidents_are_listed_newest_first(&make().await).await;
+    alarms_ring_in_order(&make().await).await;
+    messages_are_leased(&make().await).await;
+    messages_are_queued_once(&make().await).await;
+    evidence_hangs_together(&make().await).await;
+    indices_are_dense_under_load(Arc::new(make().await)).await;
+    checkpoints_never_fork(&make().await).await;
+    tokens_are_replaced_by_id(&make().await).await;
     failed_writes_can_be_repeated(&mut make).await;
-    agrees_with_memory(&make()).await;
+    agrees_with_memory(&make().await).await;
 }
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -582,13 +595,13 @@ async fn day<S: Store>(store: &S) {
     }
 }
 
-async fn failed_writes_can_be_repeated<S: Store>(make: &mut impl FnMut() -> S) {
-    let calm = FaultyStore::new(make());
+async fn failed_writes_can_be_repeated<S: Store>(make: &mut impl AsyncFnMut() -> S) {
+    let calm = FaultyStore::new(make().await);
     day(&calm).await;
     let expected = check_log(&calm).await;
     for nth in 0..calm.writes() {
         for fault in [Fault::Before, Fault::After] {
-            let store = FaultyStore::new(make());
+            let store = FaultyStore::new(make().await);
             store.fail(nth, fault);
             day(&store).await;
             assert_eq!(check_log(&store).await, expected, "write {nth}, {fault:?}: the same log, nothing twice");

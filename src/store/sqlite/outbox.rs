@@ -1,67 +1,10 @@
 //! Messages on their way out: leased, attempted, settled. The order of urgency is kept in memory, see `queue.rs`.
 
-use super::super::{Claim, Result, Settlement, StoreError, pack};
+use super::super::prepared::{Lease, Leased, Settling};
+use super::super::{Result, StoreError, pack};
 use super::writer::{Batch, Sql, Work};
 use crate::escalation::DeliveryState;
-use crate::evidence::Draft;
-use crate::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
-
-pub(super) fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Queued => 0,
-        DeliveryState::HandedOver => 1,
-        DeliveryState::Failed => 2,
-    }
-}
-
-pub(super) fn state_of(number: i64) -> DeliveryState {
-    match number {
-        1 => DeliveryState::HandedOver,
-        2 => DeliveryState::Failed,
-        _ => DeliveryState::Queued,
-    }
-}
-
-/// Leases the most urgent messages; all in microseconds.
-pub(super) struct Lease {
-    now: i64,
-    until: i64,
-    limit: usize,
-}
-
-impl Lease {
-    pub fn until(now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
-        let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        Lease { now: pack::micros(now), until, limit: limit as usize }
-    }
-}
-
-/// A leased message as stored.
-pub(super) struct Leased {
-    row: i64,
-    body: Vec<u8>,
-    attempts: i64,
-    until: i64,
-}
-
-impl Leased {
-    /// `None` for a message that cannot be read: it must not keep the others from being sent.
-    pub fn into_claim(self) -> Option<Claim> {
-        match pack::unpack(&self.body, &format!("message {}", self.row)) {
-            Ok(message) => Some(Claim {
-                message,
-                attempt: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-                lease: self.attempts as u64,
-                leased_until: pack::instant_of(self.until),
-            }),
-            Err(error) => {
-                tracing::error!(%error, "a message cannot be sent");
-                None
-            }
-        }
-    }
-}
 
 impl Work for Lease {
     type Output = Vec<Leased>;
@@ -72,7 +15,7 @@ impl Work for Lease {
             "UPDATE outbox SET attempts = attempts + 1, not_before = ?2 WHERE id = ?1 RETURNING attempts",
         )?;
         let mut read = batch.sql.prepare_cached("SELECT body FROM message WHERE id = ?1")?;
-        for row in batch.queue.claimable(self.now, self.limit) {
+        for row in batch.queue.claimable(self.now, self.limit as usize) {
             let attempts = take.query_row(params![row, self.until], |row| row.get(0))?;
             let body = read.query_row([row], |row| row.get(0))?;
             batch.queue.wait(row, self.until);
@@ -82,33 +25,8 @@ impl Work for Lease {
     }
 }
 
-/// What became of claimed messages, each with its evidence.
-pub(super) struct Settle(Vec<Settling>);
-
-struct Settling {
-    incident: String,
-    key: [u8; 16],
-    lease: u64,
-    at: i64,
-    settled: pack::Settled,
-    draft: Draft,
-    disclosures: Option<Vec<u8>>,
-}
-
-impl Settle {
-    pub fn prepare(claims: Vec<(Claim, Settlement, Draft)>) -> Settle {
-        let settling = |(claim, settlement, draft): (Claim, Settlement, Draft)| Settling {
-            key: pack::message_key(&claim.message),
-            incident: claim.message.incident.0,
-            lease: claim.lease,
-            at: pack::micros(settlement.at),
-            settled: pack::settled(&settlement),
-            disclosures: pack::pack_disclosures(&draft.disclosures),
-            draft,
-        };
-        Settle(claims.into_iter().map(settling).collect())
-    }
-}
+/// What became of claimed messages, all in one transaction.
+pub(super) struct Settle(pub Vec<Settling>);
 
 impl Settling {
     fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<()>> {
@@ -132,7 +50,7 @@ impl Settling {
             )?
             .execute(params![
                 row,
-                state_number(self.settled.state),
+                pack::state_number(self.settled.state),
                 self.settled.not_before,
                 self.at,
                 self.settled.detail
@@ -141,7 +59,8 @@ impl Settling {
             DeliveryState::Queued => batch.queue.wait(row, self.settled.not_before),
             DeliveryState::HandedOver | DeliveryState::Failed => batch.queue.remove(row),
         }
-        batch.append(&self.draft, self.disclosures.as_deref())?;
+        let (draft, disclosures) = &self.draft;
+        batch.append(draft, disclosures.as_deref())?;
         Ok(Ok(()))
     }
 }

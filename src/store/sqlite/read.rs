@@ -2,7 +2,7 @@
 
 use super::super::{Dossier, Query, Record, Result, StoreError, StoredCheckpoint, StoredEntry, pack};
 use super::writer::{Sql, end_from};
-use super::{backend, outbox, settings, spawn};
+use super::{backend, settings, spawn};
 use crate::escalation::Sent;
 use crate::evidence::StreamHead;
 use crate::law::IncidentId;
@@ -114,7 +114,7 @@ fn sent_of(row: &Row<'_>) -> Result<Sent> {
     let body = row.get_ref(1).map_err(backend)?.as_blob().map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(Sent {
         message: pack::unpack(body, &format!("message {id}"))?,
-        state: outbox::state_of(row.get(2).map_err(backend)?),
+        state: pack::state_of(row.get(2).map_err(backend)?),
         attempts: row.get(3).map_err(backend)?,
         settled_at: row.get::<_, Option<i64>>(4).map_err(backend)?.map(pack::instant_of),
         detail: row.get(5).map_err(backend)?,

@@ -1,6 +1,7 @@
 //! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
 
 pub mod daemon;
+pub mod postgres;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
