@@ -3,8 +3,10 @@
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
 mod contracts;
+mod store;
 
 pub use contracts::Registered;
+pub use store::StoreKind;
 
 use crate::escalation::{Directory, EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
 use crate::law::Entity;
@@ -71,7 +73,7 @@ struct Raw {
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
     watchdog: Option<RawWatchdog>,
-    store: Option<RawStore>,
+    store: Option<store::RawStore>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -195,12 +197,6 @@ struct RawWatchdog {
     ping: Vec<String>,
 }
 
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawStore {
-    url: String,
-}
-
 #[derive(Clone, Debug)]
 pub struct MailSettings {
     pub url: String,
@@ -229,6 +225,7 @@ pub struct Config {
     /// Largest accepted request body, bytes.
     pub max_body: usize,
     pub data_dir: PathBuf,
+    pub store: StoreKind,
     pub origin: String,
     pub rules_dir: Option<PathBuf>,
     pub mail: Option<MailSettings>,
@@ -396,17 +393,7 @@ impl Checker<'_> {
                 format!("`origin` is `{origin}`; it is the log's name, without spaces and without `+`"),
             );
         }
-        if let Some(store) = &raw.store
-            && store.url != "sqlite"
-        {
-            self.fault(
-                "[store]",
-                format!(
-                    "`[store].url` is `{}`; this version keeps its data in SQLite: write `sqlite` or leave it out",
-                    store.url
-                ),
-            );
-        }
+        let store = self.store(raw.store);
         let mail = raw.smtp.map(|s| {
             if !["smtp://", "smtp+starttls://", "smtps://", "maildir:"].iter().any(|p| s.url.starts_with(p)) {
                 self.fault(
@@ -481,6 +468,7 @@ impl Checker<'_> {
             public_url,
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
             data_dir: self.base.join(data_dir),
+            store,
             origin,
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,

@@ -18,6 +18,8 @@ use subtle::ConstantTimeEq;
 const PREFIX: &str = "bck_";
 /// A link in a message works this long after the limit it is about, or after the message.
 const LINK_LIFE: Duration = Duration::days(14);
+/// Tokens are read again after this: another node, or `token revoke` beside a running daemon, may have changed one.
+const TOKENS_LIFE: Duration = Duration::seconds(5);
 /// Truncated HMAC-SHA-256: 128 bits.
 const MAC_BYTES: usize = 16;
 
@@ -91,7 +93,7 @@ impl<S: Store> House<S> {
     /// Who a token speaks for; `None` when it is unknown, expired or revoked.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Answered<Option<Caller>> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        for record in self.known_tokens().await?.iter() {
+        for record in self.known_tokens(now).await?.iter() {
             let valid = record.revoked_at.is_none() && record.expires_at.is_none_or(|at| at > now);
             if bool::from(record.sha256.ct_eq(&digest)) && valid {
                 let Some(role) = Role::parse(&record.role) else { continue };
@@ -105,12 +107,14 @@ impl<S: Store> House<S> {
         Ok(None)
     }
 
-    async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {
-        if let Some(known) = self.tokens.read().unwrap_or_else(|p| p.into_inner()).clone() {
-            return Ok(known);
+    async fn known_tokens(&self, now: Timestamp) -> Answered<Arc<Vec<TokenRecord>>> {
+        if let Some((read_at, known)) = &*self.tokens.read().unwrap_or_else(|p| p.into_inner())
+            && (Duration::zero()..TOKENS_LIFE).contains(&(now - *read_at))
+        {
+            return Ok(known.clone());
         }
         let known = Arc::new(self.store.tokens().await?);
-        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some(known.clone());
+        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some((now, known.clone()));
         Ok(known)
     }
 
