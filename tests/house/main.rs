@@ -7,6 +7,7 @@ mod crash;
 mod entity;
 mod evidence_vectors;
 mod jurisdictions;
+mod nodes;
 mod notify_email;
 mod notify_render;
 mod notify_support;

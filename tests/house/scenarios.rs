@@ -1,14 +1,17 @@
 //! Scenarios on a manual clock: reports, acknowledgements, late facts and filings in; dates, reminders and evidence out.
 //! One behaviour, one file under `tests/scenarios`; time is moved, never slept.
 
+use crate::support::postgres;
 use crate::support::{at, caller, house, run_until, settings};
 use breachclock::escalation::{EscalationPolicy, Message, Step, StepAt, Who, duration};
-use breachclock::store::memory::MemoryStore;
+use breachclock::store::{MemoryStore, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{AckRequest, FilingRequest, House, Role};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+const ORIGIN: &str = "test.example/log";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,8 +113,8 @@ fn is_about(message: &Message, obligation: &str) -> bool {
     message.obligation.as_deref() == Some(obligation) || message.brief.also.iter().any(|a| a.obligation == obligation)
 }
 
-async fn play(scenario: &Scenario) -> Result<(), String> {
-    let house: House<MemoryStore> = house(MemoryStore::new("test.example/log"), settings(policy(&scenario.policy)));
+async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
+    let house: House<S> = house(store, settings(policy(&scenario.policy)));
     let responder = caller(Role::Admin);
     let mut now = at(&scenario.start);
     let report = toml::to_string(&scenario.report).map_err(|e| e.to_string())?;
@@ -205,8 +208,13 @@ async fn every_scenario_plays() {
                 continue;
             }
         };
-        if let Err(fault) = play(&scenario).await {
-            faults.push(format!("{name} ({}): {fault}", scenario.why));
+        let shared = postgres::open(&postgres::cluster().database(), ORIGIN).await.expect("opens");
+        for (store, played) in
+            [("memory", play(&scenario, MemoryStore::new(ORIGIN)).await), ("postgres", play(&scenario, shared).await)]
+        {
+            if let Err(fault) = played {
+                faults.push(format!("{name} in {store} ({}): {fault}", scenario.why));
+            }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));

@@ -17,13 +17,14 @@ const USER: &str = "breachclock";
 /// process ends in whatever way: a shell waits for the end of its standard input.
 pub struct Cluster {
     dir: PathBuf,
+    port: u16,
     keeper: Child,
 }
 
 /// The server that tests share, started by the first that asks.
 pub fn cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start(""))
+    SHARED.get_or_init(|| Cluster::start(None))
 }
 
 /// Where Debian, the BSDs and those with a path of their own keep the programs; the newest version first.
@@ -66,14 +67,16 @@ fn command(program: &Path) -> Command {
     command
 }
 
-fn done(command: &mut Command) {
+/// What a command prints that must succeed.
+fn done(command: &mut Command) -> String {
     let output = command.current_dir("/").output().expect("runs");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
 impl Cluster {
-    /// `extra` is put into the server's configuration.
-    pub fn start(extra: &str) -> Cluster {
+    /// On a socket of its folder, and on this port of 127.0.0.1 if any.
+    pub fn start(tcp: Option<u16>) -> Cluster {
         // short: the path of a socket has about a hundred bytes
         let dir = tempfile::Builder::new().prefix("bcpg").tempdir_in("/tmp").expect("a folder").keep();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("opens");
@@ -82,12 +85,13 @@ impl Cluster {
         if let Some(user) = owner() {
             done(Command::new("chown").arg("-R").arg(user).arg(&dir));
         }
-        let bin = programs();
+        let (bin, port) = (programs(), tcp.unwrap_or(5432));
         let mut initdb = command(&bin.join("initdb"));
         done(initdb.args(["--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", USER, "-D"]).arg(&data));
         let config = format!(
-            "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\nfull_page_writes = off\n\
-             max_connections = 200\n{extra}\n",
+            "listen_addresses = '{}'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
+             full_page_writes = off\nmax_connections = 200\n",
+            if tcp.is_some() { "127.0.0.1" } else { "" },
             dir.display()
         );
         fs::write(data.join("postgresql.auto.conf"), config).expect("is configured");
@@ -108,7 +112,7 @@ impl Cluster {
             .stderr(fs::File::create(dir.join("log")).expect("a log"))
             .spawn()
             .expect("a shell");
-        let cluster = Cluster { dir, keeper };
+        let cluster = Cluster { dir, port, keeper };
         cluster.wait();
         cluster
     }
@@ -116,7 +120,7 @@ impl Cluster {
     /// Until it takes connections.
     fn wait(&self) {
         let mut asks = Command::new(programs().join("pg_isready"));
-        asks.args(["-q", "-d", "postgres", "-h"]).arg(&self.dir);
+        asks.args(["-q", "-d", "postgres", "-p", &self.port.to_string(), "-h"]).arg(&self.dir);
         for _ in 0..600 {
             if asks.status().expect("pg_isready runs").success() {
                 return;
@@ -126,31 +130,52 @@ impl Cluster {
         panic!("the server does not start: {}", fs::read_to_string(self.dir.join("log")).unwrap_or_default());
     }
 
-    /// Kills every process of the server and starts it again: what a crash of the database looks like.
+    /// Kills a process of the server, which then ends all others without ceremony and recovers from its log: what a crash
+    /// of the database looks like.
     pub fn crash(&self) {
-        let pid = fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("is there");
-        let pid = pid.lines().next().expect("a number").to_string();
-        // one backend that is killed makes the postmaster end all others without ceremony and recover from its log
-        let backends = Command::new("pgrep").args(["-P", &pid, "-f", "checkpointer"]).output().expect("pgrep runs");
-        done(Command::new("kill").arg("-KILL").arg(String::from_utf8_lossy(&backends.stdout).trim()));
+        let pid = self.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
+        done(Command::new("sh").args(["-c", r#"kill -KILL "$1""#, "kill", &pid]));
         std::thread::sleep(Duration::from_millis(100));
         self.wait();
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The answer of one statement.
+    fn psql(&self, statement: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.args(["-qAt", "-U", USER, "-p", &self.port.to_string(), "-h"]).arg(&self.dir);
+        done(psql.args(["postgres", "-c", statement]))
+    }
+
+    /// Lets the server answer by TLS on TCP, and take nothing else there; passwords are asked for.
+    pub fn configure_tls(&self, certificate: &Path, key: &Path) {
+        let data = self.dir.join("data");
+        for (from, to) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = data.join(to);
+            fs::copy(from, &to).expect("copies");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("closes");
+            if let Some(user) = owner() {
+                done(Command::new("chown").arg(user).arg(&to));
+            }
+        }
+        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all all scram-sha-256\n")
+            .expect("writes");
+        self.psql("ALTER SYSTEM SET ssl = on");
+        self.psql("SELECT pg_reload_conf()");
+        // the postmaster reads its files between two connections
+        std::thread::sleep(Duration::from_millis(500));
     }
 
     /// The URL of a new, empty database.
     pub fn database(&self) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", MADE.fetch_add(1, Ordering::Relaxed));
-        done(Command::new(programs().join("createdb")).args(["-U", USER, "-h"]).arg(&self.dir).arg(&name));
+        let mut createdb = Command::new(programs().join("createdb"));
+        done(createdb.args(["-U", USER, "-p", &self.port.to_string(), "-h"]).arg(&self.dir).arg(&name));
         self.url(&name)
     }
 
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@/{database}?host={}", self.dir.display())
+        format!("postgres://{USER}@/{database}?host={}&port={}", self.dir.display(), self.port)
     }
 }
 
