@@ -50,7 +50,7 @@
 //! | a notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
 //! | an ingest format | `src/ingest` one file | its cases |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
-//! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
+//! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //!
 //! # Glossary
 //! * *fact*: asserted by someone at a time, superseded, never edited. Absent means unknown.

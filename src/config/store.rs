@@ -19,7 +19,7 @@ pub enum StoreKind {
     /// One file in the data folder.
     Sqlite,
     /// A database that several nodes may share.
-    Postgres(postgres::Settings),
+    Postgres(Box<postgres::Settings>),
 }
 
 impl Checker<'_> {
@@ -41,7 +41,7 @@ impl Checker<'_> {
         }
         let ca_file = ca_file.map(|file| self.base.join(file));
         match postgres::Settings::parse(&url, password.as_deref(), ca_file.as_deref()) {
-            Ok(settings) => StoreKind::Postgres(settings),
+            Ok(settings) => StoreKind::Postgres(Box::new(settings)),
             Err(why) => {
                 self.fault(&written, format!("`[store].url` {why}"));
                 StoreKind::Sqlite

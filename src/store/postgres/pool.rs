@@ -23,8 +23,9 @@ const CONNECTIONS: usize = 8;
 const WAIT: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(15);
 const PING: Duration = Duration::from_secs(3);
-/// For a whole call. The server's own limits are shorter; this is for a server that stopped in the middle of a word.
-const CALL: Duration = Duration::from_secs(60);
+/// For a whole call, and less than the service manager's patience. The server's own limits are shorter; this is for a
+/// server that stopped in the middle of a word.
+const CALL: Duration = Duration::from_secs(45);
 
 /// A server may be set to acknowledge what it has not flushed. Stronger settings than `on` are kept.
 const DURABLE: &str =
