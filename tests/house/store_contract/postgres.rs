@@ -211,6 +211,28 @@ async fn a_claim_of_a_dead_node_is_taken_over_after_its_lease() {
 }
 
 #[tokio::test]
+async fn a_claim_waits_for_nobody() {
+    let url = cluster().database();
+    let store = open(&url, ORIGIN).await.expect("opens");
+    let id = record("a").incident.id;
+    let messages = vec![message(&id, "one", 1), message(&id, "two", 2)];
+    store.commit(change(None, record("a"), None, messages)).await.expect("commits");
+    // another node is claiming the first one, and a third holds the log
+    let (mut claiming, mut writing) = (connect(&url).await, connect(&url).await);
+    let (claiming, writing) =
+        (claiming.transaction().await.expect("begins"), writing.transaction().await.expect("begins"));
+    claiming
+        .batch_execute("UPDATE outbox SET attempts = 1 WHERE urgent_at = (SELECT min(urgent_at) FROM outbox)")
+        .await
+        .expect("locks");
+    writing.batch_execute("SELECT * FROM log FOR UPDATE").await.expect("locks");
+    let claims =
+        tokio::time::timeout(Duration::from_secs(5), store.claim_outbox(at(0), 60, 10)).await.expect("at once");
+    let steps: Vec<_> = claims.expect("claims").iter().map(|c| c.message.reason.step.clone()).collect();
+    assert_eq!(steps, ["two"]);
+}
+
+#[tokio::test]
 async fn lost_connections_are_replaced() {
     let url = cluster().database();
     let store = open(&url, ORIGIN).await.expect("opens");
