@@ -117,6 +117,8 @@ fn email(port: u16, connections: usize) -> Email {
         password: None,
         ca_file: None,
         hello: Some("localhost".into()),
+        receipts: false,
+        read_receipts: false,
         connections,
     };
     Email::from_settings(&settings).expect("settings")
@@ -179,6 +181,8 @@ async fn mail_size() -> usize {
         password: None,
         ca_file: None,
         hello: None,
+        receipts: false,
+        read_receipts: false,
         connections: 1,
     };
     let outcome = Email::from_settings(&settings).expect("settings").deliver(&message(0), &context()).await;
@@ -195,6 +199,7 @@ fn at(text: &str) -> Timestamp {
 fn context() -> Context {
     Context {
         now: at("2026-03-28T00:55:00Z"),
+        wall: at("2026-03-28T00:55:00Z"),
         public_url: "https://breach.example.org".into(),
         checkpoint: Some(LogHead {
             origin: "breach.example.org/01".into(),
@@ -245,5 +250,6 @@ fn message(n: usize) -> Message {
             also: vec![],
         },
         ack_token: Some("7Qm2xV0cRk".into()),
+        extra: breachclock::escalation::Extra::default(),
     }
 }

@@ -9,6 +9,8 @@ need openssl || install+=(openssl)
 need ssh-keygen || install+=(openssh-client)
 need python3 || install+=(python3 python3-venv)
 need dash || install+=(dash)
+# another clock for the daemon under test
+compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || install+=(faketime)
 need cc || install+=(build-essential)
 # a Python may come without the module that makes virtual environments
 need python3 && python3 -c "import venv, ensurepip" 2>/dev/null || install+=(python3-venv)

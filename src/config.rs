@@ -2,16 +2,22 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod channels;
 mod contracts;
+mod people;
+mod policies;
 mod store;
 
 pub use contracts::Registered;
+pub use policies::default_policy;
 pub use store::StoreKind;
 
-use crate::escalation::{Directory, EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
+use crate::escalation::{Directory, EscalationPolicy, Person, Route};
 use crate::law::Entity;
 use crate::rules::Rulebook;
 use crate::time::Zone;
+use people::{RawGroup, RawRota};
+use policies::{RawPolicy, RawRoute};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::fmt;
@@ -54,8 +60,11 @@ struct Raw {
     log: Option<RawLog>,
     rules: Option<RawRules>,
     smtp: Option<RawSmtp>,
+    inbound: Option<RawInbound>,
     #[serde(default)]
     webhook: Vec<RawWebhook>,
+    #[serde(default)]
+    channel: Vec<channels::Raw>,
     #[serde(default)]
     entity: Vec<RawEntity>,
     #[serde(default)]
@@ -63,7 +72,11 @@ struct Raw {
     #[serde(default)]
     rota: Vec<RawRota>,
     #[serde(default)]
+    group: Vec<RawGroup>,
+    #[serde(default)]
     policy: Vec<RawPolicy>,
+    #[serde(default)]
+    route: Vec<RawRoute>,
     /// Named here because unknown keys are errors; read with their lines, see `contracts`.
     #[serde(default, rename = "contract")]
     _contract: Vec<IgnoredAny>,
@@ -73,6 +86,7 @@ struct Raw {
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
     watchdog: Option<RawWatchdog>,
+    timestamp: Option<RawTimestamp>,
     store: Option<store::RawStore>,
 }
 
@@ -103,6 +117,8 @@ struct RawLog {
 struct RawRules {
     dir: Option<PathBuf>,
     #[serde(default)]
+    whole: bool,
+    #[serde(default)]
     remind_unverified: bool,
 }
 
@@ -114,6 +130,15 @@ struct RawSmtp {
     username: Option<String>,
     password: Option<String>,
     ca_file: Option<PathBuf>,
+    receipts: Option<bool>,
+    #[serde(default)]
+    read_receipts: bool,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct RawInbound {
+    maildir: PathBuf,
 }
 
 #[derive(Deserialize, Clone)]
@@ -126,6 +151,8 @@ struct RawWebhook {
     events: Vec<String>,
     #[serde(default)]
     allow_private: bool,
+    #[serde(default)]
+    allow_hosts: Vec<String>,
 }
 
 fn every_event() -> Vec<String> {
@@ -156,36 +183,6 @@ struct RawEntity {
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct RawRota {
-    id: String,
-    zone: String,
-    handover: String,
-    people: Vec<String>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawPolicy {
-    id: String,
-    #[serde(default)]
-    step: Vec<RawStep>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawStep {
-    at: String,
-    notify: Vec<String>,
-    #[serde(default)]
-    channels: Vec<String>,
-    repeat: Option<String>,
-    #[serde(default)]
-    needs: Vec<String>,
-    lease: Option<String>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
 struct RawContracts {
     assume_hours_without_number: Option<u32>,
 }
@@ -197,6 +194,13 @@ struct RawWatchdog {
     ping: Vec<String>,
 }
 
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct RawTimestamp {
+    #[serde(default)]
+    authorities: Vec<String>,
+}
+
 #[derive(Clone, Debug)]
 pub struct MailSettings {
     pub url: String,
@@ -204,6 +208,9 @@ pub struct MailSettings {
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub ca_file: Option<PathBuf>,
+    /// Ask for confirmations of delivery. Unless stated: when something reads them, see [`Config::inbound`].
+    pub receipts: bool,
+    pub read_receipts: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +220,7 @@ pub struct WebhookSettings {
     pub secret: Secret,
     pub events: Vec<String>,
     pub allow_private: bool,
+    pub allow_hosts: Vec<String>,
 }
 
 /// Checked, ready to run on.
@@ -228,14 +236,26 @@ pub struct Config {
     pub store: StoreKind,
     pub origin: String,
     pub rules_dir: Option<PathBuf>,
+    /// The folder is a whole set of rule packs, instead of an addition to the built-in ones.
+    pub rules_whole: bool,
     pub mail: Option<MailSettings>,
+    /// The maildir into which mail to the sender address is delivered.
+    pub inbound: Option<PathBuf>,
     pub webhooks: Vec<WebhookSettings>,
+    /// Chat rooms, paging services, push and text messages; as `notify` reads them.
+    pub channels: Vec<crate::notify::channel::Settings>,
     pub entities: Vec<Entity>,
     /// The contract register; each entity holds what it signed.
     pub contracts: Vec<Registered>,
     pub directory: Directory,
     pub policies: Vec<EscalationPolicy>,
+    /// Which policy serves what; the first that fits.
+    pub routes: Vec<Route>,
     pub watchdog: Vec<String>,
+    /// Time-stamping authorities (RFC 3161), https.
+    pub timestamp_authorities: Vec<String>,
+    /// An exercise: set by `drill`, never by a file.
+    pub drill: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,16 +266,18 @@ pub enum Listen {
 
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7272";
 const DEFAULT_MAX_BODY: usize = 1 << 20;
-const DEFAULT_LEASE_SECONDS: i64 = 4 * 3600;
 
 /// Reads `path` and what it includes. Secrets are resolved; nothing else is opened.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
     let mut faults = Vec::new();
     let mut raw = read(path, &mut faults);
     let base = path.parent().unwrap_or(Path::new("."));
+    let text_of = |path: &Path| (path.display().to_string(), std::fs::read_to_string(path).unwrap_or_default());
+    let mut texts = vec![text_of(path)];
     for name in std::mem::take(&mut raw.include) {
         let part = read(&base.join(&name), &mut faults);
         merge(&mut raw, part, &name, &mut faults);
+        texts.push(text_of(&base.join(&name)));
     }
     for name in std::mem::take(&mut raw.contracts_csv) {
         raw.register.extend(contracts::csv_file(&name, &mut faults));
@@ -263,12 +285,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut checker = Checker {
-        file: path.display().to_string(),
-        text: std::fs::read_to_string(path).unwrap_or_default(),
-        base,
-        faults,
-    };
+    let mut checker = Checker { file: path.display().to_string(), texts, base, faults };
     let config = checker.check(raw);
     if checker.faults.is_empty() { Ok(config) } else { Err(checker.faults) }
 }
@@ -285,6 +302,7 @@ fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
     match toml::from_str::<Raw>(&text) {
         Ok(mut raw) => {
             raw.register = contracts::tables(&text, &file, faults);
+            raw.channel.iter_mut().for_each(|channel| channel.place(&text, &file));
             // a register of several files stays together wherever it is included from
             let folder = path.parent().unwrap_or(Path::new("."));
             for name in &mut raw.contracts_csv {
@@ -317,7 +335,9 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.log, part.log, "log", name, faults);
     once(&mut into.rules, part.rules, "rules", name, faults);
     once(&mut into.smtp, part.smtp, "smtp", name, faults);
+    once(&mut into.inbound, part.inbound, "inbound", name, faults);
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
+    once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
     if !part.include.is_empty() {
@@ -328,25 +348,37 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
         });
     }
     into.webhook.extend(part.webhook);
+    into.channel.extend(part.channel);
     into.entity.extend(part.entity);
     into.person.extend(part.person);
     into.rota.extend(part.rota);
+    into.group.extend(part.group);
     into.policy.extend(part.policy);
+    into.route.extend(part.route);
     into.register.extend(part.register);
     into.contracts_csv.extend(part.contracts_csv);
 }
 
 struct Checker<'a> {
     file: String,
-    text: String,
+    /// The file and what it includes, each with its text: to name the line of a fault.
+    texts: Vec<(String, String)>,
     base: &'a Path,
     faults: Vec<ConfigFault>,
 }
 
 impl Checker<'_> {
+    /// A fault at the first line that holds `words`, in whichever file.
     fn fault(&mut self, words: &str, text: impl Into<String>) {
-        let line = self.text.lines().position(|l| !words.is_empty() && l.contains(words)).map_or(0, |at| at + 1);
-        self.faults.push(ConfigFault { file: self.file.clone(), line, text: text.into() });
+        let place = self.texts.iter().filter(|_| !words.is_empty()).find_map(|(file, text)| {
+            // a whole quoted word before a part of another one
+            let quoted = format!("\"{words}\"");
+            let at =
+                text.lines().position(|l| l.contains(&quoted)).or_else(|| text.lines().position(|l| l.contains(words)));
+            at.map(|at| (file.clone(), at + 1))
+        });
+        let (file, line) = place.unwrap_or_else(|| (self.file.clone(), 0));
+        self.faults.push(ConfigFault { file, line, text: text.into() });
     }
 
     fn secret(&mut self, value: &str) -> Secret {
@@ -394,6 +426,7 @@ impl Checker<'_> {
             );
         }
         let store = self.store(raw.store);
+        let inbound = raw.inbound.map(|i| self.base.join(i.maildir));
         let mail = raw.smtp.map(|s| {
             if !["smtp://", "smtp+starttls://", "smtps://", "maildir:"].iter().any(|p| s.url.starts_with(p)) {
                 self.fault(
@@ -410,6 +443,8 @@ impl Checker<'_> {
                 from: s.from,
                 username: s.username,
                 ca_file: s.ca_file.map(|f| self.base.join(f)),
+                receipts: s.receipts.unwrap_or(inbound.is_some()),
+                read_receipts: s.read_receipts,
             }
         });
         let mut webhooks = Vec::new();
@@ -432,30 +467,19 @@ impl Checker<'_> {
                 secret,
                 events: hook.events,
                 allow_private: hook.allow_private,
+                allow_hosts: hook.allow_hosts,
             });
         }
+        let channels = self.channels(raw.channel);
         let contracts = self.register(raw.register, raw.contracts, &raw.entity);
-        let people = raw.person;
-        for person in &people {
-            if person.email.as_deref().is_none_or(|e| !e.contains('@')) && person.deputy.is_none() {
-                self.fault(
-                    &person.id,
-                    format!("person `{}` has neither `email` nor `deputy`: nobody would be told", person.id),
-                );
-            }
-            if let Some(zone) = &person.zone
-                && let Err(error) = Zone::named(zone)
-            {
-                self.fault(zone, error.to_string());
-            }
-        }
-        let rotas = raw.rota.into_iter().filter_map(|r| self.rota(r, &people)).collect();
-        let directory = Directory { people, rotas, webhooks: webhooks.iter().map(|w| w.id.clone()).collect() };
+        self.addresses(&raw.person, &channels);
         let unverified = raw.rules.as_ref().is_some_and(|r| r.remind_unverified);
-        let mut policies: Vec<EscalationPolicy> =
-            raw.policy.into_iter().map(|p| self.policy(p, &directory, unverified)).collect();
-        if policies.is_empty() {
-            policies.push(default_policy(unverified));
+        let channel_ids = channels.iter().map(|c| c.id.clone()).collect();
+        let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks, channel_ids);
+        let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
+        let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
+        if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
+            self.fault("whole", "`[rules].whole` is true and no `dir` is named; add the folder, or leave `whole` out");
         }
         let mut entities = Vec::new();
         let only = raw.entity.len() == 1;
@@ -470,15 +494,31 @@ impl Checker<'_> {
             data_dir: self.base.join(data_dir),
             store,
             origin,
+            rules_whole,
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),
             mail,
+            inbound,
             webhooks,
+            channels,
             entities,
             contracts,
             directory,
             policies,
+            routes,
             watchdog: raw.watchdog.map(|w| w.ping).unwrap_or_default(),
+            timestamp_authorities: self.authorities(raw.timestamp),
+            drill: false,
         }
+    }
+
+    fn authorities(&mut self, raw: Option<RawTimestamp>) -> Vec<String> {
+        let authorities = raw.map(|t| t.authorities).unwrap_or_default();
+        for url in authorities.iter().filter(|url| !url.starts_with("https://")) {
+            let text =
+                format!("`[timestamp].authorities` has `{url}`; write the https address of a time-stamping authority");
+            self.fault(url, text);
+        }
+        authorities
     }
 
     /// The register with the operator's policy in it, checked against the entities.
@@ -525,101 +565,6 @@ impl Checker<'_> {
         }
     }
 
-    fn rota(&mut self, raw: RawRota, people: &[Person]) -> Option<Rota> {
-        for id in &raw.people {
-            if !people.iter().any(|p| p.id == *id) {
-                self.fault(id, format!("rota `{}` names `{id}`, whom no [[person]] describes", raw.id));
-            }
-        }
-        if raw.people.is_empty() {
-            self.fault(&raw.id, format!("rota `{}` has no people", raw.id));
-        }
-        let zone = match Zone::named(&raw.zone) {
-            Ok(zone) => zone,
-            Err(error) => {
-                self.fault(&raw.zone, error.to_string());
-                return None;
-            }
-        };
-        const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-        let handover = raw.handover.split_once(' ').and_then(|(day, time)| {
-            let day = DAYS.iter().position(|d| *d == day)? as u8;
-            let (hours, minutes) = time.split_once(':')?;
-            let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-            (hours < 24 && minutes < 60).then_some((day, hours * 60 + minutes))
-        });
-        match handover {
-            Some(handover) => Some(Rota { id: raw.id, zone, handover, people: raw.people }),
-            None => {
-                self.fault(&raw.handover, format!("`handover` is `{}`; write it like `Mon 09:00`", raw.handover));
-                None
-            }
-        }
-    }
-
-    fn policy(&mut self, raw: RawPolicy, directory: &Directory, include_unverified: bool) -> EscalationPolicy {
-        let mut steps = Vec::new();
-        if raw.step.is_empty() {
-            self.fault(&raw.id, format!("policy `{}` has no [[policy.step]]: nobody would be told", raw.id));
-        }
-        for step in raw.step {
-            let at = StepAt::parse(&step.at).unwrap_or_else(|error| {
-                self.fault(&step.at, error);
-                StepAt::Due(0)
-            });
-            let mut notify = Vec::new();
-            for who in &step.notify {
-                match Who::parse(who) {
-                    Ok(parsed) => {
-                        let known = match &parsed {
-                            Who::Person(id) => directory.person(id).is_some(),
-                            Who::Role(role) => directory.people.iter().any(|p| p.roles.contains(role)),
-                            Who::Rota(id) => directory.rotas.iter().any(|r| r.id == *id),
-                            Who::Webhook(id) => directory.webhooks.contains(id),
-                        };
-                        if !known {
-                            self.fault(
-                                who,
-                                format!(
-                                    "step `{}` of policy `{}` tells `{who}`, which nothing describes",
-                                    step.at, raw.id
-                                ),
-                            );
-                        }
-                        notify.push(parsed);
-                    }
-                    Err(error) => self.fault(who, error),
-                }
-            }
-            if let Some(channel) = step.channels.iter().find(|c| *c != "email") {
-                self.fault(
-                    channel,
-                    format!(
-                        "channel `{channel}` is not available; this version has `email` (and webhooks by `webhook:ID`)"
-                    ),
-                );
-            }
-            let mut seconds = |text: &Option<String>| {
-                text.as_deref().and_then(|t| duration(t).map_err(|error| self.fault(t, error)).ok())
-            };
-            let repeat_seconds = seconds(&step.repeat);
-            let lease_seconds = seconds(&step.lease).unwrap_or(DEFAULT_LEASE_SECONDS);
-            if repeat_seconds.is_some_and(|s| s < 60) {
-                self.fault(step.repeat.as_deref().unwrap_or(""), "`repeat` is shorter than a minute");
-            }
-            steps.push(Step {
-                name: step.at,
-                at,
-                notify,
-                channels: step.channels,
-                repeat_seconds,
-                needs: step.needs,
-                lease_seconds,
-            });
-        }
-        EscalationPolicy { id: raw.id, steps, include_unverified }
-    }
-
     fn entity(&mut self, raw: RawEntity, register: &[Registered], only: bool, policies: &[EscalationPolicy]) -> Entity {
         let zone = raw.zone.as_deref().and_then(|z| Zone::named(z).map_err(|e| self.fault(z, e.to_string())).ok());
         if let Some(policy) = &raw.policy
@@ -646,33 +591,6 @@ impl Checker<'_> {
             policies: raw.policies,
             policy: raw.policy,
         }
-    }
-}
-
-/// Shipped for installations that state none: sensible for windows from an hour to two months.
-pub fn default_policy(include_unverified: bool) -> EscalationPolicy {
-    let step = |at: &str, repeat: Option<i64>, notify: &[Who]| Step {
-        name: at.to_string(),
-        at: StepAt::parse(at).expect("the built-in policy is well-formed"),
-        notify: notify.to_vec(),
-        channels: Vec::new(),
-        repeat_seconds: repeat,
-        needs: Vec::new(),
-        lease_seconds: DEFAULT_LEASE_SECONDS,
-    };
-    // roles nobody has reach everybody: a default must never be silent
-    let team = [Who::Role("security-lead".into())];
-    let all = [Who::Role("security-lead".into()), Who::Role("dpo".into()), Who::Role("counsel".into())];
-    EscalationPolicy {
-        id: "default".to_string(),
-        steps: vec![
-            step("start", None, &team),
-            step("50%", None, &team),
-            step("75%", Some(4 * 3600), &all),
-            step("90%", Some(1800), &all),
-            step("due", Some(1800), &all),
-        ],
-        include_unverified,
     }
 }
 

@@ -71,6 +71,15 @@ pub fn run(args: Args) -> i32 {
         }
         return exit::REJECTED;
     }
+    let known: Vec<&str> = entity.contracts.iter().map(|c| c.id.as_str()).collect();
+    let faults = crate::rules::contract_fact_faults(&book, &known, &report.facts);
+    if !faults.is_empty() {
+        for (key, fault) in faults {
+            let (pointer, line) = ingest::locate(&text, &key);
+            eprintln!("error: {}: {}", args.file, ingest::Rejection { pointer: pointer.0, line, text: fault });
+        }
+        return exit::REJECTED;
+    }
     let mut facts = FactBook::default();
     for fact in report.facts {
         facts.assert(fact);

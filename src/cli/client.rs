@@ -440,8 +440,10 @@ fn obligation_line(o: &Value) -> String {
         |due| format!("before {due}"),
     );
     let holder = o["holder"]["name"].as_str().map_or("nobody has it".to_string(), |name| format!("{name} has it"));
+    let warnings = o["warnings"].as_array().into_iter().flatten();
+    let warnings: String = warnings.map(|w| format!("  warning: {}\n", str_of(w, "text"))).collect();
     format!(
-        "  {:<10} {:<28} {} to {}; {holder}\n             {}\n",
+        "  {:<10} {:<28} {} to {}; {holder}\n             {}\n{warnings}",
         str_of(o, "standing"),
         when,
         str_of(o, "title"),
@@ -462,6 +464,9 @@ fn diff_text(diff: &Value) -> String {
                 str_of(entry, "because")
             ));
         }
+    }
+    if diff["reopened"] == true {
+        text.push_str("the incident was closed and is open again: an obligation runs\n");
     }
     if text.is_empty() {
         text.push_str("nothing changed\n");

@@ -22,7 +22,7 @@ pub fn run(command: Command) -> i32 {
             return exit::BAD_CONFIG;
         }
     };
-    let (book, _) = match super::rulebook(config.rules_dir.as_deref()) {
+    let (book, _) = match super::rulebook_of(&config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -34,13 +34,14 @@ pub fn run(command: Command) -> i32 {
     }
     if faults.is_empty() {
         super::print(&format!(
-            "{}: {} entities, {} contracts, {} people, {} policies, {} webhooks, {} duties\n",
+            "{}: {} entities, {} contracts, {} people, {} policies, {} webhooks, {} channels, {} duties\n",
             file.display(),
             config.entities.len(),
             config.contracts.len(),
             config.directory.people.len(),
             config.policies.len(),
             config.webhooks.len(),
+            config.channels.len(),
             book.duties().len()
         ));
         return exit::DONE;

@@ -101,7 +101,7 @@ fn text_of(
                 text.push_str(&format!("    {} {}: {}\n", word(shift.direction), shift.obligation, line(shift)));
             }
         }
-        text.push_str("a date that moves later stays until somebody signs it off; a duty that vanishes is named in a warning until then, without reminders\n");
+        text.push_str("a date that moves later, and a duty that vanishes, stay until somebody signs that off\n");
     }
     text
 }

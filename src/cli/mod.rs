@@ -4,6 +4,7 @@ mod assess;
 mod client;
 mod config_check;
 mod demo;
+mod drill;
 mod evidence;
 mod law;
 mod law_diff;
@@ -61,6 +62,8 @@ enum Command {
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Hold an exercise on accelerated time: real channels, every message marked DRILL
+    Drill(drill::Args),
     /// Check a configuration
     #[command(subcommand)]
     Config(config_check::Command),
@@ -89,6 +92,7 @@ pub fn run() -> i32 {
         Command::Incident(command) => client::incident(command),
         Command::Obligation(command) => client::obligation(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Drill(args) => drill::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
         Command::Completions { shell } => {
@@ -131,12 +135,24 @@ fn print_json(value: &impl serde::Serialize) {
     print(&format!("{}\n", serde_json::to_string_pretty(value).expect("answers serialise")));
 }
 
+/// A rulebook with the files it was read from.
+type Loaded = (crate::rules::Rulebook, Vec<crate::rules::SourceFile>);
+
 /// The built-in rulebook, or the one in a folder; faults are printed.
-fn rulebook(dir: Option<&std::path::Path>) -> Result<(crate::rules::Rulebook, Vec<crate::rules::SourceFile>), i32> {
-    let loaded = match dir {
+fn rulebook(dir: Option<&std::path::Path>) -> Result<Loaded, i32> {
+    use crate::daemon::packs::{Folder, load_dir};
+    loaded(match dir {
         None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_files())),
-        Some(dir) => crate::daemon::packs::load_dir(dir),
-    };
+        Some(dir) => load_dir(dir, Folder::Either),
+    })
+}
+
+/// The rulebook a configuration names; faults are printed.
+fn rulebook_of(config: &crate::config::Config) -> Result<Loaded, i32> {
+    loaded(crate::daemon::packs::of_config(config))
+}
+
+fn loaded(loaded: Result<Loaded, Vec<crate::rules::Fault>>) -> Result<Loaded, i32> {
     loaded.map_err(|faults| {
         for fault in &faults {
             eprintln!("error: {fault}");

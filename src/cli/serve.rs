@@ -5,7 +5,7 @@ use crate::config::{self, StoreKind};
 use crate::daemon::{clock, open, run};
 use crate::notify::Notifiers;
 use crate::store::{PgStore, SqliteStore};
-use crate::workflow::House;
+use crate::workflow::{House, Replanned};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,8 +74,7 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
         let _ = stop.send(true);
     });
     match house.replan_stale(clock::now()).await {
-        Ok(0) => {}
-        Ok(n) => tracing::info!(incidents = n, "replanned under the present rule packs"),
+        Ok(replanned) => tell(&replanned, "replanned under the present rule packs"),
         Err(error) => {
             eprintln!("error: open incidents cannot be replanned: {error}");
             return exit::NEGATIVE;
@@ -86,13 +85,26 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     exit::DONE
 }
 
+/// What became of open incidents, one line for each that failed.
+fn tell(replanned: &Replanned, what: &str) {
+    if replanned.incidents > 0 {
+        tracing::info!(incidents = replanned.incidents, "{what}");
+    }
+    for (incident, error) in &replanned.failed {
+        tracing::error!(%incident, %error, "an open incident was not {what}; its next alarm tries again");
+    }
+}
+
 /// On SIGHUP: reads the rule packs again. A fault keeps the old rulebook and says why.
 async fn reload_on_hangup<S: open::Backend>(house: Arc<House<S>>, config: config::Config) {
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         match open::rules(&config) {
             Ok(book) => match house.activate(book, clock::now()).await {
-                Ok(n) => tracing::info!(incidents = n, rules = %house.book().version, "rule packs reloaded"),
+                Ok(replanned) => {
+                    tracing::info!(rules = %house.book().version, "rule packs reloaded");
+                    tell(&replanned, "replanned under the reloaded rule packs");
+                }
                 Err(error) => tracing::error!(%error, "the reloaded rule packs could not be put into force"),
             },
             Err(error) => tracing::error!("the old rule packs stay in force: {}", error.text),

@@ -1,6 +1,7 @@
 //! Composition: keys, tasks, clock, signals, the service manager.
 
 pub mod clock;
+pub mod drill;
 pub mod ids;
 pub mod keys;
 pub mod open;

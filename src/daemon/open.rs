@@ -7,7 +7,7 @@ use crate::evidence::{Checkpoint, LogReport, PublicKey, verify_log};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{PgStore, SqliteStore, Store, StoreError};
-use crate::workflow::{House, Settings, Stats};
+use crate::workflow::{Exercise, House, Settings, Stats};
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -48,11 +48,6 @@ impl Backend for PgStore {
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
     let (book, files) = load_rules(config)?;
-    let faults = crate::config::check_against(config, &book);
-    if !faults.is_empty() {
-        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        return Err(OpenError::config(lines.join("\n")));
-    }
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
     })?;
@@ -60,8 +55,9 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
         OpenError::config(format!("the rule texts cannot be kept in `{}`: {error}", config.data_dir.display()))
     })?;
     let entropy = SystemEntropy::new();
-    let log_key = keys::load_or_create(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
-    let export_key = keys::load_or_create(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
+    let key = if config.drill { keys::beside } else { keys::load_or_create };
+    let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
+    let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
     let store = S::open_for(config, &log_key.public()).await.map_err(|error| OpenError {
         code: if matches!(error, StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
@@ -75,12 +71,15 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
             entities: config.entities.clone(),
             directory: config.directory.clone(),
             policies: config.policies.clone(),
+            routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),
         log_key,
         export_key,
         archive,
+        earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),
@@ -89,18 +88,21 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
     Ok(house)
 }
 
+/// The rule packs of a configuration, which name everything the configuration does.
 fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
-    let loaded = match &config.rules_dir {
-        Some(dir) => packs::load_dir(dir),
-        None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_packs())),
-    };
-    loaded.map_err(|faults| {
+    let (book, files) = packs::of_config(config).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
-    })
+    })?;
+    let faults = crate::config::check_against(config, &book);
+    if !faults.is_empty() {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        return Err(OpenError::config(lines.join("\n")));
+    }
+    Ok((book, files))
 }
 
-/// The rule packs of a configuration, read again; their texts are kept for exports.
+/// The rule packs of a configuration, read and checked again; their texts are kept for exports.
 pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
     let (book, files) = load_rules(config)?;
     // only the texts on disk are needed: the house's finder reads the same folder
@@ -120,6 +122,8 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
             ca_file: m.ca_file.clone(),
             hello: None,
             connections: 4,
+            receipts: m.receipts,
+            read_receipts: m.read_receipts,
         }),
         webhooks: config
             .webhooks
@@ -130,9 +134,11 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
                 secret: notify::Secret::new(w.secret.0.clone()),
                 events: w.events.clone(),
                 allow_private: w.allow_private,
+                allow_hosts: w.allow_hosts.clone(),
                 ca_file: None,
             })
             .collect(),
+        channels: config.channels.clone(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The tasks, by what each waits for:
 //! * `serve`: connections on the listening socket.
 //! * `scheduler`: the earliest wake-up, a change, or 30 seconds. Wakes incidents, proves the store, feeds the watchdog.
-//! * `courier`: a change, the earliest retry, or 30 seconds. Empties the outbox.
+//! * `courier`, one for mails and one for webhooks: the end of an attempt, a change, the earliest retry, or 30 seconds.
+//!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
 //!
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds.
@@ -9,10 +10,11 @@
 use super::clock;
 use crate::config::Listen;
 use crate::notify::Notifiers;
-use crate::store::Store;
+use crate::store::{Lane, Store};
 use crate::time::Timestamp;
 use crate::web;
 use crate::workflow::House;
+use crate::workflow::deliver::Courier;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,9 +22,10 @@ use tokio::sync::watch;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
-/// Open requests get this long to finish at the end.
+/// Open requests, and then attempts under way, get this long to finish at the end. They use real connections: also in an
+/// exercise it is real time.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause after a failed round, so that a full disk is not hammered.
+/// Pause after a failed round, so that a full disk is not hammered; the disk is real also in an exercise.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
@@ -39,7 +42,8 @@ pub async fn run<S: Store>(
     );
     let tasks = [
         tokio::spawn(scheduler(house.clone(), stop.clone())),
-        tokio::spawn(courier(house.clone(), notifiers, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers.clone(), Lane::Mail, stop.clone())),
+        tokio::spawn(courier(house.clone(), notifiers, Lane::Webhook, stop.clone())),
         tokio::spawn(notary(house.clone(), stop.clone())),
     ];
     let mut stopping = stop.clone();
@@ -50,6 +54,10 @@ pub async fn run<S: Store>(
         match listener {
             Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
             Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => {
+                until.await;
+                Ok(())
+            }
         }
     };
     let mut stopping = stop.clone();
@@ -77,6 +85,8 @@ pub async fn run<S: Store>(
 pub enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    /// No pages: an exercise without participants who click.
+    Nowhere,
 }
 
 impl Listener {
@@ -130,21 +140,40 @@ async fn round<S: Store>(house: &House<S>, now: Timestamp) -> Result<(Option<Tim
     Ok(answer)
 }
 
-async fn courier<S: Store>(house: Arc<House<S>>, notifiers: Arc<Notifiers>, mut stop: watch::Receiver<bool>) {
+/// Carries one lane. What is under way at the end gets the same patience as open requests, and goes out again later.
+async fn courier<S: Store>(
+    house: Arc<House<S>>,
+    notifiers: Arc<Notifiers>,
+    lane: Lane,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changed = house.changed.subscribe();
+    let mut courier = Courier::new(house.clone(), notifiers, lane, clock::now);
     while !*stop.borrow() {
         changed.mark_unchanged();
-        match house.deliver_due(&notifiers, clock::now).await {
-            Ok(0) => {}
-            Ok(_) => continue,
+        let next = match courier.work().await {
+            Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "the outbox could not be emptied");
                 tokio::time::sleep(AFTER_FAILURE).await;
                 continue;
             }
+        };
+        tokio::select! {
+            () = courier.attempt_ended() => {}
+            () = wait(next, &mut changed, &mut stop) => {}
         }
-        let next = house.store.next_outbox().await.ok().flatten();
-        wait(next, &mut changed, &mut stop).await;
+    }
+    let finish = async {
+        while courier.carries() > 0 {
+            courier.attempt_ended().await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_PATIENCE, finish).await.is_err() {
+        tracing::warn!(messages = courier.carries(), "attempts were under way at the end; they are made again");
+    }
+    if let Err(error) = courier.settle().await {
+        tracing::error!(%error, "what became of the last attempts could not be kept");
     }
 }
 
@@ -156,7 +185,7 @@ async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>)
         if let Err(error) = house.attest(clock::now()).await {
             tracing::error!(%error, "the checkpoint could not be signed");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock::sleep_for(Duration::from_secs(1)).await;
         wait(None, &mut changed, &mut stop).await;
     }
 }
@@ -167,7 +196,7 @@ async fn wait(next: Option<Timestamp>, changed: &mut watch::Receiver<u64>, stop:
         (at - clock::now()).to_std().unwrap_or(Duration::ZERO).min(LOOK_AT_LEAST_EVERY)
     });
     tokio::select! {
-        () = tokio::time::sleep(until) => {}
+        () = clock::sleep_for(until) => {}
         _ = changed.changed() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }

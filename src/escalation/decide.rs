@@ -1,18 +1,31 @@
-//! Whom to tell now, and when to look again. A pure function of obligations, policy, history and `now`.
+//! Whom to tell now, and when to look again. A pure function of obligations, policies, history and `now`.
 //!
 //! Nothing derived from `now` is stored: a restart, a corrected awareness time and a second node all decide the same.
+//!
+//! ```text
+//!  policy ─► steps at their instants ─► ladders (one per addressee) ─► the latest step due, or its repeat
+//!                                                                  └─► the next way, when the last one failed or was
+//!                                                                      not confirmed in time
+//! ```
+//! What silences: a lease, for the steps it covers; the filing, as it ends the obligation. Nothing else.
 
-use super::directory::Directory;
-use super::message::{Also, Brief, Event, Message, Reason, Sent, Target, Told};
-use super::policy::{EscalationPolicy, Step, StepAt};
-use crate::law::{Act, IncidentId};
+use super::directory::{Directory, Ladder};
+use super::message::{Also, Brief, DeliveryState, Event, Extra, Message, Quiet, Reason, Sent, Target, Told};
+use super::policy::{EscalationPolicy, Step, StepAt, Waits};
+use crate::law::{Acknowledgement, Act, IncidentId};
 use crate::time::Timestamp;
 use chrono::Duration;
 use std::collections::BTreeMap;
 
+/// Shortest and longest time after which an unconfirmed message is followed by the next way.
+const FALL_OVER_AT_LEAST: Duration = Duration::minutes(2);
+const FALL_OVER_AT_MOST: Duration = Duration::hours(1);
+/// Past the limit, where no share of anything is left.
+const FALL_OVER_LATE: Duration = Duration::minutes(5);
+
 /// One open obligation, as escalation needs it.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct Subject<'p> {
     /// `<duty>@<place>`.
     pub id: String,
     pub brief: Brief,
@@ -21,6 +34,17 @@ pub struct Subject {
     /// When we first knew of it: steps before that instant could not have been sent.
     pub known_at: Timestamp,
     pub unverified: bool,
+    /// The policy that serves it.
+    pub policy: &'p EscalationPolicy,
+    /// Where the law has no number: until when the policy wants it done.
+    pub internal_target: Option<Timestamp>,
+}
+
+impl Subject<'_> {
+    /// What reminders run on: the conservative limit, else the internal target.
+    fn limit(&self) -> Option<Timestamp> {
+        self.brief.conservative_due.or(self.internal_target)
+    }
 }
 
 /// What to send, and the next instant at which something will be due.
@@ -31,6 +55,7 @@ pub struct Decision {
 }
 
 /// A step of one obligation at its instant.
+#[derive(Clone)]
 struct Planned<'a> {
     step: &'a Step,
     at: Timestamp,
@@ -38,68 +63,30 @@ struct Planned<'a> {
     first: bool,
 }
 
+/// A message that is due: which step, to which target, since when.
+struct Due<'a> {
+    planned: &'a Planned<'a>,
+    target: &'a Target,
+    at: Timestamp,
+    repeat: u32,
+    coalesced: u32,
+    after: Option<String>,
+}
+
 /// Decides for one incident. Steps missed meanwhile are coalesced into the most urgent one, which says so.
 pub fn decide(
     incident: &IncidentId,
-    subjects: &[Subject],
+    subjects: &[Subject<'_>],
     acts: &BTreeMap<String, Act>,
-    policy: &EscalationPolicy,
     directory: &Directory,
     history: &[Sent],
     now: Timestamp,
 ) -> Decision {
     let mut wake_at: Option<Timestamp> = None;
     let mut by_target: BTreeMap<Target, Vec<Message>> = BTreeMap::new();
-    for subject in subjects.iter().filter(|s| !s.unverified || policy.include_unverified) {
-        let act = acts.get(&subject.id);
-        let planned = plan_steps(policy, subject);
-        if let Some(lease) = act.and_then(|a| a.holder(now)) {
-            look_at(&mut wake_at, lease.until, now);
-        }
-        for step in &planned {
-            look_at(&mut wake_at, step.at.max(subject.known_at), now);
-        }
-        for target in targets_of(&planned, directory, now) {
-            let due = due_steps(&planned, &target, directory, now);
-            let Some(latest) = due.last() else { continue };
-            if is_held(act, latest.step, subject, latest.at, now) {
-                continue;
-            }
-            let told = told_before(history, subject, &target, latest);
-            let (repeat, due_at) = match told {
-                // this step, or a later one, was sent to this target: only its repeat can be due
-                Some(last) => {
-                    let Some(every) = latest.step.repeat_seconds.filter(|s| *s > 0) else { continue };
-                    let next = last.message.reason.due_at.max(last.message.created_at) + Duration::seconds(every);
-                    if next > now {
-                        look_at(&mut wake_at, next, now);
-                        continue;
-                    }
-                    (last.message.reason.repeat + 1, next)
-                }
-                None => (0, latest.at.max(subject.known_at)),
-            };
-            if let Some(every) = latest.step.repeat_seconds.filter(|s| *s > 0) {
-                look_at(&mut wake_at, now + Duration::seconds(every), now);
-            }
-            let coalesced =
-                due.iter().filter(|s| told_before(history, subject, &target, s).is_none()).count().saturating_sub(1);
-            let message = message(
-                incident,
-                subject,
-                act,
-                policy,
-                latest,
-                &target,
-                history,
-                directory,
-                repeat,
-                due_at,
-                coalesced as u32,
-                now,
-            );
-            by_target.entry(target).or_default().push(message);
-        }
+    for subject in subjects.iter().filter(|s| !s.unverified || s.policy.include_unverified) {
+        let view = View { incident, subject, act: acts.get(&subject.id), directory, history, now };
+        view.decide(&mut by_target, &mut wake_at);
     }
     let messages = by_target.into_values().map(one_per_target).collect();
     Decision { messages, wake_at }
@@ -111,156 +98,467 @@ fn look_at(wake_at: &mut Option<Timestamp>, at: Timestamp, now: Timestamp) {
     }
 }
 
-/// The steps of a policy at their instants, in the order of time. Open norms have only those relative to the start.
-fn plan_steps<'a>(policy: &'a EscalationPolicy, subject: &Subject) -> Vec<Planned<'a>> {
-    let start = subject.started_at;
-    let due = subject.brief.conservative_due;
-    let mut planned: Vec<Planned<'a>> = policy
-        .steps
-        .iter()
-        .filter_map(|step| {
-            let at = match (step.at, due) {
-                (StepAt::Start(seconds), _) => start + Duration::seconds(seconds),
-                (StepAt::Due(seconds), Some(due)) => due + Duration::seconds(seconds),
-                (StepAt::Share(percent), Some(due)) => {
-                    let window = (due - start).max(Duration::zero());
-                    start + Duration::seconds(window.num_seconds() * i64::from(percent) / 100)
-                }
-                (_, None) => return None,
-            };
-            Some(Planned { step, at, first: false })
-        })
-        .collect();
-    planned.sort_by_key(|p| p.at);
-    if let Some(first) = planned.first_mut() {
-        first.first = true;
-    }
-    planned
-}
-
-/// Targets of any step due by `now`, each once.
-fn targets_of(planned: &[Planned<'_>], directory: &Directory, now: Timestamp) -> Vec<Target> {
-    let mut targets: Vec<Target> =
-        planned.iter().filter(|p| p.at <= now).flat_map(|p| step_targets(p.step, directory, now)).collect();
-    targets.sort();
-    targets.dedup();
-    targets
-}
-
-fn step_targets(step: &Step, directory: &Directory, now: Timestamp) -> Vec<Target> {
-    let mut targets: Vec<Target> =
-        step.notify.iter().flat_map(|who| directory.targets(who, &step.channels, now)).collect();
-    if !targets.iter().any(|t| matches!(t, Target::Email { .. }))
-        && step.notify.iter().any(|w| !matches!(w, super::policy::Who::Webhook(_)))
-    {
-        // a step that reaches nobody is the silent failure this product exists to prevent
-        targets.extend(directory.everybody());
-    }
-    targets
-}
-
-/// Steps due by `now` that tell `target`, in the order of time.
-fn due_steps<'p, 'a>(
-    planned: &'p [Planned<'a>],
-    target: &Target,
-    directory: &Directory,
+/// Everything one obligation is decided from.
+struct View<'v> {
+    incident: &'v IncidentId,
+    subject: &'v Subject<'v>,
+    act: Option<&'v Act>,
+    directory: &'v Directory,
+    history: &'v [Sent],
     now: Timestamp,
-) -> Vec<&'p Planned<'a>> {
-    planned.iter().filter(|p| p.at <= now && step_targets(p.step, directory, now).contains(target)).collect()
 }
 
-/// The last message that told `target` about this step or a later one of the same schedule.
-fn told_before<'h>(history: &'h [Sent], subject: &Subject, target: &Target, step: &Planned<'_>) -> Option<&'h Sent> {
-    let due_at = step.at.max(subject.known_at);
-    history
-        .iter()
-        .filter(|sent| sent.message.target == *target)
-        .filter(|sent| {
+impl View<'_> {
+    fn decide(&self, by_target: &mut BTreeMap<Target, Vec<Message>>, wake_at: &mut Option<Timestamp>) {
+        let (subject, now) = (self.subject, self.now);
+        let planned = self.plan_steps();
+        for lease in self.leases() {
+            look_at(wake_at, lease.until, now);
+        }
+        for step in &planned {
+            let at = step.at.max(subject.known_at);
+            look_at(wake_at, at, now);
+            if let Some(Waits::Until(until)) = self.quiet(at) {
+                look_at(wake_at, until, now);
+            }
+        }
+        // at a hand-over the next person hears what is open
+        for who in planned.iter().filter(|p| p.at <= now).flat_map(|p| &p.step.notify) {
+            if let Some(change) = self.directory.next_change(who, now) {
+                look_at(wake_at, change, now);
+            }
+        }
+        let ladders = self.ladders(&planned);
+        // when the last way of the last addressee failed; `None` while one may still answer
+        let mut all_failed_at: Option<Timestamp> = None;
+        let mut some_may_answer = ladders.is_empty();
+        for ladder in &ladders {
+            let (due, lost) = self.next_of(&planned, ladder, wake_at);
+            for due in &due {
+                by_target.entry(due.target.clone()).or_default().push(self.message(due));
+            }
+            match lost {
+                Some(at) if due.is_empty() => all_failed_at = all_failed_at.max(Some(at)),
+                _ => some_may_answer = true,
+            }
+        }
+        // a step that reached nobody is the silent failure this product exists to prevent
+        if let Some(at) = all_failed_at.filter(|_| !some_may_answer)
+            && let Some(latest) = planned.iter().rfind(|p| p.at <= now)
+        {
+            for ladder in self.directory.everybody().iter().filter(|l| !ladders.iter().any(|k| k.first() == l.first()))
+            {
+                let since = latest.at.max(subject.known_at);
+                if self.told_since(ladder.first(), since).is_none() && !self.is_held(latest.step, latest.at) {
+                    let after = Some("no other way is left".to_string());
+                    let due = Due { planned: latest, target: ladder.first(), at, repeat: 0, coalesced: 0, after };
+                    by_target.entry(due.target.clone()).or_default().push(self.message(&due));
+                }
+            }
+        }
+    }
+
+    /// The steps of the policy at their instants, in the order of time. Without a limit only those relative to the start.
+    fn plan_steps(&self) -> Vec<Planned<'_>> {
+        let start = self.subject.started_at;
+        let limit = self.subject.limit();
+        let mut planned: Vec<Planned<'_>> = self
+            .subject
+            .policy
+            .steps
+            .iter()
+            .filter_map(|step| {
+                let at = match (step.at, limit) {
+                    (StepAt::Start(seconds), _) => start + Duration::seconds(seconds),
+                    // longer ahead than the window is long: with the start, so that nobody it names is left out
+                    (StepAt::Due(seconds), Some(due)) if seconds < 0 => (due + Duration::seconds(seconds)).max(start),
+                    (StepAt::Due(seconds), Some(due)) => due + Duration::seconds(seconds),
+                    (StepAt::Share(percent), Some(due)) => {
+                        let window = (due - start).max(Duration::zero());
+                        start + Duration::seconds(window.num_seconds() * i64::from(percent) / 100)
+                    }
+                    (_, None) => return None,
+                };
+                Some(Planned { step, at, first: false })
+            })
+            .collect();
+        planned.sort_by_key(|p| p.at);
+        if let Some(first) = planned.first_mut() {
+            first.first = true;
+        }
+        self.pull_forward(&mut planned);
+        planned
+    }
+
+    /// Who declines hands over: the next step that tells somebody else is due at that instant.
+    fn pull_forward(&self, planned: &mut [Planned<'_>]) {
+        let declined = self.act.map(|act| act.declined.as_slice()).unwrap_or_default();
+        for (name, at) in declined {
+            let by = self.directory.person_called(name).map(|p| p.id.as_str());
+            let others = |step: &Step| {
+                let ladders = self.step_ladders(step, *at);
+                ladders.iter().any(|l| l.first().person().is_some() && l.first().person() != by)
+            };
+            if planned.iter().any(|p| p.at <= *at && others(p.step)) {
+                continue;
+            }
+            if let Some(next) = planned.iter_mut().find(|p| p.at > *at && others(p.step)) {
+                next.at = *at;
+            }
+        }
+    }
+
+    /// Addressees of any step due by now, each once. The order of a `BTreeMap` keeps plans equal everywhere.
+    fn ladders(&self, planned: &[Planned<'_>]) -> Vec<Ladder> {
+        let mut found: BTreeMap<Target, Ladder> = BTreeMap::new();
+        for step in planned.iter().filter(|p| p.at <= self.now) {
+            for ladder in self.step_ladders(step.step, self.now) {
+                let known = found.entry(ladder.first().clone()).or_insert_with(|| ladder.clone());
+                if ladder.rungs.len() > known.rungs.len() {
+                    known.rungs = ladder.rungs;
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    fn step_ladders(&self, step: &Step, at: Timestamp) -> Vec<Ladder> {
+        let mut ladders: Vec<Ladder> =
+            step.notify.iter().flat_map(|who| self.directory.ladders(who, &step.channels, at)).collect();
+        let names_people = step.notify.iter().any(super::policy::Who::is_people);
+        if names_people && !ladders.iter().any(|l| l.first().person().is_some()) {
+            ladders.extend(self.directory.everybody());
+        }
+        ladders
+    }
+
+    /// What is due to one addressee now, and when the last way to them failed, if every one did.
+    fn next_of<'l>(
+        &self,
+        planned: &'l [Planned<'l>],
+        ladder: &'l Ladder,
+        wake_at: &mut Option<Timestamp>,
+    ) -> (Vec<Due<'l>>, Option<Timestamp>) {
+        let (subject, now) = (self.subject, self.now);
+        let mut messages = Vec::new();
+        let target = ladder.first();
+        // each step with the instant from which this addressee is on it
+        let theirs = |p: &'l Planned<'l>| {
+            let ladders = self.step_ladders(p.step, now);
+            let since = ladders.iter().filter(|l| l.first() == target).map(|l| l.since).min()?;
+            Some((p, subject.known_at.max(since.unwrap_or(subject.known_at))))
+        };
+        let due: Vec<(&Planned<'_>, Timestamp)> = planned.iter().filter(|p| p.at <= now).filter_map(theirs).collect();
+        let Some(&(latest, known_at)) = due.last() else { return (messages, None) };
+        if self.is_held(latest.step, latest.at) {
+            return (messages, None);
+        }
+        let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
+        let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
+        let every = latest.step.repeat.map(|r| r.seconds(window)).filter(|s| *s > 0);
+        let told = self.told_before(target, latest, known_at);
+        if let Some(last) = told {
+            // this step, or a later one, was sent to this target: its next way or its repeat can be due
+            let fallen = self.fall_over(planned, latest, ladder, last, wake_at);
+            let repeats =
+                every.map(|every| last.message.reason.due_at.max(last.message.created_at) + Duration::seconds(every));
+            // what was due while somebody held it is due when the lease ends
+            let ended = self.lease_ended_since(last.message.created_at);
+            let next = ended.map(|(at, _)| at).or(repeats);
+            let mut lost = None;
+            match fallen {
+                Fallen::Send(due) => messages.push(due),
+                Fallen::Wait => {}
+                Fallen::NoWayLeft(at) => lost = Some(at),
+            }
+            let Some(next) = next else { return (messages, lost) };
+            let not_before = self.after_quiet(next, target);
+            if not_before > now {
+                look_at(wake_at, not_before, now);
+                return (messages, lost);
+            }
+            (repeat, at) = (last.message.reason.repeat + 1, next);
+            after = ended.map(|(_, by)| format!("the acknowledgement of {by} ended"));
+        }
+        if told.is_none()
+            && let Some((ended, by)) = self.lease_ended_since(at)
+        {
+            (at, after) = (ended, Some(format!("the acknowledgement of {by} ended")));
+        }
+        let not_before = self.after_quiet(at, target);
+        if not_before > now {
+            look_at(wake_at, not_before, now);
+            return (messages, None);
+        }
+        if let Some(every) = every {
+            look_at(wake_at, self.after_quiet(now + Duration::seconds(every), target), now);
+        }
+        if ladder.rungs.len() > 1 {
+            look_at(wake_at, now + self.patience(now), now);
+        }
+        let missed = |(p, known): &&(&Planned<'_>, Timestamp)| {
+            p.at.max(*known) < latest.at.max(known_at) && self.told_before(target, p, *known).is_none()
+        };
+        let coalesced = due.iter().filter(missed).count() as u32;
+        messages.push(Due { planned: latest, target, at, repeat, coalesced, after });
+        (messages, None)
+    }
+
+    /// The last lease that ran out after `since`, and whose it was. A lease that its holder gave back told the next person
+    /// when it was given back.
+    fn lease_ended_since(&self, since: Timestamp) -> Option<(Timestamp, &str)> {
+        let act = self.act?;
+        let given_back =
+            |lease: &Acknowledgement| act.declined.iter().any(|(by, at)| *by == lease.by && *at == lease.until);
+        let ended = act.acknowledgements.iter().filter(|l| l.until > since && l.until <= self.now && !given_back(l));
+        let last = ended.max_by_key(|l| l.until)?;
+        // the reason stands in the evidence, where names do not
+        let by = self.directory.person_called(&last.by).map_or("its holder", |p| p.id.as_str());
+        Some((last.until, by))
+    }
+
+    /// The next way of a ladder, when the way before it failed, or nobody confirmed it within a share of the time left.
+    fn fall_over<'l>(
+        &self,
+        planned: &'l [Planned<'l>],
+        latest: &'l Planned<'l>,
+        ladder: &'l Ladder,
+        head: &Sent,
+        wake_at: &mut Option<Timestamp>,
+    ) -> Fallen<'l> {
+        let now = self.now;
+        let mut previous = head;
+        for rung in &ladder.rungs[1..] {
+            if previous.state.is_confirmed() {
+                return Fallen::Wait;
+            }
+            let failed = previous.state == DeliveryState::Failed;
+            let handed_over = previous.message.created_at + self.patience(previous.message.created_at);
+            let at = match previous.settled_at {
+                Some(settled) if failed => settled,
+                _ => self.declined_after(previous).unwrap_or(handed_over),
+            };
+            if let Some(told) = self.told_since(rung, head.message.created_at) {
+                previous = told;
+                continue;
+            }
+            // while somebody held it nobody else was due
+            let at = self.lease_ended_since(at).map_or(at, |(ended, _)| ended);
+            let not_before = self.after_quiet(at, rung);
+            if not_before > now {
+                look_at(wake_at, not_before, now);
+                return Fallen::Wait;
+            }
+            let target = &previous.message.target;
+            // ids, not names: the reason stands in the evidence
+            let sent = match target.person() {
+                Some(person) => format!("the message to {person} by {}", target.channel()),
+                None => format!("the message to {}", target.label()),
+            };
+            let after = if failed { format!("{sent} failed") } else { format!("{sent} was not confirmed") };
+            let step = planned.iter().rfind(|p| p.step.name == latest.step.name).unwrap_or(latest);
+            let repeat = head.message.reason.repeat;
+            return Fallen::Send(Due { planned: step, target: rung, at, repeat, coalesced: 0, after: Some(after) });
+        }
+        match previous.settled_at.filter(|_| previous.state == DeliveryState::Failed) {
+            Some(at) => Fallen::NoWayLeft(at),
+            None => Fallen::Wait,
+        }
+    }
+
+    /// How long a message sent at `sent` may stay unconfirmed.
+    fn patience(&self, sent: Timestamp) -> Duration {
+        let Some(limit) = self.subject.limit() else { return FALL_OVER_AT_MOST };
+        if sent >= limit {
+            return FALL_OVER_LATE;
+        }
+        let share = (limit - sent) * i32::from(self.subject.policy.fall_over_percent) / 100;
+        share.clamp(FALL_OVER_AT_LEAST, FALL_OVER_AT_MOST)
+    }
+
+    fn declined_after(&self, sent: &Sent) -> Option<Timestamp> {
+        let person = sent.message.target.person()?;
+        let is_theirs =
+            |name: &str| name == person || self.directory.person_called(name).is_some_and(|p| p.id == person);
+        let declined = self.act.map(|act| act.declined.as_slice()).unwrap_or_default();
+        declined.iter().filter(|(name, at)| is_theirs(name) && *at >= sent.message.created_at).map(|(_, at)| *at).min()
+    }
+
+    fn quiet(&self, at: Timestamp) -> Option<Waits> {
+        let (subject, quiet) = (self.subject, self.subject.policy.quiet_hours?);
+        let waits = quiet.waits(at, subject.started_at, subject.limit());
+        match (waits, subject.limit()) {
+            (Some(Waits::Until(until)), Some(limit)) if at >= limit => Some(Waits::Not(until)),
+            (waits, _) => waits,
+        }
+    }
+
+    /// `at`, or the end of the quiet hours it falls into when the limit leaves time for them. Places never sleep.
+    fn after_quiet(&self, at: Timestamp, target: &Target) -> Timestamp {
+        match self.quiet(at) {
+            Some(Waits::Until(until)) if target.person().is_some() => until,
+            _ => at,
+        }
+    }
+
+    /// The last message that told `target` about this step or a later one of the same schedule.
+    fn told_before(&self, target: &Target, step: &Planned<'_>, known_at: Timestamp) -> Option<&Sent> {
+        let due_at = step.at.max(known_at);
+        self.about(target)
+            .filter(|(sent, due)| {
+                // a moved limit is a new schedule: its steps are told again, except that the clock started
+                sent.message.reason.due_at >= due_at
+                    && (*due == self.subject.brief.conservative_due || matches!(step.step.at, StepAt::Start(_)))
+            })
+            .map(|(sent, _)| sent)
+            .max_by_key(|sent| sent.message.reason.due_at)
+    }
+
+    /// The last message of this schedule that `target` got at or after `since`.
+    fn told_since(&self, target: &Target, since: Timestamp) -> Option<&Sent> {
+        self.about(target)
+            .filter(|(sent, due)| sent.message.created_at >= since && *due == self.subject.brief.conservative_due)
+            .map(|(sent, _)| sent)
+            .max_by_key(|sent| sent.message.created_at)
+    }
+
+    /// Messages to `target` that tell about this obligation, each with the limit it told.
+    fn about(&self, target: &Target) -> impl Iterator<Item = (&Sent, Option<Timestamp>)> {
+        let id = self.subject.id.as_str();
+        let told = move |sent: &&Sent| {
             let message = &sent.message;
-            let (about, due) = if message.obligation.as_deref() == Some(&subject.id) {
-                (true, message.brief.conservative_due)
-            } else {
-                match message.brief.also.iter().find(|a| a.obligation == subject.id) {
-                    Some(also) => (true, also.conservative_due),
-                    None => (false, None),
-                }
-            };
-            // a moved limit is a new schedule: its steps are told again, except that the clock started
-            about
-                && message.reason.due_at >= due_at
-                && (due == subject.brief.conservative_due || matches!(step.step.at, StepAt::Start(_)))
+            message.target == *target && message.is_step() && sent.state != DeliveryState::Withdrawn
+        };
+        self.history.iter().filter(told).filter_map(move |sent| {
+            let message = &sent.message;
+            if message.obligation.as_deref() == Some(id) {
+                return Some((sent, message.brief.conservative_due));
+            }
+            message.brief.also.iter().find(|a| a.obligation == id).map(|also| (sent, also.conservative_due))
         })
-        .max_by_key(|sent| sent.message.reason.due_at)
-}
-
-/// A lease silences steps before the limit; at the limit and after it everybody hears again.
-fn is_held(act: Option<&Act>, step: &Step, subject: &Subject, at: Timestamp, now: Timestamp) -> bool {
-    let Some(lease) = act.and_then(|a| a.holder(now)) else { return false };
-    let role_fits = step.needs.is_empty() || lease.role.as_ref().is_some_and(|role| step.needs.contains(role));
-    let before_limit = subject.brief.conservative_due.is_none_or(|due| at < due && now < due);
-    // past the limit a lease silences only until it ends, and leases past the limit are short
-    role_fits && (before_limit || lease.at >= at)
-}
-
-#[expect(clippy::too_many_arguments, reason = "a message is about all of these")]
-fn message(
-    incident: &IncidentId,
-    subject: &Subject,
-    act: Option<&Act>,
-    policy: &EscalationPolicy,
-    planned: &Planned<'_>,
-    target: &Target,
-    history: &[Sent],
-    directory: &Directory,
-    repeat: u32,
-    due_at: Timestamp,
-    coalesced: u32,
-    now: Timestamp,
-) -> Message {
-    let mut brief = subject.brief.clone();
-    brief.holder = act.and_then(|a| a.holder(now)).map(|lease| Told {
-        name: lease.by.clone(),
-        what: "has it".into(),
-        at: lease.until,
-    });
-    brief.told = told_list(history, &subject.id);
-    brief.next = next_person(policy, subject, target, directory, now);
-    let already_told =
-        history.iter().any(|s| s.message.target == *target && s.message.obligation.as_deref() == Some(&subject.id));
-    let late = brief.due.is_some_and(|due| now >= due);
-    let event = if late {
-        Event::ObligationOverdue
-    } else if planned.first || already_told {
-        Event::ReminderDue
-    } else {
-        Event::EscalationRaised
-    };
-    let schedule = brief.conservative_due.map_or(0, |d| d.timestamp());
-    Message {
-        // the step's own instant: a corrected start moves it although the limit stays
-        key: format!(
-            "{incident}/{}/{}/{schedule}.{}/{}/{repeat}",
-            subject.id,
-            planned.step.name,
-            planned.at.max(subject.known_at).timestamp(),
-            target.label()
-        ),
-        event,
-        incident: incident.clone(),
-        obligation: Some(subject.id.clone()),
-        target: target.clone(),
-        reason: Reason { policy: policy.id.clone(), step: planned.step.name.clone(), repeat, due_at, coalesced },
-        created_at: now,
-        urgent_at: brief.conservative_due.unwrap_or(now + Duration::days(30)),
-        brief,
-        ack_token: None,
     }
+
+    fn leases(&self) -> impl Iterator<Item = &Acknowledgement> {
+        let acknowledged = self.act.map(|act| act.acknowledgements.as_slice()).unwrap_or_default();
+        acknowledged.iter().filter(|lease| lease.until > self.now)
+    }
+
+    /// Whether leases cover `step`, due at `at`: each role it needs holds one. Past the limit a lease silences only what
+    /// was due before it was taken; leases past the limit are short.
+    fn is_held(&self, step: &Step, at: Timestamp) -> bool {
+        let has_role = |lease: &Acknowledgement, role: &String| {
+            lease.role.as_ref() == Some(role)
+                || self.directory.person_called(&lease.by).is_some_and(|p| p.roles.contains(role))
+        };
+        let before_limit = self.subject.limit().is_none_or(|limit| at < limit && self.now < limit);
+        let covers = |lease: &&Acknowledgement| before_limit || lease.at >= at;
+        match step.needs.as_slice() {
+            [] => self.leases().any(|lease| covers(&lease)),
+            needs => needs.iter().all(|role| self.leases().filter(covers).any(|lease| has_role(lease, role))),
+        }
+    }
+
+    fn message(&self, due: &Due<'_>) -> Message {
+        let (subject, now, step) = (self.subject, self.now, due.planned.step);
+        let mut brief = subject.brief.clone();
+        brief.holder = self.act.and_then(|a| a.holder(now)).map(|lease| Told {
+            name: lease.by.clone(),
+            what: "has it".into(),
+            at: lease.until,
+        });
+        brief.told = told_list(self.history, &subject.id);
+        brief.next = self.next_person(due.target);
+        let already_told = self
+            .history
+            .iter()
+            .any(|s| s.message.target == *due.target && s.message.obligation.as_deref() == Some(&subject.id));
+        let late = brief.due.is_some_and(|due| now >= due);
+        let event = if late {
+            Event::ObligationOverdue
+        } else if due.after.is_none() && (due.planned.first || already_told) {
+            Event::ReminderDue
+        } else {
+            Event::EscalationRaised
+        };
+        let quiet = match self.quiet(due.at).filter(|_| due.target.person().is_some()) {
+            Some(Waits::Until(until)) => Some(Quiet::Deferred { from: due.at, until }),
+            Some(Waits::Not(until)) => Some(Quiet::Overridden { until }),
+            None => None,
+        };
+        let past_limit = |sent: &&Sent| subject.limit().is_some_and(|limit| sent.message.created_at >= limit);
+        let overdue_count = match late {
+            true => self.about(due.target).map(|(sent, _)| sent).filter(past_limit).count() as u32 + 1,
+            false => 0,
+        };
+        let schedule = subject.limit().map_or(0, |d| d.timestamp());
+        let mut key = format!(
+            // the step's own instant: a corrected start moves it although the limit stays
+            "{}/{}/{}/{schedule}.{}/{}/{}",
+            self.incident,
+            subject.id,
+            step.name,
+            due.planned.at.max(subject.known_at).timestamp(),
+            due.target.label(),
+            due.repeat,
+        );
+        // one that was withdrawn was never sent: under its own key it would be taken for known
+        let withdrawn = self.history.iter().filter(|s| s.state == DeliveryState::Withdrawn);
+        match withdrawn.filter(|s| s.message.key.starts_with(&key)).count() {
+            0 => {}
+            n => key.push_str(&format!("~{n}")),
+        }
+        Message {
+            key,
+            event,
+            incident: self.incident.clone(),
+            obligation: Some(subject.id.clone()),
+            target: due.target.clone(),
+            reason: Reason {
+                policy: subject.policy.id.clone(),
+                step: step.name.clone(),
+                repeat: due.repeat,
+                due_at: due.at,
+                coalesced: due.coalesced,
+            },
+            created_at: now,
+            urgent_at: subject.limit().unwrap_or(now + Duration::days(30)),
+            brief,
+            ack_token: None,
+            extra: Extra {
+                after: due.after.clone(),
+                quiet,
+                internal_target: subject.internal_target.filter(|_| subject.brief.conservative_due.is_none()),
+                overdue_count,
+                ..Extra::default()
+            },
+        }
+    }
+
+    /// The next person the policy will tell, if this one does nothing.
+    fn next_person(&self, target: &Target) -> Option<Told> {
+        self.plan_steps().iter().filter(|p| p.at > self.now).find_map(|planned| {
+            let ladders = self.step_ladders(planned.step, planned.at);
+            let other =
+                ladders.iter().map(Ladder::first).find(|t| t.person().is_some() && t.person() != target.person())?;
+            let name = other.person().and_then(|id| self.directory.person(id)).map(|p| p.name.clone())?;
+            Some(Told { name, what: "next".into(), at: planned.at })
+        })
+    }
+}
+
+/// What became of the ways after the first.
+enum Fallen<'l> {
+    Send(Due<'l>),
+    /// Nothing now.
+    Wait,
+    /// Every way failed, the last one here.
+    NoWayLeft(Timestamp),
 }
 
 fn told_list(history: &[Sent], obligation: &str) -> Vec<Told> {
     let mut told: BTreeMap<&str, (Timestamp, u32)> = BTreeMap::new();
     for sent in history.iter().filter(|s| s.message.obligation.as_deref() == Some(obligation)) {
-        if let Target::Email { name, .. } = &sent.message.target {
+        if let Target::Email { name, .. } | Target::Channel { name, person: Some(_), .. } = &sent.message.target {
             let entry = told.entry(name).or_insert((sent.message.created_at, 0));
             entry.0 = entry.0.max(sent.message.created_at);
             entry.1 += 1;
@@ -273,24 +571,6 @@ fn told_list(history: &[Sent], obligation: &str) -> Vec<Told> {
             at,
         })
         .collect()
-}
-
-/// The next person the policy will tell, if this one does nothing.
-fn next_person(
-    policy: &EscalationPolicy,
-    subject: &Subject,
-    target: &Target,
-    directory: &Directory,
-    now: Timestamp,
-) -> Option<Told> {
-    plan_steps(policy, subject).iter().filter(|p| p.at > now).find_map(|planned| {
-        step_targets(planned.step, directory, planned.at).into_iter().find_map(|t| match &t {
-            Target::Email { name, .. } if t != *target => {
-                Some(Told { name: name.clone(), what: "next".into(), at: planned.at })
-            }
-            _ => None,
-        })
-    })
 }
 
 /// One message per person and decision: the most urgent obligation leads, the others are listed.

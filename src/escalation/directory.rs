@@ -1,15 +1,37 @@
-//! Who can be told, and how: people, roles, rotas. Answers for an instant; reads no clock.
+//! Who can be told, and by which ways in which order. Answers for an instant; reads no clock.
 
 use super::message::Target;
-use super::policy::{Person, Rota, Who};
+use super::people::{Group, Person, Rota};
+use super::policy::Who;
 use crate::time::Timestamp;
-use chrono::{Datelike, Duration};
 
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     pub people: Vec<Person>,
     pub rotas: Vec<Rota>,
+    pub groups: Vec<Group>,
     pub webhooks: Vec<String>,
+    /// Ids of configured channels.
+    pub channels: Vec<String>,
+}
+
+/// One addressee: the ways to try, one after the other, until somebody acknowledges.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ladder {
+    /// Never empty.
+    pub rungs: Vec<Target>,
+    /// When they came on duty, for whoever is told because of a rota: steps before were told to somebody else.
+    pub since: Option<Timestamp>,
+}
+
+impl Ladder {
+    fn of(rungs: Vec<Target>) -> Option<Ladder> {
+        (!rungs.is_empty()).then_some(Ladder { rungs, since: None })
+    }
+
+    pub fn first(&self) -> &Target {
+        &self.rungs[0]
+    }
 }
 
 impl Directory {
@@ -17,68 +39,109 @@ impl Directory {
         self.people.iter().find(|p| p.id == id)
     }
 
-    /// The person on duty at `at`: turns of one week from hand-over to hand-over, local time, counted from the Monday of the epoch week.
-    pub fn on_duty(&self, rota: &Rota, at: Timestamp) -> Option<&Person> {
-        let local = rota.zone.local(at);
-        let since_handover = Duration::days(i64::from(rota.handover.0)) + Duration::minutes(i64::from(rota.handover.1));
-        let shifted = local - since_handover;
-        // 1970-01-05 was a Monday
-        let weeks = (i64::from(shifted.date().num_days_from_ce()) - 719_167).div_euclid(7);
-        let turn = usize::try_from(weeks.rem_euclid(rota.people.len().max(1) as i64)).unwrap_or(0);
-        self.person(rota.people.get(turn)?)
+    /// The person known by this id or name.
+    pub fn person_called(&self, name: &str) -> Option<&Person> {
+        self.people.iter().find(|p| p.id == name || p.name == name)
     }
 
-    /// Everybody `who` stands for at `at`. A rota whose person cannot be reached answers with all of its people.
-    pub fn targets(&self, who: &Who, channels: &[String], at: Timestamp) -> Vec<Target> {
+    pub fn rota(&self, id: &str) -> Option<&Rota> {
+        self.rotas.iter().find(|r| r.id == id)
+    }
+
+    /// Everybody `who` stands for at `at`. A rota whose person cannot be reached, or that has a gap, answers with all of
+    /// its people.
+    pub fn ladders(&self, who: &Who, channels: &[String], at: Timestamp) -> Vec<Ladder> {
+        self.ladders_within(who, channels, at, 0)
+    }
+
+    fn ladders_within(&self, who: &Who, channels: &[String], at: Timestamp, depth: u8) -> Vec<Ladder> {
+        let person = |id: &str| self.person(id).and_then(|p| self.ladder(p, channels));
         match who {
             Who::Webhook(id) => {
-                if self.webhooks.contains(id) {
-                    vec![Target::Webhook { id: id.clone() }]
-                } else {
-                    Vec::new()
-                }
+                let known = self.webhooks.contains(id).then(|| vec![Target::Webhook { id: id.clone() }]);
+                known.and_then(Ladder::of).into_iter().collect()
             }
-            Who::Person(id) => self.person(id).map(|p| self.reach(p, channels)).unwrap_or_default(),
+            Who::Channel(id) => {
+                let room = || Target::Channel { id: id.clone(), person: None, name: id.clone(), address: None };
+                let known = self.channels.contains(id).then(|| vec![room()]);
+                known.and_then(Ladder::of).into_iter().collect()
+            }
+            Who::Person(id) => person(id).into_iter().collect(),
             Who::Role(role) => {
-                self.people.iter().filter(|p| p.roles.contains(role)).flat_map(|p| self.reach(p, channels)).collect()
+                self.people.iter().filter(|p| p.roles.contains(role)).filter_map(|p| self.ladder(p, channels)).collect()
+            }
+            Who::Group(id) => {
+                let members = self.groups.iter().find(|g| g.id == *id).map(|g| g.members.as_slice());
+                // groups of groups end somewhere, whatever a configuration says
+                let members = members.filter(|_| depth < 8).unwrap_or_default();
+                members.iter().flat_map(|who| self.ladders_within(who, channels, at, depth + 1)).collect()
             }
             Who::Rota(id) => {
-                let Some(rota) = self.rotas.iter().find(|r| r.id == *id) else { return Vec::new() };
-                let reached = self.on_duty(rota, at).map(|p| self.reach(p, channels)).unwrap_or_default();
-                if !reached.is_empty() {
-                    return reached;
+                let Some(rota) = self.rota(id) else { return Vec::new() };
+                if let Some(mut ladder) = rota.on_duty(at).and_then(person) {
+                    ladder.since = rota.turn(at).0;
+                    return vec![ladder];
                 }
-                rota.people.iter().filter_map(|id| self.person(id)).flat_map(|p| self.reach(p, channels)).collect()
+                let shifts = rota.shifts.iter().map(|s| &s.person);
+                let mut all: Vec<&String> = rota.people.iter().chain(shifts).collect();
+                all.sort();
+                all.dedup();
+                all.into_iter().filter_map(|id| person(id)).collect()
             }
+        }
+    }
+
+    /// When `who` may stand for somebody else next.
+    pub fn next_change(&self, who: &Who, at: Timestamp) -> Option<Timestamp> {
+        match who {
+            Who::Rota(id) => self.rota(id)?.turn(at).1,
+            Who::Group(id) => {
+                let members = &self.groups.iter().find(|g| g.id == *id)?.members;
+                members
+                    .iter()
+                    .filter_map(|who| if let Who::Rota(id) = who { self.rota(id)?.turn(at).1 } else { None })
+                    .min()
+            }
+            _ => None,
         }
     }
 
     /// Everybody with an address: the last resort, so that no step reaches nobody.
-    pub fn everybody(&self) -> Vec<Target> {
-        self.people.iter().flat_map(|p| self.reach(p, &[])).collect()
+    pub fn everybody(&self) -> Vec<Ladder> {
+        self.people.iter().filter_map(|p| self.ladder(p, &[])).collect()
     }
 
-    fn reach(&self, person: &Person, channels: &[String]) -> Vec<Target> {
-        let wanted = if channels.is_empty() { &person.channels } else { channels };
-        let by_mail = wanted.is_empty() || wanted.iter().any(|c| c == "email");
-        match &person.email {
-            Some(address) if by_mail => {
-                vec![Target::Email { person: person.id.clone(), name: person.name.clone(), address: address.clone() }]
-            }
-            _ => self
-                .deputy_of(person)
-                .and_then(|d| d.email.as_ref().map(|address| (d, address)))
-                .map(|(d, address)| Target::Email {
-                    person: d.id.clone(),
-                    name: d.name.clone(),
-                    address: address.clone(),
-                })
-                .into_iter()
-                .collect(),
+    /// A person's own ways, then the deputy's.
+    fn ladder(&self, person: &Person, channels: &[String]) -> Option<Ladder> {
+        let mut rungs = self.ways(person, channels);
+        // a step on a channel where this person has no address must still reach them
+        if rungs.is_empty() {
+            rungs = self.ways(person, &[]);
         }
+        if let Some(deputy) = person.deputy.as_deref().and_then(|id| self.person(id)) {
+            rungs.extend(self.ways(deputy, &[]));
+        }
+        Ladder::of(rungs)
     }
 
-    fn deputy_of(&self, person: &Person) -> Option<&Person> {
-        person.deputy.as_deref().and_then(|id| self.person(id))
+    fn ways(&self, person: &Person, channels: &[String]) -> Vec<Target> {
+        let wanted = if channels.is_empty() { &person.channels } else { channels };
+        let mail = || {
+            let address = person.email.clone()?;
+            Some(Target::Email { person: person.id.clone(), name: person.name.clone(), address })
+        };
+        let on = |id: &String| {
+            let address = person.addresses.get(id).filter(|_| self.channels.contains(id))?;
+            Some(Target::Channel {
+                id: id.clone(),
+                person: Some(person.id.clone()),
+                name: person.name.clone(),
+                address: Some(address.clone()),
+            })
+        };
+        if wanted.is_empty() {
+            return mail().into_iter().chain(person.addresses.keys().filter_map(on)).collect();
+        }
+        wanted.iter().filter_map(|id| if id == "email" { mail() } else { on(id) }).collect()
     }
 }

@@ -17,9 +17,29 @@ pub enum Event {
     EscalationRaised,
     DeliveryFailed,
     EvidenceCheckpoint,
+    /// The daemon lives, and what it waits for.
+    DaemonAlive,
+    /// A marked message through the whole chain, to see it arrive.
+    DaemonSelfTest,
 }
 
 impl Event {
+    /// Every event, in the order of the contract.
+    pub const ALL: [Event; 12] = [
+        Event::IncidentOpened,
+        Event::IncidentUpdated,
+        Event::ObligationAdded,
+        Event::ObligationMoved,
+        Event::ObligationDischarged,
+        Event::ObligationOverdue,
+        Event::ReminderDue,
+        Event::EscalationRaised,
+        Event::DeliveryFailed,
+        Event::EvidenceCheckpoint,
+        Event::DaemonAlive,
+        Event::DaemonSelfTest,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Event::IncidentOpened => "incident.opened",
@@ -32,6 +52,8 @@ impl Event {
             Event::EscalationRaised => "escalation.raised",
             Event::DeliveryFailed => "delivery.failed",
             Event::EvidenceCheckpoint => "evidence.checkpoint",
+            Event::DaemonAlive => "daemon.alive",
+            Event::DaemonSelfTest => "daemon.self-test",
         }
     }
 }
@@ -43,21 +65,46 @@ pub enum Target {
     Email { person: String, name: String, address: String },
     /// Id of a configured webhook.
     Webhook { id: String },
+    /// Id of a configured channel: a place (a chat room, a paging service), or a person on it at an address of their own.
+    Channel { id: String, person: Option<String>, name: String, address: Option<String> },
 }
 
 impl Target {
-    /// A word for logs and evidence, without personal data: `email:lea`, `webhook:soc`.
+    /// A word for logs and evidence, without personal data: `email:lea`, `webhook:soc`, `sms:lea`, `channel:ops-room`.
     pub fn label(&self) -> String {
         match self {
             Target::Email { person, .. } => format!("email:{person}"),
             Target::Webhook { id } => format!("webhook:{id}"),
+            Target::Channel { id, person: Some(person), .. } => format!("{id}:{person}"),
+            Target::Channel { id, person: None, .. } => format!("channel:{id}"),
         }
     }
 
-    pub fn channel(&self) -> &'static str {
+    /// `email`, `webhook` or the id of the channel.
+    pub fn channel(&self) -> &str {
         match self {
             Target::Email { .. } => "email",
             Target::Webhook { .. } => "webhook",
+            Target::Channel { id, .. } => id,
+        }
+    }
+
+    /// Id of the person it reaches; a room or a receiver of events is none.
+    pub fn person(&self) -> Option<&str> {
+        match self {
+            Target::Email { person, .. } => Some(person),
+            Target::Webhook { .. } => None,
+            Target::Channel { person, .. } => person.as_deref(),
+        }
+    }
+
+    /// The name people know it by.
+    pub fn name(&self) -> String {
+        match self {
+            Target::Email { name, .. } => name.clone(),
+            Target::Webhook { id } => format!("webhook {id}"),
+            Target::Channel { id, name, person: Some(_), .. } => format!("{name} ({id})"),
+            Target::Channel { id, .. } => format!("channel {id}"),
         }
     }
 }
@@ -144,6 +191,45 @@ pub struct Message {
     pub brief: Brief,
     /// Token of the acknowledgement link, when the message offers one.
     pub ack_token: Option<String>,
+    /// What was added to the form later; packed after the rest, see `store/pack.rs`.
+    #[serde(skip)]
+    pub extra: Extra,
+}
+
+impl Message {
+    /// Whether it carries a step of a policy; events and their copies do not.
+    pub fn is_step(&self) -> bool {
+        matches!(self.event, Event::ReminderDue | Event::EscalationRaised | Event::ObligationOverdue)
+            && !self.extra.copy
+    }
+}
+
+/// Circumstances that most messages do not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extra {
+    /// Why this way was chosen after another one: `email:lea failed`, `email:lea was not confirmed within 7 min`.
+    pub after: Option<String>,
+    /// The step fell into quiet hours that end here.
+    pub quiet: Option<Quiet>,
+    /// An internal target the policy set where the law has no number.
+    pub internal_target: Option<Timestamp>,
+    /// Steps past the limit so far: the count that goes on until the filing.
+    pub overdue_count: u32,
+    /// A copy for a receiver of events; it counts for no step.
+    pub copy: bool,
+    /// An exercise.
+    pub drill: bool,
+    /// Plain words for messages that are not about an obligation.
+    pub note: Option<String>,
+}
+
+/// What quiet hours did to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quiet {
+    /// Held back until here: the limit left time for it.
+    Deferred { from: Timestamp, until: Timestamp },
+    /// Sent in spite of them, as waiting until here would have left too little time.
+    Overridden { until: Timestamp },
 }
 
 /// What became of one attempt.
@@ -155,23 +241,79 @@ pub enum Outcome {
     Retry { error: String, after_seconds: Option<u32> },
     /// No retry will help.
     Refused { error: String },
+    /// Not sent: what it is about was settled meanwhile.
+    Withdrawn { why: String },
 }
 
-/// Where a message stands on its ladder.
+/// Where a message stands on its ladder. The order of the variants is their stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryState {
     Queued,
+    /// The next hop took it.
     HandedOver,
+    /// Given up, refused, or bounced.
     Failed,
+    /// A receipt says that it reached the recipient's own system.
+    Delivered,
+    /// The person's own program says that it was displayed.
+    Seen,
+    /// The person acted on it.
+    Acknowledged,
+    /// Never sent: what it is about was settled before it could be.
+    Withdrawn,
 }
 
 impl DeliveryState {
+    pub const ALL: [DeliveryState; 7] = [
+        DeliveryState::Queued,
+        DeliveryState::HandedOver,
+        DeliveryState::Failed,
+        DeliveryState::Delivered,
+        DeliveryState::Seen,
+        DeliveryState::Acknowledged,
+        DeliveryState::Withdrawn,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryState::Queued => "queued",
             DeliveryState::HandedOver => "handed-over",
             DeliveryState::Failed => "failed",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Seen => "seen",
+            DeliveryState::Acknowledged => "acknowledged",
+            DeliveryState::Withdrawn => "withdrawn",
         }
+    }
+
+    /// Whether news of `next` changes anything: up the ladder always, to failed only while nobody has seen it.
+    pub fn may_become(self, next: DeliveryState) -> bool {
+        let rung = |state| match state {
+            DeliveryState::Queued => 0,
+            DeliveryState::HandedOver => 1,
+            DeliveryState::Failed => 2,
+            DeliveryState::Delivered => 3,
+            DeliveryState::Seen => 4,
+            DeliveryState::Acknowledged => 5,
+            DeliveryState::Withdrawn => 6,
+        };
+        match (self, next) {
+            // a relay may report failure after the next one reported delivery to a list
+            (DeliveryState::Delivered, DeliveryState::Failed) => true,
+            // only the courier takes a message out of the queue
+            (_, DeliveryState::Queued | DeliveryState::HandedOver | DeliveryState::Withdrawn) => false,
+            (from, to) => rung(to) > rung(from),
+        }
+    }
+
+    /// A person is known to have had it before their eyes.
+    pub fn is_confirmed(self) -> bool {
+        matches!(self, DeliveryState::Seen | DeliveryState::Acknowledged)
+    }
+
+    /// Nobody got it, and nobody will: the incident decides anew.
+    pub fn is_lost(self) -> bool {
+        matches!(self, DeliveryState::Failed | DeliveryState::Withdrawn)
     }
 }
 

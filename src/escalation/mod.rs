@@ -5,9 +5,14 @@
 mod decide;
 mod directory;
 mod message;
+mod people;
 mod policy;
+pub mod readiness;
+mod route;
 
 pub use decide::{Decision, Subject, decide};
-pub use directory::Directory;
-pub use message::{Also, Brief, DeliveryState, Event, Message, Outcome, Reason, Sent, Target, Told};
-pub use policy::{EscalationPolicy, Person, Rota, Step, StepAt, Who, duration};
+pub use directory::{Directory, Ladder};
+pub use message::{Also, Brief, DeliveryState, Event, Extra, Message, Outcome, Quiet, Reason, Sent, Target, Told};
+pub use people::{Group, Person, Rota, Shift};
+pub use policy::{EscalationPolicy, QuietHours, Repeat, Step, StepAt, Waits, Who, duration};
+pub use route::{Route, policy_for};

@@ -4,12 +4,13 @@
 
 mod contract;
 mod facts;
+pub mod mail_in;
 mod native;
 mod node;
 
 pub use contract::{CONTRACT_MEMBERS, CONTRACT_NUMBERS, contract, stray_contract_member};
 pub use facts::{Reading, instant, read};
-pub use native::{Attachment, EntityRef, Report, Suppose, entity, facts_only, report, suppose};
+pub use native::{Attachment, EntityRef, Report, Suppose, entity, facts_only, locate, report, suppose};
 pub use node::{Format, Kind, Node, SyntaxError, json, parse, toml};
 
 use std::fmt;

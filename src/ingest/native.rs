@@ -94,6 +94,25 @@ pub fn facts_only(text: &str, reading: &Reading<'_>) -> Result<Vec<Fact>, Vec<Re
     if rejections.is_empty() { Ok(facts) } else { Err(rejections) }
 }
 
+/// Where a fact stands in a document that was read: its pointer, and its line where the format tells.
+pub fn locate(text: &str, key: &str) -> (Pointer, Option<usize>) {
+    fn within(table: &Node, pointer: &Pointer, key: &str) -> Option<(Pointer, Option<usize>)> {
+        table.members().iter().find_map(|(name, node)| {
+            let here = pointer.child(name);
+            match key.strip_prefix(name.as_str()) {
+                Some("") => Some((here, node.line)),
+                Some(rest) => within(node, &here, rest.strip_prefix('.')?),
+                None => None,
+            }
+        })
+    }
+    let root = Pointer::root();
+    let Ok((node, _)) = document(text) else { return (root, None) };
+    let tables = ["facts", "suppose"].into_iter().filter_map(|name| Some((node.member(name)?, root.child(name))));
+    let found = tables.filter_map(|(table, pointer)| within(table, &pointer, key)).next();
+    found.or_else(|| within(&node, &root, key)).unwrap_or((root, None))
+}
+
 fn document(text: &str) -> Result<(Node, Format), Vec<Rejection>> {
     let (node, format) =
         parse(text).map_err(|e| vec![Rejection { pointer: String::new(), line: Some(e.line), text: e.text }])?;

@@ -10,6 +10,15 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(pub String);
 
+impl IncidentId {
+    /// Stands where a message or an entry is about the house itself; also the name of its evidence stream.
+    pub const HOUSE: &str = "_system";
+
+    pub fn house() -> IncidentId {
+        IncidentId(IncidentId::HOUSE.to_string())
+    }
+}
+
 impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -8,6 +8,7 @@ mod smtp;
 
 pub use smtp::Timeouts;
 
+use super::mail_id::MailId;
 use super::maildir::Maildir;
 use super::render::{Rendered, render};
 use super::words::one_line;
@@ -42,6 +43,12 @@ pub struct Settings {
     /// Connections to the server at once, 1 to 32.
     #[serde(default = "default_connections")]
     pub connections: usize,
+    /// Ask the servers on the way to confirm delivery (RFC 3461 `NOTIFY=SUCCESS`). Failures and delays are always asked for.
+    #[serde(default)]
+    pub receipts: bool,
+    /// Ask the person's mail program to confirm that the mail was displayed (RFC 8098); most ask the person first.
+    #[serde(default)]
+    pub read_receipts: bool,
 }
 
 fn default_connections() -> usize {
@@ -51,6 +58,7 @@ fn default_connections() -> usize {
 /// Mail as the way out.
 pub struct Email {
     from: Mailbox,
+    read_receipts: bool,
     route: Route,
 }
 
@@ -85,19 +93,19 @@ impl Email {
                 Route::Smtp(Box::new(smtp::Smtp::new(server, settings, timeouts)?))
             }
         };
-        Ok(Email { from, route })
+        Ok(Email { from, read_receipts: settings.read_receipts, route })
     }
 
     async fn attempt(&self, message: &Message, context: &Context) -> Outcome {
-        let mail = match compose(message, context, &self.from) {
+        let mail = match compose(message, context, &self.from, self.read_receipts) {
             Ok(mail) => mail,
             Err(error) => return Outcome::Refused { error },
         };
         match &self.route {
-            Route::Smtp(smtp) => smtp.send(&mail, context.now).await,
+            Route::Smtp(smtp) => smtp.send(&mail, &MailId::of(message).to_string(), context.wall).await,
             Route::Maildir(maildir) => {
                 let maildir = maildir.clone();
-                let name = format!("{}.{}.breachclock", context.now.timestamp_millis(), key_hash(&message.key));
+                let name = format!("{}.{}.breachclock", context.wall.timestamp_millis(), key_hash(&message.key));
                 let written = tokio::task::spawn_blocking(move || {
                     let stored = maildir.store(&name, &mail.formatted());
                     stored.map_err(|error| format!("cannot write below `{}`: {error}", maildir.dir().display()))
@@ -160,7 +168,7 @@ impl Server {
 }
 
 /// Builds the mail. The only failures are addresses: the error is for people and names the person, not the address.
-fn compose(message: &Message, context: &Context, from: &Mailbox) -> Result<Mail, String> {
+fn compose(message: &Message, context: &Context, from: &Mailbox, read_receipt: bool) -> Result<Mail, String> {
     let Target::Email { person, name, address } = &message.target else {
         return Err(format!("`{}` is not a mail target", message.target.label()));
     };
@@ -170,9 +178,10 @@ fn compose(message: &Message, context: &Context, from: &Mailbox) -> Result<Mail,
     let name = Some(one_line(name, 100)).filter(|name| !name.is_empty());
     let Rendered { subject, text, html, urgent } = render(message, context);
     let domain = from.email.domain();
-    let id = format!("<{}@{domain}>", local_part(&message.key));
+    let own = MailId::of(message).to_string();
+    let id = format!("<{own}@{domain}>");
     let root = format!("<{}@{domain}>", local_part(&format!("incident-{}", message.incident)));
-    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.now.timestamp().max(0).unsigned_abs());
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(context.wall.timestamp().max(0).unsigned_abs());
     let mut mail = Mail::builder()
         .from(from.clone())
         .to(Mailbox::new(name, address))
@@ -183,7 +192,10 @@ fn compose(message: &Message, context: &Context, from: &Mailbox) -> Result<Mail,
         .references(root)
         .raw_header(header("Auto-Submitted", "auto-generated".into()))
         .raw_header(header("X-Auto-Response-Suppress", "All".into()))
-        .raw_header(header("X-Breachclock-Id", local_part(&message.key)));
+        .raw_header(header("X-Breachclock-Id", own));
+    if read_receipt {
+        mail = mail.raw_header(header("Disposition-Notification-To", from.email.to_string()));
+    }
     if urgent {
         mail = mail.raw_header(header("Importance", "high".into())).raw_header(header("X-Priority", "1".into()));
     }

@@ -1,14 +1,19 @@
-//! How a message leaves the house: by mail, as files in a maildir, by signed webhook.
+//! How a message leaves the house: by mail, as files in a maildir, by signed webhook, through a channel (chat rooms,
+//! paging services, push and text messages).
 //!
 //! Absent here: clocks and randomness (`Context::now` says when), the decision whom to tell (`escalation`), the outbox
 //! and its evidence (`store`, `workflow`), notices to authorities (nobody sends those for you). A notifier makes one
 //! attempt and says what became of it; [`retry`] says when the next one is due.
 //!
-//! To add a channel: one file with its `Settings` and an `impl Notifier`, one line in [`Notifiers::from_settings`], and
-//! a call of `exercise(notifier)` in `tests/house/notify_*.rs`.
+//! To add a channel that is one HTTP request: one file under `channel/` with its `Kind`, one line in [`channel::KINDS`], its
+//! rows in `tests/house/notify_channels.rs`. Anything else: one file with its `Settings` and an `impl Notifier`, one line in
+//! [`Notifiers::from_settings`], and a call of `exercise(notifier)` in `tests/house/notify_*.rs`.
 
+pub mod channel;
 pub mod email;
+pub mod http;
 pub mod links;
+pub mod mail_id;
 pub mod maildir;
 pub mod render;
 pub mod retry;
@@ -40,12 +45,15 @@ pub struct LogHead {
 /// What an attempt needs to know besides the message. Made anew for each delivery.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The instant of this attempt: times left are counted from it, signatures carry it.
+    /// The instant of this attempt: times left are counted from it.
     pub now: Timestamp,
-    /// Base of all links, with or without a slash at its end.
+    /// The same instant on the wall clock, which is another one only in an exercise. The next hop reads it: the date of a
+    /// mail, the time stamp in a signature, the age of a connection.
+    pub wall: Timestamp,
+    /// Base of all links, with or without a slash at its end. Empty where nobody serves pages: then there are no links.
     pub public_url: String,
     pub checkpoint: Option<LogHead>,
-    /// An exercise: every message says so.
+    /// The whole house exercises: every message says so, whatever the message itself knows.
     pub drill: bool,
 }
 
@@ -64,11 +72,12 @@ pub trait Notifier: Send + Sync {
     }
 }
 
-/// The parts of the configuration that describe ways out: `[smtp]` and `[[webhook]]`.
+/// The parts of the configuration that describe ways out: `[smtp]`, `[[webhook]]` and `[[channel]]`.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub smtp: Option<email::Settings>,
     pub webhooks: Vec<webhook::Settings>,
+    pub channels: Vec<channel::Settings>,
 }
 
 /// A setting that cannot work, in the words of the configuration.
@@ -92,6 +101,8 @@ impl std::error::Error for SettingsError {}
 pub struct Notifiers {
     email: Option<Box<dyn Notifier>>,
     webhooks: BTreeMap<String, Box<dyn Notifier>>,
+    /// Chat rooms, paging services, text messages, by the id of their `[[channel]]`.
+    channels: BTreeMap<String, Box<dyn Notifier>>,
 }
 
 impl Notifiers {
@@ -108,12 +119,25 @@ impl Notifiers {
                 return Err(SettingsError { at: format!("webhook.{}.id", hook.id), problem });
             }
         }
+        for one in &settings.channels {
+            let channel = Box::new(channel::Channel::from_settings(one)?);
+            if notifiers.channels.insert(one.id.clone(), channel).is_some() {
+                let problem = format!("the id `{}` is used twice; give each channel its own", one.id);
+                return Err(SettingsError { at: format!("channel.{}.id", one.id), problem });
+            }
+        }
         Ok(notifiers)
     }
 
     /// Notifiers made elsewhere: a recording one in tests, for example.
     pub fn new(email: Option<Box<dyn Notifier>>, webhooks: BTreeMap<String, Box<dyn Notifier>>) -> Notifiers {
-        Notifiers { email, webhooks }
+        Notifiers { email, webhooks, channels: BTreeMap::new() }
+    }
+
+    /// Adds a channel made elsewhere, or replaces it.
+    pub fn with_channel(mut self, id: &str, channel: Box<dyn Notifier>) -> Notifiers {
+        self.channels.insert(id.to_string(), channel);
+        self
     }
 
     /// One attempt at one message. A channel that is not configured refuses, so that the fault is seen and not waited for.
@@ -134,6 +158,10 @@ impl Notifiers {
             Target::Email { .. } => {
                 (self.email.as_ref(), "no mail server is configured; add an [smtp] table".to_string())
             }
+            Target::Channel { id, .. } => (
+                self.channels.get(id),
+                format!("no channel with the id `{id}` is configured; add a [[channel]] table or correct the policy"),
+            ),
             Target::Webhook { id } => (
                 self.webhooks.get(id),
                 format!("no webhook with the id `{id}` is configured; add a [[webhook]] table or correct the policy"),
@@ -141,6 +169,11 @@ impl Notifiers {
         };
         found.map(|notifier| notifier.as_ref()).ok_or(missing)
     }
+}
+
+/// Is this message part of an exercise? Every way out says so.
+fn is_drill(message: &Message, context: &Context) -> bool {
+    context.drill || message.extra.drill
 }
 
 /// 32 hexadecimal digits that stand for a message's key wherever the key's own characters are not allowed.

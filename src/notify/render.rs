@@ -1,11 +1,15 @@
 //! A message as a mail: subject, plain text, HTML. What it says is decided here; how it looks, in `templates/`.
+//! [`short`] gives the same words to ways out that have their own looks.
 
 mod rows;
+mod short;
 
-use super::links::{ack_url, escape, incident_url, obligation_url};
+pub use short::{DRILL, Short, Urgency, cut, short};
+
+use super::links::{ack_url, escape, incident_url, is_about_the_house, obligation_url};
 use super::words::{self, one_line};
-use super::{Context, LogHead};
-use crate::escalation::{Brief, Event, Message};
+use super::{Context, LogHead, is_drill};
+use crate::escalation::{Brief, Event, Message, Quiet, Target};
 use crate::law::Phase;
 use crate::time::Timestamp;
 use askama::Template;
@@ -45,6 +49,8 @@ struct Mail {
     heading: String,
     /// What happened, when it is not simply a reminder.
     event: Option<&'static str>,
+    /// Plain words of a message that is not about an obligation, line by line.
+    note: Vec<String>,
     /// `2 h 10 m left`; shown strong.
     standing: String,
     /// Words between the standing and the holder.
@@ -56,7 +62,7 @@ struct Mail {
     rows: Vec<Row>,
     ack_url: Option<String>,
     how_url: Option<String>,
-    incident_url: String,
+    incident_url: Option<String>,
     also: Vec<Row>,
     told: Vec<Row>,
     why: String,
@@ -103,16 +109,17 @@ fn mail(message: &Message, context: &Context) -> Mail {
     let (brief, now) = (&message.brief, context.now);
     let heading = heading(message);
     let open = is_open(brief);
-    let (standing, tone) = standing(brief, now);
+    let (standing, tone) = standing(message, now);
     let holder = (open && message.obligation.is_some()).then(|| holder(brief, now));
     let obligation_url = obligation_url(message, context);
-    let incident_url = match &message.obligation {
-        Some(obligation) => format!("{}#{}", incident_url(message, context), escape(obligation)),
-        None => incident_url(message, context),
-    };
+    let incident_url = incident_url(message, context).map(|url| match &message.obligation {
+        Some(obligation) => format!("{url}#{}", escape(obligation)),
+        None => url,
+    });
     Mail {
         subject: subject(message, context, &heading, holder.as_deref()),
-        drill: context.drill,
+        drill: is_drill(message, context),
+        note: note(message),
         event: event_sentence(message.event),
         joint: if standing.is_empty() { "" } else { ", and " },
         standing,
@@ -125,7 +132,7 @@ fn mail(message: &Message, context: &Context) -> Mail {
         incident_url,
         also: also(message, context),
         told: told(message, now),
-        why: why(message, now, open),
+        why: why(message, context, open),
         log: context.checkpoint.clone(),
         heading,
     }
@@ -153,6 +160,8 @@ fn event_heading(event: Event) -> &'static str {
         Event::EscalationRaised => "Escalation",
         Event::DeliveryFailed => "A message was not delivered",
         Event::EvidenceCheckpoint => "Evidence log checkpoint",
+        Event::DaemonAlive => "breachclock is alive",
+        Event::DaemonSelfTest => "Self-test, nothing to act on",
     }
 }
 
@@ -169,11 +178,27 @@ fn event_sentence(event: Event) -> Option<&'static str> {
             Some("A message about this was not delivered. Do not rely on somebody having read it.")
         }
         Event::EvidenceCheckpoint => Some("The evidence log has a new checkpoint; its lines stand below."),
+        Event::DaemonAlive => Some("A sign of life. If it stays away, look after the server: dates run on without it."),
+        Event::DaemonSelfTest => {
+            Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
+        }
     }
 }
 
+/// The note without what could disturb a reader's screen. Lines stay lines.
+fn note(message: &Message) -> Vec<String> {
+    let note = message.extra.note.as_deref().unwrap_or_default();
+    note.trim().lines().take(60).map(|line| one_line(line, 400)).collect()
+}
+
+/// The policy's own date, where the law has none.
+fn target(message: &Message) -> Option<Timestamp> {
+    message.extra.internal_target.filter(|_| is_open(&message.brief) && limits(&message.brief).is_none())
+}
+
 /// What is left, or how late it is, and the colour that goes with it. No countdown where nothing counts.
-fn standing(brief: &Brief, now: Timestamp) -> (String, &'static str) {
+fn standing(message: &Message, now: Timestamp) -> (String, &'static str) {
+    let brief = &message.brief;
     match (brief.standing.as_str(), limits(brief)) {
         ("discharged", _) => ("a filing is recorded".to_string(), DONE),
         ("waived", _) => ("recorded as not to be notified".to_string(), INK),
@@ -196,7 +221,16 @@ fn standing(brief: &Brief, now: Timestamp) -> (String, &'static str) {
         }
         ("awaiting", None) => ("waits for the act that starts its clock".to_string(), INK),
         ("possible", None) => ("possible, a missing fact decides".to_string(), MAYBE),
-        _ if brief.promptly.is_some() => ("promptly, no number in the law".to_string(), SOON),
+        _ if brief.promptly.is_some() => {
+            let until = match target(message) {
+                Some(target) if now < target => {
+                    format!(", {} left to the internal target", words::left(target, now).replace(' ', NO_BREAK))
+                }
+                Some(_) => ", the internal target has passed".to_string(),
+                None => String::new(),
+            };
+            (format!("promptly, no number in the law{until}"), SOON)
+        }
         _ => (String::new(), INK),
     }
 }
@@ -213,14 +247,16 @@ fn holder(brief: &Brief, now: Timestamp) -> String {
 /// `[act before 04:05 CET] Early warning to BSI: nobody has it`. Says instants, not times left: it is read later.
 fn subject(message: &Message, context: &Context, heading: &str, holder: Option<&str>) -> String {
     let (brief, now, zone) = (&message.brief, context.now, message.brief.zone);
-    let tag = match (is_open(brief), limits(brief)) {
-        (true, Some((conservative, due))) => match Phase::at(due, conservative, now) {
+    let tag = match (is_open(brief), limits(brief), target(message)) {
+        (true, Some((conservative, due)), _) => match Phase::at(due, conservative, now) {
             Phase::InTime => format!("[act {}] ", near_limit(conservative, brief, now)),
             Phase::PastConservative => format!("[legal limit {}] ", near_limit(due, brief, now)),
             Phase::Late => format!("[late since {}] ", words::near_label(due, zone, now)),
         },
-        (true, None) if brief.standing == "awaiting" => "[waiting] ".to_string(),
-        (true, None) if brief.promptly.is_some() => "[promptly] ".to_string(),
+        (true, None, Some(target)) if now < target => format!("[target {}] ", near_limit(target, brief, now)),
+        (true, None, Some(target)) => format!("[past the target of {}] ", words::near_label(target, zone, now)),
+        (true, None, None) if brief.standing == "awaiting" => "[waiting] ".to_string(),
+        (true, None, None) if brief.promptly.is_some() => "[promptly] ".to_string(),
         _ => String::new(),
     };
     let after = match message.event {
@@ -230,7 +266,7 @@ fn subject(message: &Message, context: &Context, heading: &str, holder: Option<&
         Event::DeliveryFailed => Some("a message was not delivered"),
         _ => holder,
     };
-    let drill = if context.drill { "DRILL " } else { "" };
+    let drill = if is_drill(message, context) { "DRILL " } else { "" };
     let possible = if brief.standing == "possible" { "Possible: " } else { "" };
     let after = after.map(|words| format!(": {words}")).unwrap_or_default();
     let more = match brief.also.len() {
@@ -264,18 +300,39 @@ fn bar(brief: &Brief, now: Timestamp) -> Option<Bar> {
     Some(Bar { percent: (used * 100 / whole).clamp(1, 100), used: said, color })
 }
 
-fn why(message: &Message, now: Timestamp, open: bool) -> String {
-    let reason = &message.reason;
-    let mut why = format!(
-        "You receive this as step “{}” of the policy “{}”",
-        one_line(&reason.step, 60),
-        one_line(&reason.policy, 60)
-    );
+fn why(message: &Message, context: &Context, open: bool) -> String {
+    let (reason, extra, now, zone) = (&message.reason, &message.extra, context.now, message.brief.zone);
+    let receive = match message.target {
+        Target::Channel { person: None, .. } => "This is",
+        _ => "You receive this as",
+    };
+    let (step, policy) = (one_line(&reason.step, 60), one_line(&reason.policy, 60));
+    let mut why = format!("{receive} step “{step}” of the policy “{policy}”");
     if open && message.obligation.is_some() && message.brief.holder.is_none() {
         why.push_str(", because nobody holds the obligation");
     }
     why.push('.');
-    if reason.repeat > 0 {
+    if let Some(after) = &extra.after {
+        why.push_str(&format!(" It comes this way because {}.", one_line(after, 160)));
+    }
+    match &extra.quiet {
+        Some(Quiet::Deferred { from, until }) => why.push_str(&format!(
+            " It was held back for quiet hours, from {} until {}: the limit left time for that.",
+            words::short_label(*from, zone),
+            words::short_label(*until, zone)
+        )),
+        Some(Quiet::Overridden { until }) => why.push_str(&format!(
+            " It comes during quiet hours, because waiting until {} would have left too little time.",
+            words::short_label(*until, zone)
+        )),
+        None => {}
+    }
+    if extra.overdue_count > 0 {
+        why.push_str(&format!(
+            " It is the {} reminder past the limit; they go on until a filing is recorded.",
+            words::ordinal(extra.overdue_count)
+        ));
+    } else if reason.repeat > 0 {
         why.push_str(&format!(
             " It is sent for the {} time and repeats until somebody acknowledges.",
             words::ordinal(reason.repeat + 1)
@@ -286,11 +343,11 @@ fn why(message: &Message, now: Timestamp, open: bool) -> String {
         1 => why.push_str(" It also stands for 1 step missed while breachclock was not running."),
         n => why.push_str(&format!(" It also stands for {n} steps missed while breachclock was not running.")),
     }
-    if (now - reason.due_at).num_seconds() > BEHIND_SECONDS {
-        let (at, behind) = (words::short_label(reason.due_at, message.brief.zone), words::late(reason.due_at, now));
+    if (now - reason.due_at).num_seconds() > BEHIND_SECONDS && !matches!(extra.quiet, Some(Quiet::Deferred { .. })) {
+        let (at, behind) = (words::short_label(reason.due_at, zone), words::late(reason.due_at, now));
         why.push_str(&format!(" The step was due {at}; this message is {behind} behind."));
     }
-    if message.ack_token.is_some() {
+    if ack_url(message, context).is_some() {
         why.push_str(" Please do not forward: the link is yours.");
     }
     why
@@ -298,12 +355,20 @@ fn why(message: &Message, now: Timestamp, open: bool) -> String {
 
 impl Mail {
     fn lead(&self) -> String {
+        hang("", &self.lead_sentence(), 0)
+    }
+
+    fn lead_sentence(&self) -> String {
         let holder = self.holder.as_deref().unwrap_or_default();
         let sentence = format!("{}{}{holder}", self.standing, if holder.is_empty() { "" } else { self.joint });
         match sentence.is_empty() {
-            true => hang("", &self.heading, 0),
-            false => hang("", &format!("{}: {sentence}.", self.heading), 0),
+            true => self.heading.clone(),
+            false => format!("{}: {sentence}.", self.heading),
         }
+    }
+
+    fn note_text(&self) -> String {
+        self.note.iter().map(|line| hang("", line, 0)).collect::<Vec<_>>().join("\n")
     }
 
     fn event_text(&self) -> String {

@@ -176,7 +176,7 @@ impl Rulebook {
         Answer {
             now: utc(now),
             rulebook: self.name(),
-            obligations: plan.obligations.iter().map(|o| self.explain(incident, o, now)).collect(),
+            obligations: plan.obligations.iter().map(|o| plan.book_of(self, o).explain(incident, o, now)).collect(),
             they_owe: self.owed_to_us(plan, now),
             questions: questions::questions(self, incident, plan, now),
             might_appear: self.might_appear(plan, now),
@@ -203,7 +203,7 @@ impl Rulebook {
             .into_iter()
             .map(|(at, o)| MightAppear {
                 id: o.id.clone(),
-                title: self.duties[self.by_id[&o.duty]].title.clone(),
+                title: plan.book_of(self, o).duty(&o.duty.0).map_or_else(|| o.duty.0.clone(), |d| d.title.clone()),
                 recipient_name: o.recipient_name.clone(),
                 if_started_now: utc(at),
                 // time left is never overstated

@@ -1,12 +1,12 @@
-//! Obligations of one incident decide over each other: one filing under several limits, "with" and "before", shared clocks,
-//! stages that wait for an earlier one.
+//! Obligations of one incident decide over each other: one filing under several limits, and stages that wait for an
+//! earlier one. Dates that another obligation gives stand in `depend`.
 
 use super::book::Rulebook;
 use super::clock::{self, Parties};
-use super::condition::{Condition, Truth};
+use super::condition::Truth;
 use super::plan::Candidate;
-use crate::law::{Combination, Deadline, Duty, DutyId, FactBook, Incident, Order, Place, Standing, Started, Trigger};
-use crate::time::{Period, Timestamp};
+use crate::law::{DutyId, Place, Standing};
+use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
 impl Rulebook {
@@ -35,193 +35,6 @@ impl Rulebook {
             }
         }
         *candidates = composed;
-    }
-
-    /// "with", "before" and "no later than" another duty's performance.
-    pub(super) fn relate(&self, candidates: &mut [Candidate]) {
-        let depth = |duty: usize| self.depth_of(duty, 0);
-        let deepest = candidates.iter().map(|c| depth(c.duty)).max().unwrap_or(0);
-        // a duty may stand in relation to one that itself stands in relation to a third: the latter first
-        for level in 1..=deepest {
-            self.relate_level(candidates, |duty| depth(duty) == level);
-        }
-    }
-
-    /// How many relations lie between a duty and one that stands by itself.
-    fn depth_of(&self, duty: usize, seen: usize) -> usize {
-        let Some(relative) = &self.duties[duty].relative else { return 0 };
-        if seen > 4 {
-            return 1;
-        }
-        let others = relative.to.iter().filter_map(|id| self.by_id.get(id));
-        1 + others.map(|&at| self.depth_of(at, seen + 1)).max().unwrap_or(0)
-    }
-
-    fn relate_level(&self, candidates: &mut [Candidate], at_level: impl Fn(usize) -> bool) {
-        let named: Vec<&DutyId> = candidates
-            .iter()
-            .filter(|c| at_level(c.duty))
-            .filter_map(|c| self.duties[c.duty].relative.as_ref())
-            .flat_map(|relative| &relative.to)
-            .collect();
-        let limits: BTreeMap<(DutyId, Place), (Option<Timestamp>, Option<Deadline>)> = candidates
-            .iter()
-            .filter(|c| named.contains(&&c.obligation.duty))
-            .map(|c| {
-                (
-                    (c.obligation.duty.clone(), c.obligation.jurisdiction.clone()),
-                    (c.filed.as_ref().map(|f| f.at), c.deadline.clone()),
-                )
-            })
-            .collect();
-        for candidate in candidates.iter_mut().filter(|c| at_level(c.duty)) {
-            let duty = &self.duties[candidate.duty];
-            let Some(relative) = &duty.relative else { continue };
-            let others = relative.to.iter().filter_map(|id| {
-                limits
-                    .get(&(id.clone(), candidate.obligation.jurisdiction.clone()))
-                    .or_else(|| limits.iter().find(|((d, _), _)| d == id).map(|(_, l)| l))
-            });
-            let words = match relative.order {
-                Order::With => "together with",
-                Order::Before => "before",
-                Order::NotAfter => "no later than",
-            };
-            for (filed, deadline) in others {
-                if candidate.filed.is_some() {
-                    break;
-                }
-                let name = relative.to.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ");
-                if let Some(at) = filed {
-                    let cap = *at;
-                    let own = candidate.deadline.take();
-                    let from = own.as_ref().map_or(cap, |d| d.counting_from);
-                    let due = own.as_ref().map_or(cap, |d| d.due.min(cap));
-                    candidate.started = true;
-                    candidate.deadline = Some(match own {
-                        Some(d) => Deadline { due, conservative_due: d.conservative_due.min(due), ..d },
-                        None => Deadline {
-                            due,
-                            conservative_due: due,
-                            counting_from: from,
-                            steps: Vec::new(),
-                            contested: Vec::new(),
-                            uncertain: false,
-                        },
-                    });
-                    candidate.obligation.because.push(format!("due {words} {name}, which was performed already"));
-                } else if let Some(other) = deadline {
-                    match &mut candidate.deadline {
-                        Some(own) => {
-                            own.due = own.due.min(other.due);
-                            own.conservative_due = own.conservative_due.min(other.conservative_due).min(own.due);
-                        }
-                        None if !duty.periods.iter().any(|p| p.period.is_some()) => {
-                            candidate.deadline =
-                                Some(Deadline { steps: Vec::new(), contested: Vec::new(), ..other.clone() });
-                        }
-                        None => {}
-                    }
-                    candidate.started = true;
-                    candidate.obligation.because.push(format!("due {words} {name}"));
-                }
-            }
-        }
-    }
-
-    /// Clocks that start at the limit of another duty, performed or not.
-    pub(super) fn start_at_limits(
-        &self,
-        candidates: &mut [Candidate],
-        incident: &Incident,
-        now: Timestamp,
-        parties: &Parties,
-    ) {
-        for at in 0..candidates.len() {
-            let agreed = candidates[at].agreed.clone();
-            let duty = agreed.as_deref().unwrap_or(&self.duties[candidates[at].duty]);
-            let Trigger::Due(ids) = &duty.starts else { continue };
-            let place = candidates[at].obligation.jurisdiction.clone();
-            let seat = candidates[at].seat.clone();
-            let of = |c: &&Candidate| {
-                ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|id| ids.contains(id))
-            };
-            let others: Vec<&Candidate> = candidates.iter().filter(of).collect();
-            let other = others.iter().find(|c| c.obligation.jurisdiction == place).or(others.first());
-            let Some((limit, cautious, sure, by)) = other.and_then(|c| {
-                let limit = c.deadline.as_ref()?;
-                Some((limit.due, limit.conservative_due, c.applies == Truth::Yes, c.obligation.started_by.clone()?))
-            }) else {
-                continue;
-            };
-            let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else {
-                continue;
-            };
-            let record = self.convention(row);
-            // a limit is exclusive: the last instant inside it is the one that has a date
-            let count = |limit: Timestamp| {
-                clock::count(self, record, period, limit - chrono::Duration::microseconds(1), duty, &seat, parties)
-            };
-            let (Ok(counted), Ok(early)) = (count(limit), count(cautious)) else { continue };
-            let conservative_due = counted.conservative_due.min(early.conservative_due);
-            let candidate = &mut candidates[at];
-            let because = &mut candidate.obligation.because;
-            let mut deadline = Deadline { conservative_due, ..counted };
-            self.read_carefully(duty, &incident.facts, period, row, &place, parties, &mut deadline, because);
-            candidate.deadline = Some(deadline);
-            candidate.obligation.held =
-                self.hold(duty, incident, &place, parties, now, &mut candidate.deadline, because);
-            candidate.started = true;
-            candidate.obligation.convention = Some(record.id.clone());
-            candidate.obligation.started_by = Some(Started { key: format!("due:{}", ids[0]), at: limit, ..by });
-            if !sure && candidate.applies == Truth::Yes {
-                candidate.applies = Truth::Unknown;
-            }
-        }
-    }
-
-    /// Lowers the conservative limit where the start is read in two ways.
-    #[expect(clippy::too_many_arguments, reason = "a count and everything it depends on")]
-    pub(super) fn read_carefully(
-        &self,
-        duty: &Duty<Condition>,
-        facts: &FactBook,
-        period: Period,
-        row: u16,
-        place: &Place,
-        parties: &Parties,
-        deadline: &mut Deadline,
-        because: &mut Vec<String>,
-    ) {
-        if let Some(key) = &duty.conservative_starts
-            && let Some(at) = facts.instant(key)
-            && let Ok(counted) = clock::count(self, self.convention(row), period, at, duty, place, parties)
-            && counted.conservative_due < deadline.conservative_due
-        {
-            deadline.conservative_due = counted.conservative_due;
-            because.push(format!("the earliest defensible reading counts from `{key}`"));
-        }
-    }
-
-    pub(super) fn share_clocks(&self, candidates: &mut [Candidate]) {
-        for at in 0..candidates.len() {
-            let Some(Combination::SameClockAs(other)) = &self.duties[candidates[at].duty].combine else { continue };
-            let head = self.group_of(other).and_then(|g| g.members.first()).unwrap_or(other);
-            let place = &candidates[at].obligation.jurisdiction;
-            let shared = candidates.iter().find(|c| {
-                (c.obligation.duty == *head || c.obligation.combines.contains(other) || c.obligation.duty == *other)
-                    && c.obligation.jurisdiction == *place
-            });
-            if let Some((deadline, started, by)) =
-                shared.map(|c| (c.deadline.clone(), c.started, c.obligation.started_by.clone()))
-            {
-                let candidate = &mut candidates[at];
-                candidate.deadline = deadline;
-                candidate.started = started;
-                candidate.obligation.started_by = by;
-                candidate.obligation.because.push(format!("on the same clock as `{other}`"));
-            }
-        }
     }
 
     /// Dates for stages that wait: if the awaited act happens at its own conservative limit.
@@ -309,6 +122,10 @@ fn join(head: &mut Candidate, member: Candidate, latest: bool) {
     }
     if let (Some(d), Some(conservative)) = (&mut head.deadline, conservative) {
         d.conservative_due = conservative.min(d.due);
+    }
+    // beside a date, a bound is a reading of it: the nearer one is reminded of
+    if let (Some(d), Some((_, careful))) = (&mut head.deadline, head.obligation.bound) {
+        d.conservative_due = d.conservative_due.min(careful);
     }
     let sure = |applies: Truth, started: bool| applies == Truth::Yes && started;
     if sure(member.applies, member.started) && !sure(head.applies, head.started) {

@@ -10,8 +10,9 @@ use super::condition::Condition;
 use super::load::did_you_mean;
 use super::trigger;
 use crate::law::{
-    Channel, Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyPeriod, Entity, FactType, Incident,
-    Obligation, Place, Recipients, Started, THEIR_NOTICE, THEIR_TRIGGER, Trigger, nearest_of,
+    Channel, Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyPeriod, DutyStatus, Entity, FactType,
+    HoldRule, Incident, Obligation, Place, Reach, Recipients, Started, THEIR_NOTICE, THEIR_TRIGGER, Trigger,
+    nearest_of,
 };
 use crate::time::{Period, TimeError, Timestamp, Unit, Zone};
 use chrono::Duration;
@@ -37,9 +38,10 @@ impl Rulebook {
         self.by_id.get(&id).copied()
     }
 
-    /// The duty an obligation is an instance of; for one of a contract, with the contract's words laid over it.
+    /// The duty an obligation is an instance of; for one of a contract, with the contract's words laid over it. Of a duty
+    /// this rulebook does not have only the name is known.
     pub fn duty_of<'a>(&'a self, incident: &Incident, o: &Obligation) -> Cow<'a, Duty<Condition>> {
-        let duty = &self.duties[self.by_id[&o.duty]];
+        let Some(duty) = self.duty(&o.duty.0) else { return Cow::Owned(only_named(o)) };
         match contract_of(duty, &incident.entity, &o.jurisdiction) {
             Some(contract) => Cow::Owned(self.agreed(duty, contract)),
             None => Cow::Borrowed(duty),
@@ -178,6 +180,51 @@ impl Rulebook {
             Err(error) => owed.because.push(format!("the date cannot be counted: {error}")),
         }
         owed
+    }
+}
+
+/// A duty of which nothing is on record any more.
+fn only_named(o: &Obligation) -> Duty<Condition> {
+    Duty {
+        id: o.duty.clone(),
+        pack: String::new(),
+        title: format!("`{}` of an earlier rule pack", o.duty),
+        jurisdiction: o.jurisdiction.clone(),
+        region: None,
+        reach: Reach::Role,
+        regime: None,
+        roles: Vec::new(),
+        recipient: o.recipient,
+        recipient_name: o.recipient_name.clone(),
+        recipients: Recipients::One,
+        stage: o.stage,
+        starts: Trigger::Requested,
+        conservative_starts: None,
+        when: Condition::All(Vec::new()),
+        unless: None,
+        min_affected: 0,
+        periods: Vec::new(),
+        combine: None,
+        relative: None,
+        replaces: None,
+        baseline: false,
+        law: String::new(),
+        citation: String::new(),
+        source_url: String::new(),
+        no_url: String::new(),
+        status: DutyStatus::Repealed,
+        confidence: o.confidence,
+        binding: o.binding,
+        basis: String::new(),
+        notes: String::new(),
+        delay: String::new(),
+        hold: HoldRule::No,
+        oral_hold_days: None,
+        written_hold_days: None,
+        after_hold: None,
+        after_hold_only_past: false,
+        content: Vec::new(),
+        reviewed: None,
     }
 }
 
@@ -385,7 +432,9 @@ pub fn contract_faults(book: &Rulebook, contract: &Contract) -> Vec<(&'static st
             ),
         ));
     }
-    if let Some(place) = contract.place.as_ref().filter(|place| book.places().get(place).is_none()) {
+    // a group of places has no calendar and no midnight
+    let places = book.places();
+    if let Some(place) = contract.place.as_ref().filter(|p| !places.is_known(p) || places.is_region(p)) {
         let near = nearest_of(place, book.places().ids());
         found.push((
             "place",

@@ -4,7 +4,10 @@ use super::book::{Rulebook, Whose};
 use super::condition::{Atom, Comparison, Condition};
 use super::contract::contract_faults;
 use super::load::did_you_mean;
-use crate::law::{CalendarSpan, Combination, Duty, DutyPeriod, DutyStatus, Entity, Place, Trigger};
+use crate::law::{
+    CalendarSpan, Combination, Duty, DutyPeriod, DutyStatus, Entity, Fact, Place, Recipients, THEIR_NOTICE,
+    THEIR_TRIGGER, Trigger, Value,
+};
 use crate::time::{Anchor, CivilDate};
 use chrono::Months;
 use std::collections::BTreeSet;
@@ -12,6 +15,10 @@ use std::fmt;
 
 /// A calendar must be known this long after the day of the lint.
 const HORIZON_MONTHS: u32 = 24;
+/// The fact that says whose data or service is affected.
+const CLIENTS: &str = "clients";
+/// Ids of contracts named in a fault where none is near.
+const SHOWN_IDS: usize = 5;
 
 /// Findings as sentences, each naming its duty. Errors of the text itself are found by `load`. `today` decides whether the
 /// calendars still reach far enough.
@@ -271,4 +278,43 @@ pub fn entity_faults(book: &Rulebook, entity: &Entity) -> Vec<EntityFault> {
         }
     }
     found
+}
+
+/// Facts that name contracts which are not among `known`: the key, and a sentence with the nearest known ids.
+pub fn contract_fact_faults(book: &Rulebook, known: &[&str], facts: &[Fact]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for fact in facts {
+        let key = fact.key.as_str();
+        let named: Vec<&str> = match &fact.value {
+            Some(Value::Set(ids)) if key == CLIENTS => ids.iter().map(String::as_str).collect(),
+            Some(_) => contract_in(book, key).into_iter().collect(),
+            None => Vec::new(),
+        };
+        for id in named.into_iter().filter(|id| !known.contains(id)) {
+            let near = crate::law::nearest_of(id, known.iter().copied());
+            let hint = match known {
+                [] => "; it has none: add `contracts` to the entity, or the contract to the register".to_string(),
+                _ if near.is_empty() => {
+                    let some: Vec<String> = known.iter().take(SHOWN_IDS).map(|id| format!("`{id}`")).collect();
+                    format!("; it has {}{}", some.join(", "), if known.len() > SHOWN_IDS { ", …" } else { "" })
+                }
+                _ => did_you_mean(&near),
+            };
+            found.push((
+                fact.key.clone(),
+                format!("`{key}` names contract `{id}`, which the entity does not have{hint}"),
+            ));
+        }
+    }
+    found
+}
+
+/// The contract a key ends in, when its family or its duty is one of contracts.
+fn contract_in<'k>(book: &Rulebook, key: &'k str) -> Option<&'k str> {
+    if let Some(id) = [THEIR_TRIGGER, THEIR_NOTICE].iter().find_map(|prefix| key.strip_prefix(prefix)) {
+        return Some(id);
+    }
+    let prefixes = ["times.filed.", "times.requested.", "times.due.", "waived."];
+    let (duty, id) = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix))?.rsplit_once('@')?;
+    book.duty(duty).filter(|duty| duty.recipients == Recipients::EachContract).map(|_| id)
 }

@@ -1,5 +1,6 @@
 //! Text to [`Rulebook`]. Every fault carries the file, the line and the pack's own words; all faults are reported at once.
 
+use super::archive::manifest;
 use super::book::{Authority, ConventionRecord, DisputeRecord, Group, PackRecord, Rulebook, Whose};
 use super::condition::{Atom, Condition};
 use super::pack::{self, DutyRow, Parameters, PeriodRow};
@@ -731,27 +732,6 @@ fn index(book: &mut Rulebook) {
         scopes.map(|(at, _)| at as u16).collect()
     };
     book.touching = book.places.ids().map(|place| (place.to_string(), touching(place))).collect();
-}
-
-/// Names a rulebook: every file with the hash of its archived text, in name order.
-fn manifest(files: &[SourceFile]) -> String {
-    let mut sorted: Vec<&SourceFile> = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).collect();
-    sorted.sort_by(|a, b| a.path.cmp(&b.path));
-    let rows: Vec<serde_json::Value> = sorted
-        .iter()
-        .map(|file| serde_json::json!({ "path": file.path, "sha256": super::answer::hex(&Sha256::digest(archived(file).as_bytes())) }))
-        .collect();
-    serde_json::json!({ "format": "breachclock-rulebook-v1", "files": rows }).to_string()
-}
-
-fn archived(file: &SourceFile) -> String {
-    serde_json::json!({ "path": file.path, "text": file.text }).to_string()
-}
-
-/// The texts an export may have to carry, by SHA-256: the manifest that names the rulebook, and each file as JSON.
-pub fn archive(files: &[SourceFile]) -> Vec<([u8; 32], String)> {
-    let texts = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).map(archived);
-    std::iter::once(manifest(files)).chain(texts).map(|text| (Sha256::digest(text.as_bytes()).into(), text)).collect()
 }
 
 /// First line that holds `words` at or after the first line that holds `near`; the latter when the words are not found.

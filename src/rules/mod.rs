@@ -3,6 +3,7 @@
 //! Absent here: any jurisdiction's name, clocks, files. The law is data under `jurisdictions/`.
 
 mod answer;
+mod archive;
 mod book;
 mod builtin;
 mod clock;
@@ -12,6 +13,7 @@ mod condition;
 mod contract;
 mod counts;
 mod coverage;
+mod depend;
 mod hold;
 mod lint;
 mod listing;
@@ -30,6 +32,7 @@ pub use answer::{
     Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Unsigned, Warning, due_label, hex,
     iso_duration, utc,
 };
+pub use archive::{archive, restore};
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use compare::{
@@ -39,9 +42,9 @@ pub use compare::{
 pub use condition::{Condition, Truth};
 pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
-pub use lint::{EntityFault, entity_faults, lint};
+pub use lint::{EntityFault, contract_fact_faults, entity_faults, lint};
 pub use listing::{DutyListing, Listing};
-pub use load::{Fault, FileKind, SourceFile, archive, did_you_mean, kind_of, load};
+pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};
 pub use questions::Question;

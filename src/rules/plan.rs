@@ -5,6 +5,7 @@ use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
 use super::contract::{self, OwedToUs};
 use super::counts::Counts;
+use super::depend::Asking;
 use super::reach::{self, Footprint};
 use super::roles::Standings;
 use super::trigger::{self, Onset};
@@ -13,6 +14,7 @@ use crate::law::{
     Standing, Started, Trigger, Value,
 };
 use crate::time::{CivilDate, TimeError, Timestamp};
+use std::sync::Arc;
 
 /// What to include beyond the law that applies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,9 +34,22 @@ pub struct Plan {
     pub not_covered: Vec<(Place, String)>,
     /// Key and sentence.
     pub warnings: Vec<(String, String)>,
+    /// Ids of obligations that the rulebook in force does not give, with the earlier one that does if it is at hand.
+    pub earlier: Vec<(String, Option<Arc<Rulebook>>)>,
 }
 
 impl Plan {
+    /// The rulebook that knows the duty of `o`; `book` planned what no earlier one did.
+    pub fn book_of<'a>(&'a self, book: &'a Rulebook, o: &Obligation) -> &'a Rulebook {
+        let earlier = self.earlier.iter().find(|(id, _)| *id == o.id);
+        earlier.and_then(|(_, earlier)| earlier.as_deref()).unwrap_or(book)
+    }
+
+    /// Does the rulebook in force not give `o`?
+    pub fn is_gone(&self, o: &Obligation) -> bool {
+        self.earlier.iter().any(|(id, _)| *id == o.id)
+    }
+
     /// Earliest conservative limit of anything that is running or may be.
     pub fn earliest(&self) -> Option<Timestamp> {
         self.obligations
@@ -56,6 +71,8 @@ pub(super) struct Candidate {
     /// Whose calendar and zone count: the obligation's place, or the one a contract names.
     pub seat: Place,
     pub applies: Truth,
+    /// A text of the duty was in force when it was asked.
+    pub in_force: bool,
     pub deadline: Option<Deadline>,
     /// The trigger has happened, or an earlier kind of knowledge has.
     pub started: bool,
@@ -125,9 +142,7 @@ impl Rulebook {
             }
         }
         self.compose(&mut candidates);
-        self.start_at_limits(&mut candidates, incident, now, &parties);
-        self.relate(&mut candidates);
-        self.share_clocks(&mut candidates);
+        self.depend(&mut candidates, &Asking { incident, now, options, parties: &parties, counts: &counts });
         self.project(&mut candidates, now, &parties);
         plan.obligations = candidates
             .into_iter()
@@ -250,7 +265,9 @@ impl Rulebook {
             missing.retain(|key| trigger_key(&duty.starts) != Some(key));
             started = bound.take();
         }
-        if texts.is_empty() && !duty.periods.is_empty() {
+        let in_force = !texts.is_empty() || duty.periods.is_empty();
+        // which text serves a clock that starts at another limit is known once that limit is, see `depend`
+        if !in_force && !matches!(duty.starts, Trigger::Due(_)) {
             if !options.all {
                 return;
             }
@@ -360,7 +377,8 @@ impl Rulebook {
         if let Some(d) = &mut deadline
             && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
         {
-            self.read_carefully(duty, facts, period, row, &seat, parties, d, &mut because);
+            let careful = &mut d.conservative_due;
+            self.read_carefully(duty, facts, period, row, &seat, parties, careful, &mut because);
         }
         let mut internal_target = None;
         if let Some(contract) = contract {
@@ -427,6 +445,7 @@ impl Rulebook {
             duty: at,
             seat,
             applies,
+            in_force,
             started: started.is_some(),
             filed,
             waived,
@@ -478,7 +497,7 @@ impl Rulebook {
     }
 
     /// The texts in force on `date`: the first whose branch fits, and all before it whose branch is undecided.
-    fn texts<'d>(
+    pub(super) fn texts<'d>(
         &self,
         duty: &'d Duty<Condition>,
         date: CivilDate,
@@ -557,7 +576,7 @@ impl Rulebook {
     }
 
     /// Nearest conservative limit first, then what has no date.
-    fn order(&self, obligations: &mut [Obligation]) {
+    pub fn order(&self, obligations: &mut [Obligation]) {
         obligations.sort_by_cached_key(|o| {
             let due = o.standing.deadline().map(|d| d.conservative_due);
             let position = self.by_id.get(&o.duty).copied();
@@ -604,11 +623,11 @@ fn cap_at(deadline: &mut Option<Deadline>, convention: &mut Option<String>, cap:
     }
 }
 
-fn cannot_count(error: &TimeError) -> String {
+pub(super) fn cannot_count(error: &TimeError) -> String {
     format!("the date cannot be counted: {error}")
 }
 
-fn push_new(missing: &mut Vec<String>, key: String) {
+pub(super) fn push_new(missing: &mut Vec<String>, key: String) {
     if !missing.contains(&key) {
         missing.push(key);
     }

@@ -1,9 +1,10 @@
 //! A store that fails on command, for tests: each write can fail before its effect, or after it with the answer lost.
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord,
 };
+use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -74,8 +75,12 @@ impl<S: Store> Store for FaultyStore<S> {
         self.write(self.inner.commit(change)).await
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        self.write(self.inner.claim_outbox(now, lease_seconds, limit)).await
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        self.inner.sent(id, limit).await
+    }
+
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        self.write(self.inner.claim_outbox(lane, now, lease_seconds, limit)).await
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {
@@ -106,8 +111,8 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.due(now, limit)
     }
 
-    fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send {
-        self.inner.next_outbox()
+    fn next_outbox(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send {
+        self.inner.next_outbox(lane)
     }
 
     fn entries(&self, range: Range<u64>) -> impl Future<Output = Result<Vec<StoredEntry>>> + Send {

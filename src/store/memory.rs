@@ -2,19 +2,23 @@
 //!
 //! One lock, held for each call and never across a wait. Nothing here survives the process.
 
-use super::queue::Queue;
+use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Record, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, Query, Receipt, Record, Result, Settlement,
+    Store, StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Row of the house, which is no incident.
+const HOUSE: usize = usize::MAX;
 
 /// A store without a file.
 #[derive(Debug)]
@@ -37,8 +41,10 @@ struct State {
     accepted: BTreeMap<[u8; 32], (usize, Option<[u8; 32]>)>,
     sent: Vec<Sent>,
     sent_rows: BTreeMap<(usize, [u8; 16]), usize>,
+    /// Messages about no incident; they belong to the row [`HOUSE`].
+    house: Vec<usize>,
     wakes: Wakes,
-    queue: Queue,
+    queue: Queues,
     tokens: BTreeMap<String, TokenRecord>,
     checkpoint: Option<StoredCheckpoint>,
 }
@@ -136,28 +142,70 @@ impl State {
             self.accepted.insert(key, (row, request));
         }
         for message in messages {
-            let known = self.sent_rows.entry((row, pack::message_key(&message)));
-            known.or_insert_with(|| {
-                let at = self.sent.len();
-                self.queue.insert(at as i64, pack::micros(message.urgent_at), 0);
-                self.sent.push(Sent {
-                    message,
-                    state: DeliveryState::Queued,
-                    attempts: 0,
-                    settled_at: None,
-                    detail: None,
-                });
+            if let Some(at) = self.queue_message(row, message) {
                 self.incidents[row].sent.push(at);
-                at
-            });
+            }
         }
         Ok(version)
+    }
+
+    /// Where a new message stands; `None` when it is known.
+    fn queue_message(&mut self, row: usize, message: Message) -> Option<usize> {
+        let at = self.sent.len();
+        match self.sent_rows.entry((row, pack::message_key(&message))) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => free.insert(at),
+        };
+        let (urgent_at, made_at) = (pack::micros(message.urgent_at), pack::micros(message.created_at));
+        self.queue.insert(Lane::of(&message.target), at as i64, urgent_at, made_at);
+        self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+        Some(at)
+    }
+
+    fn row_of(&self, id: &IncidentId) -> Option<usize> {
+        if *id == IncidentId::house() { Some(HOUSE) } else { self.rows.get(id).copied() }
+    }
+
+    /// Rings an incident's alarm at `at`, if it has one that is later.
+    fn wake(&mut self, row: usize, at: i64) {
+        let Some(incident) = self.incidents.get_mut(row) else { return };
+        if incident.record.incident.closed_at.is_none() && incident.wake_at.is_some_and(|before| before > at) {
+            self.wakes.set(row as i64, incident.wake_at, Some(at));
+            incident.wake_at = Some(at);
+        }
+    }
+
+    fn advance(&mut self, news: &Delivery) -> Result<()> {
+        let row = self.row_of(&news.incident).ok_or(StoreError::NotFound)?;
+        let sent = *self.sent_rows.get(&(row, pack::key_of(&news.key))).ok_or(StoreError::NotFound)?;
+        if !self.sent[sent].state.may_become(news.state) {
+            return Err(StoreError::OldNews);
+        }
+        let at = pack::micros(news.at);
+        self.sent[sent].state = news.state;
+        self.sent[sent].settled_at = Some(pack::instant_of(at));
+        self.sent[sent].detail = Some(news.detail.clone());
+        self.queue.remove(sent as i64);
+        self.wake(row, at);
+        Ok(())
     }
 
     fn commit(&mut self, change: Changeset) -> Result<Receipt> {
         let version = match change.change {
             Change::Incident { expected, record, wake_at, messages, idempotency } => {
                 self.incident(expected, record, wake_at, messages, idempotency)?
+            }
+            Change::Messages(messages) => {
+                for message in messages {
+                    if let Some(at) = self.queue_message(HOUSE, message) {
+                        self.house.push(at);
+                    }
+                }
+                0
+            }
+            Change::Delivery(news) => {
+                self.advance(&news)?;
+                0
             }
             Change::Token(token) => {
                 self.tokens.insert(token.id.clone(), token);
@@ -179,11 +227,12 @@ impl State {
         }
     }
 
-    fn claim(&mut self, now: Timestamp, lease_seconds: u32, limit: u32) -> Vec<Claim> {
+    fn claim(&mut self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Vec<Claim> {
         let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        let rows = self.queue.claimable(pack::micros(now), limit as usize);
+        let set_at = pack::micros(now);
+        let rows = self.queue.claimable(lane, set_at, limit as usize);
         let lease = |row: i64| {
-            self.queue.wait(row, until);
+            self.queue.wait(row, until, set_at);
             let sent = &mut self.sent[row as usize];
             sent.attempts += 1;
             Claim {
@@ -197,8 +246,8 @@ impl State {
     }
 
     fn settle(&mut self, claim: &Claim, settlement: &Settlement, draft: &Draft) -> Result<()> {
-        let incident = self.rows.get(&claim.message.incident).ok_or(StoreError::LeaseLost)?;
-        let row = *self.sent_rows.get(&(*incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
+        let incident = self.row_of(&claim.message.incident).ok_or(StoreError::LeaseLost)?;
+        let row = *self.sent_rows.get(&(incident, pack::message_key(&claim.message))).ok_or(StoreError::LeaseLost)?;
         let sent = &mut self.sent[row];
         if sent.state != DeliveryState::Queued || u64::from(sent.attempts) != claim.lease {
             return Err(StoreError::LeaseLost);
@@ -208,8 +257,11 @@ impl State {
         sent.settled_at = Some(pack::instant_of(pack::micros(settlement.at)));
         sent.detail = Some(settled.detail);
         match settled.state {
-            DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before),
-            DeliveryState::HandedOver | DeliveryState::Failed => self.queue.remove(row as i64),
+            DeliveryState::Queued => self.queue.wait(row as i64, settled.not_before, pack::micros(settlement.at)),
+            _ => self.queue.remove(row as i64),
+        }
+        if settled.state.is_lost() {
+            self.wake(incident, pack::micros(settlement.at));
         }
         self.append(draft);
         Ok(())
@@ -252,6 +304,17 @@ impl Store for MemoryStore {
         state.rows.get(id).map(|&row| state.dossier(row)).ok_or(StoreError::NotFound)
     }
 
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        let state = self.state();
+        let rows = match state.row_of(id) {
+            Some(HOUSE) => &state.house,
+            Some(row) => &state.incidents[row].sent,
+            None => return Ok(Vec::new()),
+        };
+        let from = rows.len().saturating_sub(limit as usize);
+        Ok(rows[from..].iter().map(|&at| state.sent[at].clone()).collect())
+    }
+
     async fn list(&self, query: Query) -> Result<Vec<Dossier>> {
         self.state().list(&query)
     }
@@ -270,12 +333,12 @@ impl Store for MemoryStore {
         Ok(Due { incidents, next_wake: next.map(pack::instant_of) })
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        Ok(self.state().claim(now, lease_seconds, limit))
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        Ok(self.state().claim(lane, now, lease_seconds, limit))
     }
 
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        Ok(self.state().queue.next().map(pack::instant_of))
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        Ok(self.state().queue.next().of(lane).map(pack::instant_of))
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -13,7 +13,11 @@
 //! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
 //!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
 //! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
+//! * Each [`Lane`] of messages is claimed by itself: one that hangs does not hold up another.
+//! * A lease or a retry that was set on a clock more than a minute ahead of the present is void: the clock was set back.
 //! * A message is known by its incident and key: queueing a known one again is ignored.
+//! * A [`Delivery`] that does not move its message on ([`DeliveryState::may_become`]) is [`StoreError::OldNews`] and
+//!   changes nothing. One that fails a message, like a `settle` that gives it up, wakes the incident.
 //! * An error says that nothing was changed, as far as this process can tell. A commit whose answer was lost may still
 //!   be found after a restart; versions, idempotency keys and message keys make repeating it safe.
 //!
@@ -23,7 +27,7 @@
 //!
 //! No SQL, pool, transaction or row type appears here, and this file knows neither rusqlite nor tokio_postgres.
 
-use crate::escalation::{Message, Outcome, Sent};
+use crate::escalation::{DeliveryState, Message, Outcome, Sent, Target};
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::{Act, Incident, IncidentId};
 use crate::time::Timestamp;
@@ -133,10 +137,26 @@ pub enum Change {
         messages: Vec<Message>,
         idempotency: Option<Idempotency>,
     },
+    /// Messages that are about no incident; their `incident` is [`IncidentId::house`].
+    Messages(Vec<Message>),
+    /// News of a message that had left the queue.
+    Delivery(Delivery),
     /// A token was created or revoked (same id).
     Token(TokenRecord),
     /// Evidence only.
     Nothing,
+}
+
+/// A receipt, a bounce, a person's act: what became of a message after the courier had settled it. The incident is
+/// woken at `at`, so that the next way is tried when this one failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub incident: IncidentId,
+    /// The message's own key.
+    pub key: String,
+    pub state: DeliveryState,
+    pub detail: String,
+    pub at: Timestamp,
 }
 
 /// One decision. `first` is a field and not a convention: no state changes without evidence.
@@ -161,6 +181,25 @@ pub struct Receipt {
 pub struct Due {
     pub incidents: Vec<IncidentId>,
     pub next_wake: Option<Timestamp>,
+}
+
+/// A way out, by what can make it slow: one mail server for all mails, a server of its own for each webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Mail,
+    Webhook,
+}
+
+impl Lane {
+    pub const ALL: [Lane; 2] = [Lane::Mail, Lane::Webhook];
+
+    pub fn of(target: &Target) -> Lane {
+        match target {
+            Target::Email { .. } => Lane::Mail,
+            // chat rooms and paging services are called as webhooks are
+            Target::Webhook { .. } | Target::Channel { .. } => Lane::Webhook,
+        }
+    }
 }
 
 /// The right to act on a message until the lease ends. Taken by value by `settle`: no double settling.
@@ -223,6 +262,8 @@ pub enum StoreError {
         same_request: bool,
     },
     LeaseLost,
+    /// The message stands there already, or further.
+    OldNews,
     /// Another checkpoint of this size exists, or the old one is not the current one.
     Fork {
         size: u64,
@@ -240,6 +281,7 @@ impl fmt::Display for StoreError {
             StoreError::Conflict { .. } => f.write_str("the incident was changed meanwhile; read it again and repeat"),
             StoreError::Duplicate { incident, .. } => write!(f, "already accepted as `{incident}`"),
             StoreError::LeaseLost => f.write_str("the lease on the message ended and somebody else has it"),
+            StoreError::OldNews => f.write_str("the message is known to be that far already"),
             StoreError::Fork { size } => {
                 write!(f, "a different checkpoint of size {size} exists; the log may be forked")
             }
@@ -260,19 +302,23 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Send + Sync + 'static {
     fn commit(&self, change: Changeset) -> impl Future<Output = Result<Receipt>> + Send;
     fn dossier(&self, id: &IncidentId) -> impl Future<Output = Result<Dossier>> + Send;
+    /// Messages about an incident or the house, oldest first; the last `limit` of them.
+    fn sent(&self, id: &IncidentId, limit: u32) -> impl Future<Output = Result<Vec<Sent>>> + Send;
     fn list(&self, query: Query) -> impl Future<Output = Result<Vec<Dossier>>> + Send;
     /// The incident first accepted under this idempotency key.
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
-    /// Most urgent first; each claim is leased until `now + lease_seconds`.
+    /// Messages of one lane, most urgent first; each claim is leased until `now + lease_seconds`.
     fn claim_outbox(
         &self,
+        lane: Lane,
         now: Timestamp,
         lease_seconds: u32,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Claim>>> + Send;
-    /// Earliest instant at which an unsettled message may be claimed; 1970 when it may be at once.
-    fn next_outbox(&self) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
+    /// Earliest instant at which an unsettled message of the lane may be claimed; one in the past when it may be at once,
+    /// and has been since then.
+    fn next_outbox(&self, lane: Lane) -> impl Future<Output = Result<Option<Timestamp>>> + Send;
     /// All in one transaction; each refused one ([`StoreError::LeaseLost`]) writes nothing, also no evidence. A lease
     /// that ended counts as long as nobody else claimed the message.
     fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> impl Future<Output = Result<Vec<Result<()>>>> + Send;

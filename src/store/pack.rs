@@ -2,7 +2,7 @@
 //! a change of a packed type is a new version byte here, and the old form stays readable.
 
 use super::record_v1::RecordV1;
-use super::{Record, Result, Settlement, StoreError};
+use super::{Lane, Record, Result, Settlement, StoreError};
 use crate::escalation::{DeliveryState, Message, Outcome};
 use crate::evidence::Disclosure;
 use crate::time::Timestamp;
@@ -11,13 +11,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-/// Form of messages and tokens.
+/// Form of tokens.
 const VERSION: u8 = 1;
+
+/// Form of messages. 2: the extra circumstances stand after the message.
+const MESSAGE_VERSION: u8 = 2;
 
 /// Form of records. 2: contracts carry their whole clause; [`RecordV1`] is what stood before.
 const RECORD_VERSION: u8 = 2;
 
-/// Packs a message or token.
+/// Packs a token.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     postcard::to_extend(value, Vec::from([VERSION]))
         .map_err(|error| StoreError::Backend(format!("cannot be packed: {error}")))
@@ -27,6 +30,27 @@ pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     match bytes.split_first() {
         Some((&VERSION, packed)) => postcard::from_bytes(packed).map_err(|error| damaged(what, error)),
+        _ => Err(newer(what)),
+    }
+}
+
+/// Packs a message with its extra circumstances.
+pub(super) fn pack_message(message: &Message) -> Result<Vec<u8>> {
+    let wrong = |error| StoreError::Backend(format!("message cannot be packed: {error}"));
+    let packed = postcard::to_extend(message, Vec::from([MESSAGE_VERSION])).map_err(wrong)?;
+    postcard::to_extend(&message.extra, packed).map_err(wrong)
+}
+
+/// Reads a message in any form ever written.
+pub(super) fn unpack_message(bytes: &[u8], what: &str) -> Result<Message> {
+    let damaged = |error| damaged(what, error);
+    match bytes.split_first() {
+        Some((&1, packed)) => postcard::from_bytes(packed).map_err(damaged),
+        Some((&MESSAGE_VERSION, packed)) => {
+            let (mut message, rest): (Message, &[u8]) = postcard::take_from_bytes(packed).map_err(damaged)?;
+            message.extra = postcard::from_bytes(rest).map_err(damaged)?;
+            Ok(message)
+        }
         _ => Err(newer(what)),
     }
 }
@@ -95,7 +119,12 @@ pub(super) fn unpack_disclosures(mut bytes: &[u8]) -> Result<Vec<Disclosure>> {
 
 /// What a message is known by inside its incident: half a SHA-256 of its key, as keys are long and only compared.
 pub(super) fn message_key(message: &Message) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(message.key.as_bytes()).into();
+    key_of(&message.key)
+}
+
+/// See [`message_key`].
+pub(super) fn key_of(key: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
     *digest.first_chunk().expect("16 of 32 bytes")
 }
 
@@ -110,26 +139,26 @@ pub(super) fn request_key(kind: u8, first: &str, second: &str) -> [u8; 32] {
         .into()
 }
 
+/// The number of a state in a database.
+pub(super) fn state_number(state: DeliveryState) -> i64 {
+    DeliveryState::ALL.iter().position(|s| *s == state).expect("the list is complete") as i64
+}
+
+/// The state of a number; one that nobody wrote waits in the queue rather than be lost.
+pub(super) fn state_of(number: i64) -> DeliveryState {
+    usize::try_from(number).ok().and_then(|at| DeliveryState::ALL.get(at).copied()).unwrap_or(DeliveryState::Queued)
+}
+
+/// The number of a lane in a database.
+pub(super) fn lane_number(lane: Lane) -> i64 {
+    match lane {
+        Lane::Mail => 0,
+        Lane::Webhook => 1,
+    }
+}
+
 pub(super) const IDEMPOTENCY: u8 = b'k';
 pub(super) const REFERENCE: u8 = b'r';
-
-/// A delivery state as a database keeps it. Numbers are never given a second meaning.
-pub(super) fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Queued => 0,
-        DeliveryState::HandedOver => 1,
-        DeliveryState::Failed => 2,
-    }
-}
-
-/// Reads [`state_number`].
-pub(super) fn state_of(number: i64) -> DeliveryState {
-    match number {
-        1 => DeliveryState::HandedOver,
-        2 => DeliveryState::Failed,
-        _ => DeliveryState::Queued,
-    }
-}
 
 /// A message after an attempt.
 pub(super) struct Settled {
@@ -146,6 +175,9 @@ pub(super) fn settled(settlement: &Settlement) -> Settled {
         }
         (Outcome::Retry { error, .. }, Some(at)) => {
             Settled { state: DeliveryState::Queued, detail: error.clone(), not_before: micros_up(at) }
+        }
+        (Outcome::Withdrawn { why }, _) => {
+            Settled { state: DeliveryState::Withdrawn, detail: why.clone(), not_before: 0 }
         }
         (Outcome::Retry { error, .. } | Outcome::Refused { error }, _) => {
             Settled { state: DeliveryState::Failed, detail: error.clone(), not_before: 0 }

@@ -2,9 +2,10 @@
 //! task, before anything is locked; a backend only checks and writes.
 
 use super::pack::{self, Settled};
-use super::{Change, Changeset, Claim, Idempotency, Record, Result, Settlement, TokenRecord};
-use crate::escalation::Message;
+use super::{Change, Changeset, Claim, Delivery, Idempotency, Lane, Record, Result, Settlement, TokenRecord};
+use crate::escalation::{DeliveryState, Message};
 use crate::evidence::Draft;
+use crate::law::IncidentId;
 use crate::time::Timestamp;
 
 /// An entry of evidence with its packed disclosures.
@@ -18,7 +19,13 @@ pub(super) struct Commit {
 
 pub(super) enum Prepared {
     Incident(Box<PreparedIncident>),
-    Token { id: String, body: Vec<u8> },
+    /// Stream of the house, and the messages about no incident.
+    Messages(String, Vec<PreparedMessage>),
+    Delivery(PreparedDelivery),
+    Token {
+        id: String,
+        body: Vec<u8>,
+    },
     Nothing,
 }
 
@@ -37,9 +44,20 @@ pub(super) struct PreparedIncident {
 }
 
 pub(super) struct PreparedMessage {
+    pub lane: Lane,
     pub key: [u8; 16],
     pub urgent_at: i64,
+    pub made_at: i64,
     pub body: Vec<u8>,
+}
+
+/// News of a message.
+pub(super) struct PreparedDelivery {
+    pub incident: String,
+    pub key: [u8; 16],
+    pub state: DeliveryState,
+    pub detail: String,
+    pub at: i64,
 }
 
 impl Commit {
@@ -48,6 +66,11 @@ impl Commit {
             Change::Incident { expected, record, wake_at, messages, idempotency } => Prepared::Incident(Box::new(
                 PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
             )),
+            Change::Messages(messages) => Prepared::Messages(
+                IncidentId::house().0,
+                messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
+            ),
+            Change::Delivery(news) => Prepared::Delivery(PreparedDelivery::prepare(news)),
             Change::Token(token) => Prepared::token(&token)?,
             Change::Nothing => Prepared::Nothing,
         };
@@ -79,14 +102,6 @@ impl PreparedIncident {
             (Some(source), Some(reference), None) => Some(pack::request_key(pack::REFERENCE, source, reference)),
             _ => None,
         };
-        let message = |message: &Message| -> Result<PreparedMessage> {
-            debug_assert_eq!(message.incident, incident.id);
-            Ok(PreparedMessage {
-                key: pack::message_key(message),
-                urgent_at: pack::micros(message.urgent_at),
-                body: pack::pack(message)?,
-            })
-        };
         Ok(PreparedIncident {
             id: incident.id.0.clone(),
             expected,
@@ -94,10 +109,34 @@ impl PreparedIncident {
             entity: incident.entity.id.clone(),
             closed: incident.closed_at.is_some(),
             wake_at: wake_at.map(pack::micros_up),
-            messages: messages.iter().map(message).collect::<Result<_>>()?,
+            messages: messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
             reference,
             idempotency: idempotency.map(|i| (pack::request_key(pack::IDEMPOTENCY, &i.principal, &i.key), i.request)),
         })
+    }
+}
+
+impl PreparedMessage {
+    fn prepare(message: &Message) -> Result<PreparedMessage> {
+        Ok(PreparedMessage {
+            lane: Lane::of(&message.target),
+            key: pack::message_key(message),
+            urgent_at: pack::micros(message.urgent_at),
+            made_at: pack::micros(message.created_at),
+            body: pack::pack_message(message)?,
+        })
+    }
+}
+
+impl PreparedDelivery {
+    fn prepare(news: Delivery) -> PreparedDelivery {
+        PreparedDelivery {
+            key: pack::key_of(&news.key),
+            incident: news.incident.0,
+            state: news.state,
+            detail: news.detail,
+            at: pack::micros(news.at),
+        }
     }
 }
 
@@ -109,17 +148,18 @@ impl PreparedIncident {
     }
 }
 
-/// A lease on the most urgent messages; all in microseconds.
+/// A lease on the most urgent messages of a lane; all in microseconds.
 pub(super) struct Lease {
+    pub lane: Lane,
     pub now: i64,
     pub until: i64,
     pub limit: u32,
 }
 
 impl Lease {
-    pub fn until(now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
+    pub fn until(lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
         let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        Lease { now: pack::micros(now), until, limit }
+        Lease { lane, now: pack::micros(now), until, limit }
     }
 }
 
@@ -134,7 +174,7 @@ pub(super) struct Leased {
 impl Leased {
     /// `None` for a message that cannot be read: it must not keep the others from being sent.
     pub fn into_claim(self) -> Option<Claim> {
-        match pack::unpack(&self.body, &format!("message {}", self.row)) {
+        match pack::unpack_message(&self.body, &format!("message {}", self.row)) {
             Ok(message) => Some(Claim {
                 message,
                 attempt: u32::try_from(self.attempts).unwrap_or(u32::MAX),

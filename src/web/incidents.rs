@@ -102,7 +102,8 @@ pub async fn sign_off<S: Store>(
     let reason = required(&mut members, "reason", "why the later limit is right");
     let obligations = members.words("obligations");
     members.finish()?;
-    let incident = web.house.sign_off(&caller, &id, &obligations, &reason, idempotency(&headers)?, web.now()).await?;
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
+    let incident = web.house.sign_off(&caller, &id, &obligations, &reason, version, key, web.now()).await?;
     let version = incident.version;
     let mut response = Json(incident).into_response();
     tag(&mut response, version);

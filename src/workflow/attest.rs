@@ -39,7 +39,7 @@ impl<S: Store> House<S> {
 
     pub async fn record_system(&self, kind: &'static str, detail: serde_json::Value, now: Timestamp) -> Answered<()> {
         let first = self.draft_system(kind, "breachclock", detail, now);
-        self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+        self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
         Ok(())
     }
 

@@ -101,6 +101,11 @@ fn told(book: &Rulebook, case: &Node) -> Result<Told, Vec<String>> {
     if !faults.is_empty() {
         return Err(faults.iter().map(ToString::to_string).collect());
     }
+    let known: Vec<&str> = entity.contracts.iter().map(|c| c.id.as_str()).collect();
+    let strangers = crate::rules::contract_fact_faults(book, &known, facts.history());
+    if !strangers.is_empty() {
+        return Err(strangers.into_iter().map(|(_, text)| text).collect());
+    }
     let incident = Incident {
         id: IncidentId("case".into()),
         title: text("name").unwrap_or("unnamed").to_string(),

@@ -5,7 +5,7 @@ use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Trouble};
 use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
-use crate::law::{Certainty, Fact, FactBook, Value};
+use crate::law::{Certainty, Fact, FactBook, Obligation, Standing, Value};
 use crate::rules::{Drift, Options, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
@@ -34,6 +34,8 @@ impl<S: Store> House<S> {
             return Err(Trouble::NotNow("no facts were given; name at least one key".into()));
         }
         self.change(caller, id, if_match, idempotency.map(|key| (key, text)), now, |house, dossier| {
+            let entity = &dossier.record.incident.entity;
+            house.contracts_known(caller, &house.book(), entity, &facts, text)?;
             let mut record = dossier.record.clone();
             for fact in &facts {
                 record.incident.facts.assert(fact.clone());
@@ -103,23 +105,28 @@ impl<S: Store> House<S> {
             return self.repeated(caller, &incident.0, same).await;
         }
         for _ in 0..ATTEMPTS {
-            let dossier = self.dossier(caller, id).await?;
+            let mut dossier = self.dossier(caller, id).await?;
             if let Some(wanted) = if_match
                 && wanted != dossier.version
             {
                 return Err(Trouble::Stale { current: dossier.version });
             }
             let book = self.book();
-            let before = self.plan_record(&book, &dossier.record, now);
+            // what another rulebook changed is settled first: the decision is made on what stands
+            let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);
             let (mut record, own) = decide(self, &dossier)?;
+            let reopened = self.reopen(&book, &dossier.record, &before, &mut record, now);
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);
             let mut messages = outlook.decision.messages;
-            let shifts = outlook.ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
+            let shifts = ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
             messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
             let mut more: Vec<Draft> = own;
-            more.extend(outlook.ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
+            if !reopened.is_empty() {
+                more.push(self.draft_reopened(&record.incident, &reopened, caller, now));
+            }
+            more.extend(ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
             more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             if !messages.is_empty() {
                 more.push(self.draft_messages(&record.incident, &messages, now));
@@ -132,12 +139,13 @@ impl<S: Store> House<S> {
                 messages,
                 idempotency: key.clone(),
             };
-            match self.store.commit(Changeset { change, first, more }).await {
+            match self.commit(Changeset { change, first, more }).await {
                 Ok(receipt) => {
                     self.announce();
                     return Ok(Changed {
                         incident: id.to_string(),
                         version: receipt.version,
+                        reopened: !reopened.is_empty(),
                         diff,
                         evidence: receipt_view(&receipt),
                     });
@@ -154,12 +162,40 @@ impl<S: Store> House<S> {
         Err(Trouble::NotNow("the incident keeps changing; try again".into()))
     }
 
+    /// A closed incident in which the change makes an obligation run, or one possible that was not, is open again: somebody
+    /// must be reminded. Answers the obligations that did it; none when it stays as it is.
+    fn reopen(
+        &self,
+        book: &Rulebook,
+        closed: &Record,
+        before: &Plan,
+        record: &mut Record,
+        now: Timestamp,
+    ) -> Vec<String> {
+        if closed.incident.closed_at.is_none() || record.incident.closed_at.is_none() {
+            return Vec::new();
+        }
+        let after = self.plan_record(book, record, now);
+        let was = |o: &Obligation| before.obligations.iter().find(|b| b.id == o.id).map_or(Clock::None, clock);
+        let anew: Vec<String> = after.obligations.iter().filter(|o| clock(o) > was(o)).map(|o| o.id.clone()).collect();
+        if !anew.is_empty() {
+            record.incident.closed_at = None;
+        }
+        anew
+    }
+
     async fn repeated(&self, caller: &Caller, id: &str, same_request: bool) -> Answered<Changed> {
         if !same_request {
             return Err(Trouble::KeyReused);
         }
         let dossier = self.dossier(caller, id).await?;
-        Ok(Changed { incident: id.to_string(), version: dossier.version, diff: Diff::default(), evidence: None })
+        Ok(Changed {
+            incident: id.to_string(),
+            version: dossier.version,
+            reopened: false,
+            diff: Diff::default(),
+            evidence: None,
+        })
     }
 
     fn announcements(
@@ -194,6 +230,7 @@ impl<S: Store> House<S> {
         if let Some(suppose) = ingest::suppose(text, &reading).map_err(Trouble::Rejected)? {
             let dossier = self.dossier(caller, &suppose.incident).await?;
             let before = self.plan_record(&book, &dossier.record, now);
+            self.contracts_known(caller, &book, &dossier.record.incident.entity, &suppose.facts, text)?;
             let mut supposed = dossier.record.clone();
             for fact in suppose.facts {
                 supposed.incident.facts.assert(fact);
@@ -219,6 +256,7 @@ impl<S: Store> House<S> {
             ingest::EntityRef::Unstated => self.any_entity(caller),
         };
         super::intake::known_to(&book, &entity)?;
+        self.contracts_known(caller, &book, &entity, &report.facts, text)?;
         let mut facts = FactBook::default();
         for fact in report.facts {
             facts.assert(fact);
@@ -236,6 +274,26 @@ impl<S: Store> House<S> {
         };
         let plan = book.plan(&incident, now, Options::default());
         Ok(serde_json::to_value(book.answer(&incident, &plan, now)).unwrap_or_default())
+    }
+}
+
+/// What somebody is reminded of.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Clock {
+    None,
+    /// A missing fact decides, and nobody has answered yet.
+    MayRun,
+    Runs,
+}
+
+fn clock(o: &Obligation) -> Clock {
+    // a register to keep has neither a date nor a norm
+    let told = o.standing.deadline().is_some() || o.promptly.is_some() || o.bound.is_some();
+    match &o.standing {
+        Standing::Running(_) if told => Clock::Runs,
+        Standing::Awaiting { .. } if o.bound.is_some() => Clock::Runs,
+        Standing::Possible(_) if told && !o.unverified => Clock::MayRun,
+        _ => Clock::None,
     }
 }
 
@@ -277,13 +335,13 @@ pub(super) fn diff(
         [] => "the rule packs or the present changed".to_string(),
         keys => format!("because of {}", keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
     };
-    let title = |id: &crate::law::DutyId| book.duty(&id.0).map(|d| d.title.clone());
+    let title = |plan: &Plan, o: &Obligation| plan.book_of(book, o).duty(&o.duty.0).map(|d| d.title.clone());
     for o in &after.obligations {
         let old = before.obligations.iter().find(|b| b.id == o.id);
         let due = o.standing.deadline().map(|d| d.conservative_due);
         let entry = |from: Option<String>, to: Option<String>, because: String| DiffEntry {
             id: o.id.clone(),
-            title: title(&o.duty),
+            title: title(after, o),
             from,
             to,
             because,
@@ -318,7 +376,7 @@ pub(super) fn diff(
         let was = old.standing.deadline().map(|d| utc(d.conservative_due));
         diff.dropped.push(DiffEntry {
             id: old.id.clone(),
-            title: title(&old.duty),
+            title: title(before, old),
             from: was,
             to: Some("not-applicable".into()),
             because: cause.clone(),

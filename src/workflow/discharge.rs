@@ -2,14 +2,16 @@
 
 use super::correct::assertion;
 use super::read::{find_obligation, split_obligation};
+use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
     Trouble, WaiverRequest,
 };
-use crate::law::{Acknowledgement, Delay, Filing, Value, Waiver};
-use crate::rules::utc;
-use crate::store::Store;
+use crate::escalation::DeliveryState;
+use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
+use crate::rules::{Warning, utc};
+use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
 use chrono::Duration;
 
@@ -36,7 +38,18 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
-        self.obligation(caller, id, now).await
+        let mut view = self.obligation(caller, id, now).await?;
+        if let Some(by) = &ask.by
+            && *by != caller.name
+            && self.names(now).await?.is_unknown(by)
+        {
+            let text = format!(
+                "`{by}` is neither a person of the configuration nor the label of a token: recorded as written, and nobody \
+                 of that name is reminded"
+            );
+            view.warnings.push(Warning { key: "by".to_string(), text });
+        }
+        Ok(view)
     }
 
     async fn take(
@@ -76,7 +89,7 @@ impl<S: Store> House<S> {
                     let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
                     let name = person.map_or(by, |p| p.name.clone());
                     let policy_lease = house
-                        .policy_of(&record.incident.entity)
+                        .policy_for(&record.incident, &o.duty)
                         .steps
                         .iter()
                         .map(|s| s.lease_seconds)
@@ -163,6 +176,7 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
         let request = format!("waive {local} {}", ask.reason);
+        let names = self.names(now).await?;
         self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
@@ -171,14 +185,11 @@ impl<S: Store> House<S> {
             let act = record.acts.entry(local.to_string()).or_default();
             let waiver = match act.waiver.take() {
                 Some(pending) if pending.approved_at.is_none() => {
-                    if pending.by == by {
+                    if names.same(&pending.by, &by) {
                         return Err(Trouble::NotPermitted("the second approver must be another person".into()));
                     }
-                    if pending
-                        .second_approver
-                        .as_ref()
-                        .is_some_and(|second| *second != by && !caller_is(caller, second))
-                    {
+                    let agrees = |second: &String| names.same(second, &by) || names.same(second, &caller.name);
+                    if pending.second_approver.as_ref().is_some_and(|second| !agrees(second)) {
                         let second = pending.second_approver.unwrap_or_default();
                         return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
                     }
@@ -193,6 +204,14 @@ impl<S: Store> House<S> {
                         )));
                     }
                     let reason = reason_of(&ask.reason)?;
+                    if let Some(second) = &ask.second_approver {
+                        names.may_approve(second).map_err(|text| rejected("/second_approver", text))?;
+                        if names.same(second, &by) {
+                            let text =
+                                format!("`{second}` decides already; the second approver must be another person");
+                            return Err(rejected("/second_approver", text));
+                        }
+                    }
                     Waiver {
                         reason,
                         by: by.clone(),
@@ -260,7 +279,7 @@ impl<S: Store> House<S> {
                     running.len()
                 )));
             }
-            if !dossier.record.kept.is_empty() {
+            if waiting(&plan).next().is_some() {
                 return Err(Trouble::NotNow(
                     "limits of earlier rule packs wait for a sign-off; sign them off before closing".into(),
                 ));
@@ -282,13 +301,61 @@ impl<S: Store> House<S> {
 
     /// The person behind the link takes it, or declines.
     pub async fn ack_by_link(&self, token: &str, ask: AckRequest, now: Timestamp) -> Answered<AckOffer> {
-        let claims = self.read_ack_token(token, now)?;
+        let claims = self.ack_claims(token)?;
+        let taken = match self.read_ack_token(token, now) {
+            Ok(_) => self.take_by_link(&claims, ask, now).await,
+            Err(expired) => Err(expired),
+        };
+        if let Err(trouble @ (Trouble::NotNow(_) | Trouble::NotFound(_))) = &taken {
+            let first = self.draft_link_refused(&claims, &trouble.to_string(), now);
+            self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+        }
+        taken?;
+        self.message_acknowledged(&claims, token, now).await?;
+        self.offer(&claims, now).await
+    }
+
+    async fn take_by_link(&self, claims: &AckClaims, ask: AckRequest, now: Timestamp) -> Answered<()> {
         let person = self.settings.directory.person(&claims.person);
         let caller = Caller { name: claims.person.clone(), role: Role::Responder, entities: Vec::new() };
+        if !ask.decline {
+            let dossier = self.dossier(&caller, &claims.incident).await?;
+            let name = person.map_or(&claims.person, |p| &p.name);
+            let held = |local: &String| {
+                let holder = dossier.record.acts.get(local).and_then(|act| act.holder(now));
+                holder.is_some_and(|ack| ack.by == *name)
+            };
+            if claims.obligations.iter().all(held) {
+                return Err(Trouble::NotNow(format!(
+                    "{name} has this already; nothing was changed. Extend it on the board, or decline it here"
+                )));
+            }
+        }
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
-        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await?;
-        self.offer(&claims, now).await
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, None, now).await
+    }
+
+    /// The message whose link was used is known to have been read.
+    async fn message_acknowledged(&self, claims: &AckClaims, token: &str, now: Timestamp) -> Answered<()> {
+        let id = IncidentId(claims.incident.clone());
+        let sent = self.store.sent(&id, u32::MAX).await?;
+        let Some(sent) = sent.into_iter().find(|s| s.message.ack_token.as_deref() == Some(token)) else {
+            return Ok(());
+        };
+        let news = Delivery {
+            incident: id,
+            key: sent.message.key.clone(),
+            state: DeliveryState::Acknowledged,
+            detail: "the link in it was used".into(),
+            at: now,
+        };
+        let first = self.draft_delivery(&sent.message, "message.acknowledged", &news, now);
+        match self.store.commit(Changeset { change: Change::Delivery(news), first, more: Vec::new() }).await {
+            // used before, to take it or to decline
+            Ok(_) | Err(StoreError::OldNews) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn offer(&self, claims: &AckClaims, now: Timestamp) -> Answered<AckOffer> {
@@ -315,10 +382,6 @@ impl<S: Store> House<S> {
             self.settings.directory.person(&claims.person).map_or_else(|| claims.person.clone(), |p| p.name.clone());
         Ok(AckOffer { person, obligations, lease_options, latest_lease: latest.map(utc), expires: utc(claims.expires) })
     }
-}
-
-fn caller_is(caller: &Caller, who: &str) -> bool {
-    caller.name == who
 }
 
 pub(super) fn reason_of(text: &str) -> Answered<String> {

@@ -3,6 +3,7 @@
 //! Free text and names are personal, always; instants, counts, ids of duties, roles and tokens are not.
 
 use super::rulebook::Ruled;
+use super::tokens::AckClaims;
 use super::{Caller, House};
 use crate::evidence::{Draft, Personal, Sealer};
 use crate::law::{Fact, Incident, Obligation, Standing, Value};
@@ -12,7 +13,7 @@ use crate::time::{self, Timestamp};
 use serde::Serialize;
 
 /// Stream of everything that is not about one incident.
-pub const SYSTEM: &str = "_system";
+pub const SYSTEM: &str = crate::law::IncidentId::HOUSE;
 
 #[derive(Serialize)]
 struct Reported {
@@ -147,6 +148,44 @@ struct MessageBody<'a> {
     repeat: u32,
     due_at: String,
     coalesced: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_hours: Option<QuietBody>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drill: bool,
+}
+
+#[derive(Serialize)]
+struct QuietBody {
+    outcome: &'static str,
+    until: String,
+}
+
+impl QuietBody {
+    fn of(quiet: &crate::escalation::Quiet) -> QuietBody {
+        use crate::escalation::Quiet;
+        match quiet {
+            Quiet::Deferred { until, .. } => QuietBody { outcome: "deferred", until: utc(*until) },
+            Quiet::Overridden { until } => QuietBody { outcome: "overridden", until: utc(*until) },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Advanced<'a> {
+    key: &'a str,
+    to: String,
+    state: &'a str,
+    /// May carry an address or the words of a person.
+    detail: Personal<String>,
+}
+
+#[derive(Serialize)]
+struct LinkRefused<'a> {
+    obligations: &'a [String],
+    by: Personal<String>,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -341,6 +380,9 @@ impl<S: Store> House<S> {
                     repeat: m.reason.repeat,
                     due_at: utc(m.reason.due_at),
                     coalesced: m.reason.coalesced,
+                    after: m.extra.after.as_deref(),
+                    quiet_hours: m.extra.quiet.as_ref().map(QuietBody::of),
+                    drill: m.extra.drill,
                 })
                 .collect(),
         };
@@ -360,6 +402,7 @@ impl<S: Store> House<S> {
             Outcome::Retry { error, .. } if settlement.retry_at.is_some() => ("retry", error),
             Outcome::Retry { error, .. } => ("gave-up", error),
             Outcome::Refused { error } => ("refused", error),
+            Outcome::Withdrawn { why } => ("withdrawn", why),
         };
         let mut sealer = self.sealer();
         let body = Attempt {
@@ -373,9 +416,49 @@ impl<S: Store> House<S> {
         self.draft(&message.incident.0, "message.attempted", now, &body, sealer)
     }
 
+    /// News of a message that had left the queue.
+    pub(super) fn draft_delivery(
+        &self,
+        message: &crate::escalation::Message,
+        kind: &'static str,
+        news: &crate::store::Delivery,
+        now: Timestamp,
+    ) -> Draft {
+        let mut sealer = self.sealer();
+        let body = Advanced {
+            key: &message.key,
+            to: message.target.label(),
+            state: news.state.as_str(),
+            detail: sealer.seal("/detail", news.detail.clone()),
+        };
+        self.draft(&message.incident.0, kind, now, &body, sealer)
+    }
+
+    /// A link in a message was used and nothing came of it.
+    pub(super) fn draft_link_refused(&self, claims: &AckClaims, reason: &str, now: Timestamp) -> Draft {
+        let mut sealer = self.sealer();
+        let by = sealer.seal("/by", claims.person.clone());
+        let body = LinkRefused { obligations: &claims.obligations, by, reason };
+        self.draft(&claims.incident, "acknowledgement.link-refused", now, &body, sealer)
+    }
+
     pub(super) fn draft_closed(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
         let body = System { actor: &caller.name, detail: serde_json::json!({}) };
         self.draft(&incident.id.0, "incident.closed", now, &body, self.sealer())
+    }
+
+    /// A closed incident is open again, because these obligations run or may run now.
+    pub(super) fn draft_reopened(
+        &self,
+        incident: &Incident,
+        obligations: &[String],
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
+        let detail =
+            serde_json::json!({ "why": "obligations run, or may run, that did not", "obligations": obligations });
+        let body = System { actor: &caller.name, detail };
+        self.draft(&incident.id.0, "incident.reopened", now, &body, self.sealer())
     }
 
     /// An entry of the system's own stream. `detail` must hold nothing personal.

@@ -57,7 +57,7 @@ impl<S: Store> House<S> {
                 withheld,
             };
             let first = self.draft_export(id, &body, now);
-            self.store.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+            self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
             let checkpoint = self.attest(now).await?.ok_or_else(|| Trouble::NotNow("the log is empty".into()))?;
             let entries = self.store.stream(id).await?;
             if entries.len() != before.len() + 1 {
@@ -221,9 +221,12 @@ impl<S: Store> House<S> {
             let Some(manifest) = (self.archive)(&manifest_hash) else { continue };
             let listing: Value = serde_json::from_slice(&manifest).unwrap_or_default();
             let mut packs: Vec<String> = vec!["conventions.toml".into(), "places.toml".into()];
+            // a duty may have gone since, or moved to another pack
+            let now = self.book();
+            let book = if now.sha256 == manifest_hash { now } else { self.earlier_book(&manifest_hash).unwrap_or(now) };
             for o in entry["body"]["obligations"].as_array().into_iter().flatten() {
                 let duty = o["id"].as_str().and_then(|id| id.rsplit_once('@')).map(|(d, _)| d).unwrap_or_default();
-                if let Some(duty) = self.book().duty(duty) {
+                if let Some(duty) = book.duty(duty) {
                     packs.push(format!("{}.toml", duty.pack.split('@').next().unwrap_or_default()));
                 }
             }
@@ -257,7 +260,7 @@ impl<S: Store> House<S> {
             .obligations
             .iter()
             .map(|o| {
-                let view = book.explain(incident, o, now);
+                let view = plan.book_of(&book, o).explain(incident, o, now);
                 let deadline = o.standing.deadline();
                 let filed = match &o.standing {
                     Standing::Discharged { at, .. } => Some(*at),
@@ -303,7 +306,7 @@ impl<S: Store> House<S> {
             .iter()
             .map(|s| EventRow {
                 at: moment(s.message.created_at, zone),
-                who: super::read::target_name(&s.message.target),
+                who: s.message.target.name(),
                 what: format!("{}, step {}", s.message.event.as_str(), s.message.reason.step),
                 outcome: s.state.as_str().into(),
             })

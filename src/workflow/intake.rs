@@ -2,9 +2,9 @@
 
 use super::rulebook::Ruled;
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
-use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Message, Reason, Sent, Subject, Target};
+use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Sent, Subject, Target};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
-use crate::law::{Entity, FactBook, Incident, Obligation, Standing};
+use crate::law::{Entity, Fact, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
 use crate::store::{Change, Changeset, Dossier, Idempotency, Receipt, Record, Store, StoreError, Tracked};
 use crate::time::{Timestamp, Zone};
@@ -44,6 +44,7 @@ impl<S: Store> House<S> {
             ingest::report(text, &reading, true).map_err(Trouble::Rejected)?
         };
         let entity = self.entity_of(caller, report.entity, &book)?;
+        self.contracts_known(caller, &book, &entity, &report.facts, text)?;
         let mut facts = FactBook::default();
         for fact in report.facts {
             facts.assert(fact);
@@ -74,7 +75,7 @@ impl<S: Store> House<S> {
         let sent = messages.iter().cloned().map(queued).collect();
         let mut dossier = Dossier { version: 0, record: record.clone(), wake_at, sent };
         let change = Change::Incident { expected: None, record, wake_at, messages, idempotency };
-        match self.store.commit(Changeset { change, first, more }).await {
+        match self.commit(Changeset { change, first, more }).await {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.announce();
@@ -125,6 +126,31 @@ impl<S: Store> House<S> {
         Ok(entity)
     }
 
+    /// Refuses facts that name contracts the entity does not have. Of an entity nobody stated it may be any contract of those
+    /// the caller may report for. `text` is the document the facts were read from.
+    pub(super) fn contracts_known(
+        &self,
+        caller: &Caller,
+        book: &Rulebook,
+        entity: &Entity,
+        facts: &[Fact],
+        text: &str,
+    ) -> Answered<()> {
+        let unstated = entity.id.is_none() && entity.name.starts_with(NOT_STATED);
+        let own = std::iter::once(entity);
+        let others = self.settings.entities.iter().filter(|e| unstated && caller.may_see(e));
+        let known: Vec<&str> = own.chain(others).flat_map(|e| &e.contracts).map(|c| c.id.as_str()).collect();
+        let faults = crate::rules::contract_fact_faults(book, &known, facts);
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let rejection = |(key, text_of): (String, String)| {
+            let (pointer, line) = ingest::locate(text, &key);
+            Rejection { pointer: pointer.0, line, text: text_of }
+        };
+        Err(Trouble::Rejected(faults.into_iter().map(rejection).collect()))
+    }
+
     /// The entity of a report that names none: the only one the caller may report for, else one of which nothing is known
     /// until somebody names it.
     pub(super) fn any_entity(&self, caller: &Caller) -> Entity {
@@ -165,31 +191,21 @@ impl<S: Store> House<S> {
                 known_at: known.get(&o.id).copied().unwrap_or(now),
             })
             .collect();
-        record.rulebook = book.sha256;
         let decision = if record.incident.closed_at.is_some() {
             Decision::default()
         } else {
             let subjects = self.subjects(book, record, &plan);
-            let policy = self.policy_of(&record.incident.entity);
-            escalation::decide(
-                &record.incident.id,
-                &subjects,
-                &record.acts,
-                policy,
-                &self.settings.directory,
-                sent,
-                now,
-            )
+            escalation::decide(&record.incident.id, &subjects, &record.acts, &self.settings.directory, sent, now)
         };
         Outlook { plan, decision, ruled }
     }
 
-    fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject> {
+    fn subjects(&self, book: &Rulebook, record: &Record, plan: &Plan) -> Vec<Subject<'_>> {
         plan.obligations
             .iter()
             .zip(&record.tracked)
             .filter_map(|(o, tracked)| {
-                let mut brief = brief(book, &record.incident, Some(o));
+                let mut brief = brief(plan.book_of(book, o), &record.incident, Some(o));
                 let started_at = match &o.standing {
                     // the clock has surely started, only when is not known: remind on the bound, not never
                     Standing::Awaiting { .. } | Standing::Possible(None) if o.bound.is_some() => {
@@ -212,6 +228,8 @@ impl<S: Store> House<S> {
                     started_at,
                     known_at: tracked.known_at,
                     unverified: o.unverified,
+                    policy: self.policy_for(&record.incident, &o.duty),
+                    internal_target: self.internal_target(&record.incident, o),
                 })
             })
             .collect()
@@ -243,8 +261,9 @@ impl<S: Store> House<S> {
                 },
                 created_at: now,
                 urgent_at: now + chrono::Duration::days(1),
-                brief: brief(book, &record.incident, head),
+                brief: brief(head.map_or(book, |o| plan.book_of(book, o)), &record.incident, head),
                 ack_token: None,
+                extra: Extra::default(),
             })
             .collect()
     }
@@ -256,7 +275,7 @@ impl<S: Store> House<S> {
     /// Completes decided messages: acknowledgement links for people, and a copy of each reminder for webhooks that want it.
     pub(super) fn dress(&self, messages: &mut Vec<Message>, record: &Record) {
         let mut copies: Vec<Message> = Vec::new();
-        for message in messages.iter().filter(|m| matches!(m.target, Target::Email { .. })) {
+        for message in messages.iter().filter(|m| m.target.person().is_some()) {
             for id in self.subscribers(message.event) {
                 let target = Target::Webhook { id: id.to_string() };
                 let same = |m: &Message| {
@@ -266,15 +285,18 @@ impl<S: Store> House<S> {
                     continue;
                 }
                 let key = format!("{}/event/webhook:{id}", message.key);
-                copies.push(Message { key, target, ..message.clone() });
+                let extra = Extra { copy: true, ..message.extra.clone() };
+                copies.push(Message { key, target, extra, ..message.clone() });
             }
         }
         messages.extend(copies);
         for message in messages.iter_mut() {
-            if let (Target::Email { person, .. }, Some(obligation)) = (&message.target, &message.obligation) {
+            message.extra.drill = self.settings.drill.is_some();
+            if let (Some(person), Some(obligation)) = (message.target.person(), &message.obligation) {
                 let also = message.brief.also.iter().map(|a| a.obligation.clone());
                 let obligations = std::iter::once(obligation.clone()).chain(also).collect();
-                message.ack_token = Some(self.ack_token(&record.incident.id, obligations, person, message));
+                let person = person.to_string();
+                message.ack_token = Some(self.ack_token(&record.incident.id, obligations, &person, message));
             }
         }
     }

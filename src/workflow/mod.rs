@@ -9,24 +9,29 @@ pub mod correct;
 pub mod deliver;
 pub mod discharge;
 pub mod evidence_of;
+pub mod exercise;
 pub mod export;
 pub mod intake;
+mod kept;
+mod names;
 pub mod read;
 pub mod rulebook;
 pub mod tokens;
 pub mod view;
 pub mod wake;
 
-use crate::escalation::{Directory, EscalationPolicy};
+use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
 use crate::ingest::Rejection;
-use crate::law::Entity;
+use crate::law::{DutyId, Entity, Incident, Obligation};
 use crate::rules::Rulebook;
-use crate::store::{Store, StoreError, TokenRecord};
+use crate::store::{self, Change, Changeset, Receipt, Store, StoreError, TokenRecord};
 use crate::time::Timestamp;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+pub use kept::EarlierBooks;
+pub use rulebook::Replanned;
 pub use view::*;
 
 /// Randomness, injected: ids, nonces, salts, tokens. `daemon::ids` gives the system's, tests a seeded one.
@@ -44,6 +49,8 @@ pub struct House<S> {
     pub export_key: SigningKey,
     /// Texts of rule packs by SHA-256, also of earlier rulebooks: an export carries what was decided with.
     pub archive: RuleArchive,
+    /// Earlier rulebooks whose limits still stand somewhere.
+    pub earlier: EarlierBooks,
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
@@ -63,8 +70,19 @@ pub struct Settings {
     pub entities: Vec<Entity>,
     pub directory: Directory,
     pub policies: Vec<EscalationPolicy>,
+    /// Which policy serves what; the first that fits.
+    pub routes: Vec<Route>,
     /// Ids of webhooks and the events they want.
     pub webhooks: Vec<(String, Vec<String>)>,
+    /// Set in an exercise: every message and page says so.
+    pub drill: Option<Exercise>,
+}
+
+/// An exercise on synthetic time.
+#[derive(Clone, Copy, Debug)]
+pub struct Exercise {
+    /// The wall clock at an instant of the exercise: what leaves the house is dated by it.
+    pub wall: fn(Timestamp) -> Timestamp,
 }
 
 /// Counters for `/metrics` and `/status`.
@@ -81,8 +99,22 @@ pub struct Stats {
     pub last_checkpoint: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.
     pub last_lag: std::sync::atomic::AtomicI64,
+    /// Ways out that take nothing at present: `mail`, `webhook:<id>`.
+    pub failing: std::sync::Mutex<std::collections::BTreeMap<String, Failing>>,
+    /// The last decision that the store could not keep, and when; `None` when a later one was kept.
+    pub refused: std::sync::Mutex<Option<(Timestamp, String)>>,
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
+}
+
+/// A way out whose attempts fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// End of the first failed attempt after the last one that was answered.
+    pub since: Timestamp,
+    pub attempts: u64,
+    /// Of the last attempt.
+    pub error: String,
 }
 
 /// Who asks. Made by authentication, never by the caller's own words.
@@ -228,6 +260,24 @@ impl<S: Store> House<S> {
         Err(Trouble::NotPermitted(format!("the role `{}` may not do this", caller.role.as_str())))
     }
 
+    /// The way to the store for every decision. One that cannot be kept is remembered, and has the scheduler prove the
+    /// store at once: a full disk shows in what is refused, long before the next round.
+    async fn commit(&self, changeset: Changeset) -> store::Result<Receipt> {
+        let (at, whole) = (changeset.first.at, matches!(changeset.change, Change::Incident { .. }));
+        let result = self.store.commit(changeset).await;
+        let note = |refused| *self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        match &result {
+            // what is small may still find room
+            Ok(_) if whole => note(None),
+            Err(StoreError::Backend(error)) => {
+                note(Some((at, error.clone())));
+                self.announce();
+            }
+            _ => {}
+        }
+        result
+    }
+
     /// Wakes the scheduler and whoever watches the event stream.
     fn announce(&self) {
         self.changed.send_modify(|n| *n += 1);
@@ -245,19 +295,42 @@ impl<S: Store> House<S> {
     }
 
     fn ulid(&self, now: Timestamp) -> String {
-        let mut random = [0u8; 10];
-        self.entropy.fill(&mut random);
-        let mut value = u128::from(now.timestamp_millis().max(0) as u64) << 80;
-        for (at, byte) in random.iter().enumerate() {
-            value |= u128::from(*byte) << (8 * (9 - at));
-        }
-        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
+        ulid(self.entropy.as_ref(), now)
     }
 
-    /// The policy that serves an entity: its own, else the first.
-    fn policy_of(&self, entity: &Entity) -> &EscalationPolicy {
-        let own = entity.policy.as_ref().and_then(|id| self.settings.policies.iter().find(|p| p.id == *id));
-        own.unwrap_or(&self.settings.policies[0])
+    /// The policy that serves a duty of an incident.
+    fn policy_for(&self, incident: &Incident, duty: &DutyId) -> &EscalationPolicy {
+        let (entity, settings) = (&incident.entity, &self.settings);
+        let fact = |key: &str| {
+            let value = incident.facts.get(key)?;
+            Some(match read::value_json(value) {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            })
+        };
+        let own = entity.policy.as_deref();
+        policy_for(&settings.policies, &settings.routes, own, entity.id.as_deref(), &duty.0, &fact)
     }
+
+    /// Until when the policy wants an open norm done: it has no limit of its own.
+    fn internal_target(&self, incident: &Incident, o: &Obligation) -> Option<Timestamp> {
+        if o.internal_target.is_some() || o.promptly.is_none() || o.standing.deadline().is_some() {
+            return o.internal_target;
+        }
+        let seconds = self.policy_for(incident, &o.duty).open_norm_target_seconds?;
+        let started = o.started_by.as_ref().filter(|_| o.standing.is_open())?;
+        Some(started.at + chrono::Duration::seconds(seconds))
+    }
+}
+
+/// 48 bits of milliseconds, 80 random bits, Crockford base32 in lower case.
+pub fn ulid(entropy: &dyn Entropy, now: Timestamp) -> String {
+    let mut random = [0u8; 10];
+    entropy.fill(&mut random);
+    let mut value = u128::from(now.timestamp_millis().max(0) as u64) << 80;
+    for (at, byte) in random.iter().enumerate() {
+        value |= u128::from(*byte) << (8 * (9 - at));
+    }
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    (0..26).map(|at| ALPHABET[(value >> (125 - 5 * at)) as usize & 31] as char).collect()
 }

@@ -2,21 +2,26 @@
 
 use super::intake::NOT_STATED;
 use super::{
-    Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
-    IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView, TimelineItem, Trouble,
-    WaiverView,
+    Answered, Caller, DelayView, EntityView, FactView, Failing, FailingView, FilingView, Filter, Holder, House,
+    IncidentSummary, IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, StatusView,
+    TimelineItem, Trouble, WaiverView,
 };
-use crate::escalation::{Sent, Target};
+use crate::escalation::Sent;
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
-use crate::store::{Dossier, Query, Store};
+use crate::store::{Dossier, Lane, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
 const MAX_PAGE: u32 = 500;
+/// What the store could not keep is a fault for this long, unless it kept something of the kind since.
+const REFUSED_SECONDS: i64 = 60;
+/// A way out that takes nothing for this long is a fault; before, it may be a server that asks for patience.
+const FAILING_SECONDS: i64 = 60;
 
 impl<S: Store> House<S> {
     /// A dossier the caller may see.
@@ -52,11 +57,8 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> IncidentView {
         let incident = &dossier.record.incident;
-        let obligations = plan
-            .obligations
-            .iter()
-            .map(|o| self.dress_obligation(dossier, book.explain(incident, o, now), now))
-            .collect();
+        let obligations =
+            plan.obligations.iter().map(|o| self.dress_obligation(dossier, plan.book_of(book, o), o, now)).collect();
         let (not_covered, mut warnings) = book.remarks(plan);
         if incident.entity.name.starts_with(NOT_STATED) {
             let key = "entity".to_string();
@@ -81,19 +83,16 @@ impl<S: Store> House<S> {
             they_owe: book.owed_to_us(plan, now),
             questions,
             might_appear: book.might_appear(plan, now),
-            awaiting_sign_off: kept_views(dossier),
+            awaiting_sign_off: kept_views(dossier, plan, now),
             not_covered,
             warnings,
         }
     }
 
-    fn dress_obligation(
-        &self,
-        dossier: &Dossier,
-        mut law: crate::rules::ObligationAnswer,
-        now: Timestamp,
-    ) -> ObligationView {
+    fn dress_obligation(&self, dossier: &Dossier, book: &Rulebook, o: &Obligation, now: Timestamp) -> ObligationView {
         let incident = &dossier.record.incident;
+        let mut law = book.explain(incident, o, now);
+        law.internal_target = self.internal_target(incident, o).map(utc);
         let act = dossier.record.acts.get(&law.id);
         let local = std::mem::take(&mut law.id);
         law.id = format!("{}~{local}", incident.id);
@@ -114,6 +113,7 @@ impl<S: Store> House<S> {
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
             delays: act.map(delay_views).unwrap_or_default(),
+            warnings: Vec::new(),
             law,
         }
     }
@@ -176,7 +176,7 @@ impl<S: Store> House<S> {
                 let plan = self.plan_record(&book, &dossier.record, now);
                 for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
                     let due = o.standing.deadline().map(|d| d.conservative_due);
-                    items.push((due, self.dress_obligation(&dossier, book.explain(incident, o, now), now)));
+                    items.push((due, self.dress_obligation(&dossier, plan.book_of(&book, o), o, now)));
                 }
             }
             if last_batch {
@@ -192,7 +192,7 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, incident).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
-        Ok(self.dress_obligation(&dossier, book.explain(&dossier.record.incident, o, now), now))
+        Ok(self.dress_obligation(&dossier, plan.book_of(&book, o), o, now))
     }
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {
@@ -236,7 +236,7 @@ impl<S: Store> House<S> {
             );
         }
         for o in &plan.obligations {
-            let title = book.duty(&o.duty.0).map_or("", |d| d.title.as_str());
+            let title = plan.book_of(&book, o).duty(&o.duty.0).map_or("", |d| d.title.as_str());
             if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
                 push(
                     started.at,
@@ -287,12 +287,8 @@ impl<S: Store> House<S> {
             }
         }
         for sent in &dossier.sent {
-            let text = format!(
-                "{} to {} ({})",
-                sent.message.event.as_str(),
-                target_name(&sent.message.target),
-                sent.state.as_str()
-            );
+            let text =
+                format!("{} to {} ({})", sent.message.event.as_str(), sent.message.target.name(), sent.state.as_str());
             push(sent.message.created_at, "message", text, sent.message.obligation.as_deref(), None, None);
         }
         items.sort_by_key(|(at, _)| *at);
@@ -306,25 +302,49 @@ impl<S: Store> House<S> {
         let last_loop = micros(self.stats.last_loop.load(Ordering::Relaxed));
         let mut faults: Vec<String> =
             self.stats.fault.lock().map(|f| f.clone()).unwrap_or_default().into_iter().collect();
-        if let Some(at) = last_loop
-            && (now - at).num_seconds() > 90
-        {
-            faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
-        }
-        let (store, log_size) = match self.store.head().await {
-            Ok(head) => ("ok".to_string(), head.size),
-            Err(error) => {
-                faults.push(error.to_string());
-                (error.to_string(), 0)
+        match last_loop {
+            Some(at) if (now - at).num_seconds() > 90 => {
+                faults.push(format!("the scheduler has not proven a loop since {}", utc(at)));
             }
+            None if faults.is_empty() => faults.push("the scheduler has not proven a loop yet".to_string()),
+            _ => {}
+        }
+        let refused = self.stats.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = refused.filter(|(at, _)| (now - *at).num_seconds() < REFUSED_SECONDS);
+        let (mut store, log_size) = match self.store.head().await {
+            Ok(head) => ("ok".to_string(), head.size),
+            Err(error) => (error.to_string(), 0),
         };
+        if let Some((at, error)) = refused {
+            store =
+                format!("the store failed to keep a decision at {}: {error}; free space or check the disk", utc(at));
+        }
+        if store != "ok" {
+            faults.push(store.clone());
+        }
         let due = self.store.due(now, 1).await.ok();
-        let outbox = self.store.next_outbox().await.ok().flatten();
+        let mut outbox = None;
+        for lane in Lane::ALL {
+            let next = self.store.next_outbox(lane).await.ok().flatten();
+            outbox = outbox.into_iter().chain(next).min();
+        }
         if let Some(at) = outbox
             && (now - at).num_seconds() > 300
         {
             faults.push(format!("messages have been waiting since {}", utc(at)));
         }
+        let failing = self.stats.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (way, Failing { since, error, .. }) in &failing {
+            if (now - *since).num_seconds() >= FAILING_SECONDS {
+                faults.push(format!("nothing gets through by `{way}` since {}: {error}", utc(*since)));
+            }
+        }
+        let failing = failing.into_iter().map(|(way, Failing { since, attempts, error })| FailingView {
+            way,
+            since: utc(since),
+            attempts,
+            error,
+        });
         StatusView {
             now: utc(now),
             ready: faults.is_empty(),
@@ -333,6 +353,7 @@ impl<S: Store> House<S> {
             scheduler_lag_seconds: self.stats.last_lag.load(Ordering::Relaxed) as f64 / 1e6,
             next_wake: due.and_then(|d| d.next_wake).map(utc),
             outbox_next: outbox.map(utc),
+            failing: failing.collect(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: None,
@@ -436,16 +457,23 @@ fn entity_view(dossier: &Dossier) -> EntityView {
     }
 }
 
-fn kept_views(dossier: &Dossier) -> Vec<KeptView> {
+fn kept_views(dossier: &Dossier, plan: &Plan, now: Timestamp) -> Vec<KeptView> {
     let id = &dossier.record.incident.id;
-    let view = |kept: &crate::store::Kept| KeptView {
-        obligation: format!("{id}~{}", kept.id),
-        due: kept.due.map(utc),
-        conservative_due: kept.conservative_due.map(utc),
-        since: utc(kept.since),
-        rulebook: hex(&kept.from),
+    let view = |o: &Obligation| {
+        o.unsigned?;
+        let kept = dossier.record.kept.iter().find(|kept| kept.id == o.id);
+        let deadline = o.standing.deadline();
+        Some(KeptView {
+            obligation: format!("{id}~{}", o.id),
+            due: deadline.map(|d| utc(d.due)),
+            conservative_due: deadline.map(|d| utc(d.conservative_due)),
+            // an incident that waits to be replanned holds no entry yet
+            since: utc(kept.map_or(now, |k| k.since)),
+            rulebook: hex(&kept.map_or(dossier.record.rulebook, |k| k.from)),
+            gone: plan.is_gone(o),
+        })
     };
-    dossier.record.kept.iter().map(view).collect()
+    plan.obligations.iter().filter_map(view).collect()
 }
 
 fn facts_view(dossier: &Dossier) -> Vec<FactView> {
@@ -490,18 +518,11 @@ fn value_text(value: &Value) -> String {
     }
 }
 
-pub(super) fn target_name(target: &Target) -> String {
-    match target {
-        Target::Email { name, .. } => name.clone(),
-        Target::Webhook { id } => format!("webhook {id}"),
-    }
-}
-
 fn reminder_view(sent: &Sent) -> Reminder {
     Reminder {
         at: utc(sent.message.created_at),
-        to: target_name(&sent.message.target),
-        channel: sent.message.target.channel(),
+        to: sent.message.target.name(),
+        channel: sent.message.target.channel().to_string(),
         state: sent.state.as_str(),
         step: sent.message.reason.step.clone(),
         attempts: sent.attempts,

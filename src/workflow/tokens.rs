@@ -64,7 +64,7 @@ impl<S: Store> House<S> {
         };
         let detail = serde_json::json!({ "token": id, "role": role.as_str(), "entities": entities });
         let first = self.draft_system("token.created", &caller.name, detail, now);
-        self.store.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
+        self.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok((record, text))
     }
@@ -80,7 +80,7 @@ impl<S: Store> House<S> {
             .ok_or_else(|| Trouble::NotFound(format!("token `{id}`")))?;
         record.revoked_at = Some(now);
         let first = self.draft_system("token.revoked", &caller.name, serde_json::json!({ "token": id }), now);
-        self.store.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
+        self.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok(())
     }
@@ -107,7 +107,7 @@ impl<S: Store> House<S> {
         Ok(None)
     }
 
-    async fn known_tokens(&self, now: Timestamp) -> Answered<Arc<Vec<TokenRecord>>> {
+    pub(super) async fn known_tokens(&self, now: Timestamp) -> Answered<Arc<Vec<TokenRecord>>> {
         if let Some((read_at, known)) = &*self.tokens.read().unwrap_or_else(|p| p.into_inner())
             && (Duration::zero()..TOKENS_LIFE).contains(&(now - *read_at))
         {
@@ -141,7 +141,17 @@ impl<S: Store> House<S> {
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.link_mac(&payload)))
     }
 
+    /// What a link entitles to. One that is ours and has expired answers [`Trouble::NotNow`].
     pub(super) fn read_ack_token(&self, token: &str, now: Timestamp) -> Answered<AckClaims> {
+        let claims = self.ack_claims(token)?;
+        if claims.expires <= now {
+            return Err(Trouble::NotNow("this link has expired; open the obligation on the board".into()));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a link that is ours, expired or not.
+    pub(super) fn ack_claims(&self, token: &str) -> Answered<AckClaims> {
         let invalid = || {
             Trouble::NotFound(
                 "such link: it is incomplete or not ours; open the newest message about this obligation".into(),
@@ -153,11 +163,7 @@ impl<S: Store> House<S> {
         if !bool::from(self.link_mac(&payload).ct_eq(mac.as_slice())) {
             return Err(invalid());
         }
-        let claims: AckClaims = serde_json::from_slice(&payload).map_err(|_| invalid())?;
-        if claims.expires <= now {
-            return Err(Trouble::NotNow("this link has expired; open the obligation on the board".into()));
-        }
-        Ok(claims)
+        serde_json::from_slice(&payload).map_err(|_| invalid())
     }
 
     fn link_mac(&self, payload: &[u8]) -> Vec<u8> {

@@ -65,13 +65,15 @@ pub struct IncidentView {
 /// A limit that stands until somebody signs off what the rule packs in force say instead.
 #[derive(Clone, Serialize)]
 pub struct KeptView {
-    /// Full id; the obligation itself may no longer arise.
+    /// Full id.
     pub obligation: String,
     pub due: Option<String>,
     pub conservative_due: Option<String>,
     pub since: String,
     /// SHA-256 of the rulebook that gave it.
     pub rulebook: String,
+    /// The rule packs in force no longer give the obligation at all.
+    pub gone: bool,
 }
 
 /// An obligation with what people did about it. The id is unique in the installation: `<incident>~<duty>@<place>`.
@@ -88,6 +90,9 @@ pub struct ObligationView {
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
     pub delays: Vec<DelayView>,
+    /// What the caller should know about its own request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Serialize)]
@@ -102,7 +107,7 @@ pub struct Holder {
 pub struct Reminder {
     pub at: String,
     pub to: String,
-    pub channel: &'static str,
+    pub channel: String,
     pub state: &'static str,
     pub step: String,
     pub attempts: u32,
@@ -177,6 +182,8 @@ pub struct DiffEntry {
 pub struct Changed {
     pub incident: String,
     pub version: u64,
+    /// The incident was closed, and the change makes an obligation run, or possible: it is open again.
+    pub reopened: bool,
     #[serde(flatten)]
     pub diff: Diff,
     pub evidence: Option<EvidenceReceipt>,
@@ -237,6 +244,8 @@ pub struct StatusView {
     pub scheduler_lag_seconds: f64,
     pub next_wake: Option<String>,
     pub outbox_next: Option<String>,
+    /// Ways out that take nothing at present.
+    pub failing: Vec<FailingView>,
     pub log_size: u64,
     pub last_checkpoint: Option<String>,
     pub last_anchor: Option<String>,
@@ -245,6 +254,16 @@ pub struct StatusView {
     pub duties: usize,
     pub version: &'static str,
     pub faults: Vec<String>,
+}
+
+/// A way out whose attempts fail: `mail`, or `webhook:` and its id.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailingView {
+    pub way: String,
+    /// End of the first failed attempt since the last answer.
+    pub since: String,
+    pub attempts: u64,
+    pub error: String,
 }
 
 /// What acknowledging asks for.

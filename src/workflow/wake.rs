@@ -1,9 +1,10 @@
 //! An incident's alarm clock rang: decide again, queue what is due, set the next alarm.
 
 use super::{Answered, House};
+use crate::escalation::{DeliveryState, Event, Message, Sent};
 use crate::law::IncidentId;
-use crate::rules::utc;
-use crate::store::{Change, Changeset, Store, StoreError};
+use crate::rules::{Plan, Rulebook, utc};
+use crate::store::{Change, Changeset, Record, Store, StoreError};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
 
@@ -12,13 +13,39 @@ const BATCH: u32 = 256;
 
 impl<S: Store> House<S> {
     /// Handles every incident whose wake-up has come. Answers the next instant to look, and whether more are waiting.
+    /// One that fails does not hold up the others; its error is answered when all were tried.
     pub async fn wake_due(&self, now: Timestamp) -> Answered<(Option<Timestamp>, bool)> {
         let due = self.store.due(now, BATCH).await?;
         let more = due.incidents.len() == BATCH as usize;
+        let mut failed = Ok(());
         for id in &due.incidents {
-            self.wake(id, now).await?;
+            if let Err(error) = self.wake(id, now).await {
+                tracing::error!(incident = %id, %error, "an incident could not be woken");
+                failed = failed.and(Err(error));
+            }
         }
-        Ok((due.next_wake, more))
+        failed.map(|()| (due.next_wake, more))
+    }
+
+    /// Tells the webhooks that want to know of each message that failed, once.
+    fn failures(&self, record: &Record, book: &Rulebook, plan: &Plan, sent: &[Sent], now: Timestamp) -> Vec<Message> {
+        let mut told = Vec::new();
+        for failed in sent.iter().filter(|s| s.state == DeliveryState::Failed) {
+            // a receiver that fails is not told that it failed
+            if failed.message.event == Event::DeliveryFailed {
+                continue;
+            }
+            for mut message in self.broadcast(Event::DeliveryFailed, record, plan, book, now) {
+                let is_itself = message.target == failed.message.target;
+                message.key = format!("{}/failed/{}", failed.message.key, message.target.label());
+                message.obligation.clone_from(&failed.message.obligation);
+                message.extra.note = Some(format!("the message to {} failed", failed.message.target.label()));
+                if !is_itself && !sent.iter().any(|s| s.message.key == message.key) {
+                    told.push(message);
+                }
+            }
+        }
+        told
     }
 
     /// Decides for one incident at `now`. Another node may have done it: then the conflict is the proof.
@@ -34,6 +61,7 @@ impl<S: Store> House<S> {
             let mut record = dossier.record.clone();
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let mut messages = outlook.decision.messages;
+            messages.extend(self.failures(&record, &book, &outlook.plan, &dossier.sent, now));
             self.dress(&mut messages, &record);
             let mut drafts = Vec::new();
             if let Some(ruled) = outlook.ruled {
@@ -54,7 +82,7 @@ impl<S: Store> House<S> {
                 messages,
                 idempotency: None,
             };
-            match self.store.commit(Changeset { change, first, more: drafts }).await {
+            match self.commit(Changeset { change, first, more: drafts }).await {
                 Ok(_) => {
                     self.stats.wakes.fetch_add(1, Ordering::Relaxed);
                     self.stats

@@ -3,6 +3,7 @@
 use crate::notify_support::{at, context, email, exercise, message};
 use breachclock::escalation::Outcome;
 use breachclock::notify::email::{Email, Settings, Timeouts};
+use breachclock::notify::mail_id::{Fit, MailId};
 use breachclock::notify::{Notifier, Notifiers, Secret};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -12,15 +13,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// The mail server as a child process; ends with the test because its standard input closes.
-struct Server {
+pub struct Server {
     child: Child,
     _stdin: ChildStdin,
-    port: u16,
-    mails: Receiver<Value>,
+    pub port: u16,
+    pub mails: Receiver<Value>,
 }
 
 impl Server {
-    fn start(arguments: &[&str]) -> Server {
+    pub fn start(arguments: &[&str]) -> Server {
         let python = std::env::var("BREACHCLOCK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/house/support/smtp_server.py");
         let mut child = Command::new(&python)
@@ -62,6 +63,8 @@ impl Server {
             ca_file: None,
             hello: Some("test.client".into()),
             connections: 1,
+            receipts: false,
+            read_receipts: false,
         }
     }
 
@@ -82,7 +85,7 @@ fn quick() -> Timeouts {
     Timeouts { connect: seconds(5), command: seconds(1), accept: seconds(5) }
 }
 
-fn header<'a>(mail: &'a Value, name: &str) -> &'a str {
+pub fn header<'a>(mail: &'a Value, name: &str) -> &'a str {
     let all = mail["headers"].as_array().expect("a list");
     let mut found = all.iter().filter(|pair| pair[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
     let value = found.next().unwrap_or_else(|| panic!("no header `{name}`"))[1].as_str().expect("text");
@@ -128,7 +131,13 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     assert_eq!(header(&mail, "In-Reply-To"), "<incident-inc-2026-013@ostrel.example>");
     assert_eq!(header(&mail, "References"), header(&mail, "In-Reply-To"));
     let id = header(&mail, "Message-ID").to_string();
-    assert!(id.ends_with("@ostrel.example>") && id.contains(header(&mail, "X-Breachclock-Id")), "{id}");
+    assert_eq!(id, format!("<{}@ostrel.example>", header(&mail, "X-Breachclock-Id")));
+    let parsed = MailId::parse(&id).expect("a name of ours");
+    assert_eq!((parsed.incident.0.as_str(), parsed.fit(&sample)), ("inc-2026-013", Fit::Exact));
+    // neither the key nor the token can be read from it; another token makes another name
+    assert!(!id.contains("due-4h") && !id.contains("7Qm2xV0cRk"), "{id}");
+    let other = breachclock::escalation::Message { ack_token: Some("7Qm2xV0cRl".into()), ..sample.clone() };
+    assert_eq!(parsed.fit(&other), Fit::WrongTag);
     let names: Vec<&str> = mail["headers"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
     assert!(!names.iter().any(|name| ["Bcc", "X-Evil"].contains(name)), "{names:?}");
     assert!(mail["text"].as_str().unwrap().contains("Überfall 漢字 Bcc: all@example.org hello"), "{}", mail["text"]);
@@ -141,11 +150,41 @@ async fn a_mail_has_the_headers_and_parts_it_should_have() {
     assert_eq!(lines(mail["html"].as_str().unwrap()), lines(&rendered.html));
 
     // a retry an hour later: another date, the same identity
-    let later = breachclock::notify::Context { now: at("2026-03-28T01:55:00Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T01:55:00Z"), ..context() };
     email.deliver(&sample, &later).await;
     let retried = server.mail();
     assert_eq!(header(&retried, "Message-ID"), id);
     assert_eq!(header(&retried, "Date"), "Sat, 28 Mar 2026 01:55:00 +0000");
+}
+
+#[tokio::test]
+async fn notices_of_failure_are_asked_for_where_the_server_passes_that_on() {
+    for pipelining in [&["--dsn"][..], &["--dsn", "--pipelining"]] {
+        let server = Server::start(pipelining);
+        send(&server.plain(), "good@x.example").await;
+        let mail = server.mail();
+        let id = header(&mail, "X-Breachclock-Id");
+        assert_eq!(mail["dsn"], serde_json::json!({ "RET": "HDRS", "ENVID": id, "NOTIFY": "FAILURE,DELAY" }));
+        let mut settings = server.settings("smtp", "127.0.0.1");
+        (settings.receipts, settings.read_receipts) = (true, true);
+        let email = Email::with_timeouts(&settings, quick()).expect("settings");
+        send(&email, "good@x.example").await;
+        let mail = server.mail();
+        assert_eq!(mail["dsn"]["NOTIFY"], "SUCCESS,FAILURE,DELAY");
+        assert_eq!(header(&mail, "Disposition-Notification-To"), "breachclock@ostrel.example");
+    }
+    // a server that announces it and refuses it gets the mail without
+    for pipelining in [&["--dsn-only-announced"][..], &["--dsn-only-announced", "--pipelining"]] {
+        let server = Server::start(pipelining);
+        let email = server.plain();
+        for _ in 0..2 {
+            let outcome = send(&email, "good@x.example").await;
+            assert!(matches!(outcome, Outcome::HandedOver { .. }), "{outcome:?}");
+            assert_eq!(server.mail()["dsn"], serde_json::json!({}));
+        }
+        let refused = send(&email, "gone@x.example").await;
+        assert!(matches!(refused, Outcome::Refused { .. }), "{refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -194,7 +233,7 @@ async fn a_connection_closed_meanwhile_is_replaced_without_a_failure() {
     // half a minute of silence is enough to distrust a connection
     assert!(matches!(send(&email, "good@x.example").await, Outcome::HandedOver { .. }));
     let before = server.mail()["port"].clone();
-    let later = breachclock::notify::Context { now: at("2026-03-28T00:55:31Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T00:55:31Z"), ..context() };
     email.deliver(&message("later", crate::notify_support::email("jonas", "good@x.example")), &later).await;
     assert_ne!(server.mail()["port"], before);
 }
@@ -210,6 +249,8 @@ async fn nobody_listening_is_worth_a_retry() {
         ca_file: None,
         hello: None,
         connections: 2,
+        receipts: false,
+        read_receipts: false,
     };
     let email = Email::with_timeouts(&settings, quick()).expect("settings");
     let Outcome::Retry { error, .. } = send(&email, "good@x.example").await else { panic!("retry expected") };

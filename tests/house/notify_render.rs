@@ -2,7 +2,7 @@
 //! must yield. `BREACHCLOCK_WRITE_GOLDEN=1` writes the text files anew; read the diff before you keep it.
 
 use crate::notify_support::{context, email, message};
-use breachclock::escalation::Message;
+use breachclock::escalation::{Extra, Message};
 use breachclock::notify::Context;
 use breachclock::notify::render::render;
 use serde_json::Value;
@@ -24,11 +24,16 @@ fn read(case: &PathBuf) -> (Message, Context) {
     let changes: Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     let mut sample = serde_json::to_value(message("render", email("jonas", "j.weber@ostrel.example"))).expect("serde");
     let mut context = context();
+    let mut extra = serde_json::to_value(Extra::default()).expect("serde");
     for (key, value) in changes.as_object().expect("a table") {
         match key.as_str() {
             "now" => context.now = value.as_str().expect("an instant").parse().expect("RFC 3339"),
             "drill" => context.drill = value.as_bool().expect("true or false"),
             "no_checkpoint" => context.checkpoint = None,
+            // not part of the message's own form, see `store/pack.rs`
+            "extra" => {
+                value.as_object().expect("a table").iter().for_each(|(inner, v)| set(&mut extra, inner, v.clone()))
+            }
             // JSON has null where TOML has nothing
             "unset" => value
                 .as_array()
@@ -43,7 +48,9 @@ fn read(case: &PathBuf) -> (Message, Context) {
             _ => set(&mut sample, key, value.clone()),
         }
     }
-    let message = serde_json::from_value(sample).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let mut message: Message =
+        serde_json::from_value(sample).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    message.extra = serde_json::from_value(extra).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     (message, context)
 }
 
@@ -102,7 +109,11 @@ fn what_people_typed_cannot_become_markup() {
     let mut hostile = message("render", email("jonas", "j.weber@ostrel.example"));
     hostile.brief.incident_title = "<img src=x onerror=alert(1)>\r\nBcc: all@example.org".into();
     hostile.brief.duty_title = "\"><script>alert(1)</script>".into();
+    hostile.extra.note = Some("<img src=y>\nBcc: note@example.org\r\n</p><script>".into());
+    hostile.extra.after = Some("<script>\nBcc: x".into());
     let mail = render(&hostile, &context());
     assert!(!mail.html.contains("<img") && !mail.html.contains("<script"), "{}", mail.html);
-    assert!(!mail.text.contains("\nBcc:"), "{}", mail.text);
+    // a note has lines of its own; it stands in the body, where a header means nothing
+    assert!(!mail.text.replace("Bcc: note@example.org", "").contains("\nBcc:"), "{}", mail.text);
+    assert!(!mail.subject.contains(['\r', '\n']), "{}", mail.subject);
 }

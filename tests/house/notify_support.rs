@@ -21,6 +21,7 @@ pub fn webhook(id: &str) -> Target {
 pub fn context() -> Context {
     Context {
         now: at("2026-03-28T00:55:00Z"),
+        wall: at("2026-03-28T00:55:00Z"),
         public_url: "https://breachclock.ostrel.example/".into(),
         checkpoint: Some(LogHead {
             origin: "breachclock.ostrel.example/01".into(),
@@ -72,6 +73,7 @@ pub fn message(key: &str, target: Target) -> Message {
             also: vec![],
         },
         ack_token: Some("7Qm2xV0cRk".into()),
+        extra: breachclock::escalation::Extra::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Webhooks against a receiver of our own that checks each signature by its own arithmetic; SSRF cases as data.
 
+use crate::notify_receiver::{Hook, Request, serve};
 use crate::notify_support::{at, context, exercise, message, webhook};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,78 +10,28 @@ use breachclock::notify::{Notifier, Notifiers, Secret};
 use breachclock::time::Zone;
 use ed25519_dalek::{Signature, SigningKey};
 use rustls::pki_types::pem::PemObject;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 const KEY: &[u8; 32] = b"thirty-two bytes shared secret !";
 
-/// What arrived.
-#[derive(Debug)]
-struct Request {
-    line: String,
-    headers: Vec<(String, String)>,
-    body: String,
+fn signed(request: &Request) -> String {
+    format!("{}.{}.{}", request.header("webhook-id"), request.header("webhook-timestamp"), request.body)
 }
 
-impl Request {
-    fn header(&self, name: &str) -> &str {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
-            .unwrap_or_else(|| panic!("no `{name}`: {self:?}"))
-    }
-
-    fn signed(&self) -> String {
-        format!("{}.{}.{}", self.header("webhook-id"), self.header("webhook-timestamp"), self.body)
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).expect("JSON")
-    }
+fn hook_settings(receiver: &Hook) -> Settings {
+    settings(
+        &format!("http://127.0.0.1:{}/hook?team=soc", receiver.port),
+        &format!("whsec_{}", BASE64.encode(KEY)),
+        true,
+    )
 }
 
-/// An HTTP receiver that gives every request the same answer.
-struct Hook {
-    port: u16,
-    requests: Receiver<Request>,
-}
-
-impl Hook {
-    fn start(answer: &str) -> Hook {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        let (sender, requests) = channel();
-        let answer = answer.to_string();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (sender, answer) = (sender.clone(), answer.clone());
-                std::thread::spawn(move || serve(stream, &sender, &answer));
-            }
-        });
-        Hook { port, requests }
-    }
-
-    fn request(&self) -> Request {
-        self.requests.recv_timeout(Duration::from_secs(10)).expect("a request arrives")
-    }
-
-    fn settings(&self) -> Settings {
-        settings(
-            &format!("http://127.0.0.1:{}/hook?team=soc", self.port),
-            &format!("whsec_{}", BASE64.encode(KEY)),
-            true,
-        )
-    }
-
-    fn webhook(&self) -> Webhook {
-        Webhook::from_settings(&self.settings()).expect("settings")
-    }
+fn hook(receiver: &Hook) -> Webhook {
+    Webhook::from_settings(&hook_settings(receiver)).expect("settings")
 }
 
 fn settings(url: &str, secret: &str, allow_private: bool) -> Settings {
@@ -90,34 +41,8 @@ fn settings(url: &str, secret: &str, allow_private: bool) -> Settings {
         secret: Secret::new(secret),
         events: vec!["*".into()],
         allow_private,
+        allow_hosts: vec![],
         ca_file: None,
-    }
-}
-
-fn serve(stream: impl Read + Write, sender: &Sender<Request>, answer: &str) {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            match stream.read_line(&mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(_) if line.trim().is_empty() => break,
-                Ok(_) => head.push(line.trim().to_string()),
-            }
-        }
-        let headers: Vec<(String, String)> = head[1..]
-            .iter()
-            .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_string())))
-            .collect();
-        let length =
-            headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().expect("a number"));
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).expect("the whole body");
-        let _ = sender.send(Request { line: head[0].clone(), headers, body: String::from_utf8(body).expect("text") });
-        if answer.is_empty() || stream.get_mut().write_all(answer.as_bytes()).is_err() {
-            return;
-        }
     }
 }
 
@@ -143,13 +68,13 @@ async fn deliver(webhook: &Webhook, message: &Message) -> Outcome {
 #[tokio::test]
 async fn keeps_the_contract_of_notifiers() {
     let receiver = Hook::start(OK);
-    exercise(&receiver.webhook(), webhook("soc")).await;
+    exercise(&hook(&receiver), webhook("soc")).await;
 }
 
 #[tokio::test]
 async fn a_request_is_signed_and_its_id_outlives_retries() {
     let receiver = Hook::start(OK);
-    let hook = receiver.webhook();
+    let hook = hook(&receiver);
     let sample = message("inc/1/due-4h/webhook:soc/0", webhook("soc"));
     assert_eq!(deliver(&hook, &sample).await, Outcome::HandedOver { answer: "204 No Content".into() });
     let first = receiver.request();
@@ -159,10 +84,10 @@ async fn a_request_is_signed_and_its_id_outlives_retries() {
     assert!(!first.header("webhook-id").contains('.'));
     assert_eq!(
         first.header("webhook-signature"),
-        format!("v1,{}", BASE64.encode(hmac(KEY, first.signed().as_bytes())))
+        format!("v1,{}", BASE64.encode(hmac(KEY, signed(&first).as_bytes())))
     );
 
-    let later = breachclock::notify::Context { now: at("2026-03-28T01:00:00Z"), ..context() };
+    let later = breachclock::notify::Context { wall: at("2026-03-28T01:00:00Z"), ..context() };
     hook.deliver(&sample, &later).await;
     let second = receiver.request();
     assert_eq!(second.header("webhook-id"), first.header("webhook-id"));
@@ -181,15 +106,15 @@ async fn ed25519_and_two_secrets_during_a_change() {
     for secret in
         [format!("whsk_{seed} whsec_{}", BASE64.encode(KEY)), format!("whsk_{pair} whsec_{}", BASE64.encode(KEY))]
     {
-        let hook =
-            Webhook::from_settings(&Settings { secret: Secret::new(secret), ..receiver.settings() }).expect("settings");
+        let hook = Webhook::from_settings(&Settings { secret: Secret::new(secret), ..hook_settings(&receiver) })
+            .expect("settings");
         deliver(&hook, &message("x", webhook("soc"))).await;
         let request = receiver.request();
         let (asymmetric, shared) = request.header("webhook-signature").split_once(' ').expect("two signatures");
-        assert_eq!(shared, format!("v1,{}", BASE64.encode(hmac(KEY, request.signed().as_bytes()))));
+        assert_eq!(shared, format!("v1,{}", BASE64.encode(hmac(KEY, signed(&request).as_bytes()))));
         let bytes = BASE64.decode(asymmetric.strip_prefix("v1a,").expect("v1a")).expect("base64");
         let signature = Signature::from_slice(&bytes).expect("64 bytes");
-        key.verifying_key().verify_strict(request.signed().as_bytes(), &signature).expect("verifies");
+        key.verifying_key().verify_strict(signed(&request).as_bytes(), &signature).expect("verifies");
     }
 }
 
@@ -201,7 +126,7 @@ async fn the_body_is_thin_and_names_nobody() {
         |name: &str| breachclock::escalation::Told { name: name.into(), what: "told once".into(), at: context().now };
     sample.brief.holder = Some(person("Amara Diallo"));
     sample.brief.told = vec![person("Jonas Weber")];
-    deliver(&receiver.webhook(), &sample).await;
+    deliver(&hook(&receiver), &sample).await;
     let request = receiver.request();
     let body = request.json();
     assert_eq!(body["type"], "escalation.raised");
@@ -231,7 +156,7 @@ async fn the_body_is_thin_and_names_nobody() {
             standing: "running".into(),
         })
         .collect();
-    deliver(&receiver.webhook(), &sample).await;
+    deliver(&hook(&receiver), &sample).await;
     let request = receiver.request();
     assert!(request.body.len() < 20_000, "{}", request.body.len());
     let also = request.json()["data"]["also"].as_array().unwrap().len();
@@ -264,10 +189,11 @@ async fn the_answer_decides_the_outcome() {
     ];
     for (answer, wanted, after) in answers {
         let receiver = Hook::start(answer);
-        let outcome = deliver(&receiver.webhook(), &message("x", webhook("soc"))).await;
+        let outcome = deliver(&hook(&receiver), &message("x", webhook("soc"))).await;
         let (got, seconds) = match &outcome {
             Outcome::HandedOver { answer } => (format!("handed-over {answer}"), None),
             Outcome::Refused { error } => (error.replace("webhook `soc` answered", "refused"), None),
+            Outcome::Withdrawn { why } => (why.clone(), None),
             Outcome::Retry { error, after_seconds } => {
                 (error.replace("webhook `soc` answered", "retry").replace("webhook `soc`:", "retry"), *after_seconds)
             }
@@ -285,8 +211,8 @@ async fn the_answer_decides_the_outcome() {
 async fn events_are_filtered() {
     let receiver = Hook::start(OK);
     let chosen = vec!["obligation.*".to_string(), "evidence.checkpoint".to_string()];
-    let one = Settings { events: chosen, ..receiver.settings() };
-    let all = breachclock::notify::Settings { smtp: None, webhooks: vec![one] };
+    let one = Settings { events: chosen, ..hook_settings(&receiver) };
+    let all = breachclock::notify::Settings { smtp: None, webhooks: vec![one], channels: vec![] };
     let notifiers = Notifiers::from_settings(&all).expect("settings");
     let target = webhook("soc");
     assert!(notifiers.wants(&target, Event::ObligationMoved) && notifiers.wants(&target, Event::EvidenceCheckpoint));
@@ -317,12 +243,16 @@ fn settings_are_checked_in_the_words_of_the_configuration() {
         assert!(error.contains(words), "{url}: {error}");
         assert!(secret.len() < 6 || !error.contains(secret), "no secret in {error}");
     }
+    let mut listed = settings("https://hooks.example.org/", &secret, false);
+    listed.allow_hosts = vec!["*.example.com".into()];
+    let error = Webhook::from_settings(&listed).err().expect("not on the list").to_string();
+    assert!(error.contains("webhook.soc.url: `hooks.example.org` is not among `allow_hosts`"), "{error}");
     let mistyped =
         Settings { events: vec!["obligations.*".into()], ..settings("https://hooks.example.org/", &secret, false) };
     let error = Webhook::from_settings(&mistyped).err().expect("an error").to_string();
     assert!(error.contains("`obligations.*` fits no event") && error.contains("reminder.due"), "{error}");
     let twice = settings("https://hooks.example.org/", &secret, false);
-    let twice = breachclock::notify::Settings { smtp: None, webhooks: vec![twice.clone(), twice] };
+    let twice = breachclock::notify::Settings { smtp: None, webhooks: vec![twice.clone(), twice], channels: vec![] };
     assert!(Notifiers::from_settings(&twice).err().expect("an error").to_string().contains("`soc` is used twice"));
     let parsed: Settings =
         toml::from_str(&format!("id = 'a'\nurl = 'https://x.example'\nsecret = '{secret}'")).expect("parses");

@@ -12,6 +12,9 @@ title = "House rules"
 jurisdiction = "FR"
 reach = "established"
 binding = "contract"
+[[role]]
+id = "house-owner"
+question = "Does the entity own the house?"
 [[duty]]
 id = "fr-house-1"
 title = "Tell the board"
@@ -40,7 +43,8 @@ async fn a_hangup_reloads_the_rule_packs_and_a_fault_keeps_the_old_ones() {
     let (port, pack) = (free_port(), dir.path().join("packs/fr/house.toml"));
     fs::create_dir_all(pack.parent().expect("a folder")).expect("made");
     fs::write(&pack, PACK).expect("written");
-    let config = write_config(dir.path(), port, "[rules]\ndir = \"packs\"\n");
+    let extra = "[rules]\ndir = \"packs\"\n[[entity]]\nid = \"house\"\nroles = [\"house-owner\"]\n";
+    let config = write_config(dir.path(), port, extra);
     let token = token(&config);
     let mut daemon = start(&config, port);
     let hangup =
@@ -63,11 +67,16 @@ async fn a_hangup_reloads_the_rule_packs_and_a_fault_keeps_the_old_ones() {
     assert_eq!(get(&obligation, &token).await["due"], "2026-01-06T10:00:00Z");
     let before = get(&format!("{}/api/v1/status", daemon.url), &token).await["rulebook"]["sha256"].clone();
 
-    fs::write(&pack, PACK.replace("elapsed-hours", "elapsed-huors")).expect("written");
-    hangup(daemon.child.id());
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let status = get(&format!("{}/api/v1/status", daemon.url), &token).await;
-    assert_eq!(status["rulebook"]["sha256"], before, "a broken pack was put into force");
+    for (broken, why) in [
+        (PACK.replace("elapsed-hours", "elapsed-huors"), "a broken pack was put into force"),
+        (PACK.replace("house-owner", "flat-owner"), "packs were put into force that lack a role of the configuration"),
+    ] {
+        fs::write(&pack, broken).expect("written");
+        hangup(daemon.child.id());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let status = get(&format!("{}/api/v1/status", daemon.url), &token).await;
+        assert_eq!(status["rulebook"]["sha256"], before, "{why}");
+    }
 
     fs::write(&pack, PACK.replace("hours = 24", "hours = 12")).expect("written");
     hangup(daemon.child.id());

@@ -2,11 +2,12 @@
 //! One behaviour, one file under `tests/scenarios`; time is moved, never slept.
 
 use crate::support::postgres;
-use crate::support::{at, caller, house, run_until, settings};
-use breachclock::escalation::{EscalationPolicy, Message, Step, StepAt, Who, duration};
+use crate::support::{at, caller, house, run_refusing, settings};
+use breachclock::config;
+use breachclock::escalation::{EscalationPolicy, Message, Quiet, Repeat, Step, StepAt, Who, duration};
 use breachclock::store::{MemoryStore, Store};
 use breachclock::time::Timestamp;
-use breachclock::workflow::{AckRequest, FilingRequest, House, Role};
+use breachclock::workflow::{AckRequest, FilingRequest, House, Role, Settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,11 @@ struct Scenario {
     report: toml::Table,
     #[serde(default)]
     policy: Vec<PolicyStep>,
+    /// People, rotas, channels, policies in the words of a configuration file, instead of `policy`.
+    config: Option<String>,
+    /// Lines of `sent` also tell repeats, fall-overs and quiet hours.
+    #[serde(default)]
+    detail: bool,
     #[serde(default)]
     then: Vec<Act>,
     /// Entry kinds the incident's stream must hold, with how often.
@@ -48,6 +54,8 @@ struct Act {
     at: String,
     /// What must have been sent on the way: `instant person step`, in order.
     sent: Option<Vec<String>>,
+    /// From here on these targets refuse messages: `email:lea`, `sms:lea`.
+    refuse: Option<Vec<String>>,
     assert: Option<toml::Table>,
     ack: Option<AckAct>,
     file: Option<FileAct>,
@@ -96,17 +104,48 @@ fn policy(steps: &[PolicyStep]) -> Vec<EscalationPolicy> {
             at: StepAt::parse(&s.at).expect("a step"),
             notify: s.notify.iter().map(|w| Who::parse(w).expect("somebody")).collect(),
             channels: Vec::new(),
-            repeat_seconds: seconds(&s.repeat),
+            repeat: s.repeat.as_deref().map(|text| Repeat::parse(text).expect("a repeat")),
             needs: s.needs.clone(),
             lease_seconds: seconds(&s.lease).unwrap_or(4 * 3600),
         })
         .collect();
-    vec![EscalationPolicy { id: "scenario".into(), steps, include_unverified: false }]
+    vec![EscalationPolicy::new("scenario", steps)]
 }
 
-fn line(at: Timestamp, message: &Message) -> String {
-    let person = message.target.label().rsplit(':').next().unwrap_or_default().to_string();
-    format!("{} {person} {}", breachclock::rules::utc(at), message.reason.step)
+/// The settings of a scenario that brings a configuration.
+fn configured(text: &str) -> Result<Settings, String> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("breachclock.toml");
+    std::fs::write(&file, format!("[data]\ndir = \"data\"\n{text}")).expect("written");
+    let config =
+        config::load(&file).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    Ok(Settings {
+        directory: config.directory,
+        policies: config.policies,
+        routes: config.routes,
+        ..settings(Vec::new())
+    })
+}
+
+fn line(at: Timestamp, message: &Message, detail: bool) -> String {
+    let label = message.target.label();
+    let who = label.strip_prefix("email:").unwrap_or(&label);
+    let mut line = format!("{} {who} {}", breachclock::rules::utc(at), message.reason.step);
+    if detail {
+        let extra = &message.extra;
+        if message.reason.repeat > 0 {
+            line.push_str(&format!(" #{}", message.reason.repeat));
+        }
+        if let Some(after) = &extra.after {
+            line.push_str(&format!(", {after}"));
+        }
+        match &extra.quiet {
+            Some(Quiet::Deferred { .. }) => line.push_str(", deferred"),
+            Some(Quiet::Overridden { .. }) => line.push_str(", in quiet hours"),
+            None => {}
+        }
+    }
+    line
 }
 
 fn is_about(message: &Message, obligation: &str) -> bool {
@@ -114,7 +153,12 @@ fn is_about(message: &Message, obligation: &str) -> bool {
 }
 
 async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
-    let house: House<S> = house(store, settings(policy(&scenario.policy)));
+    let settings = match &scenario.config {
+        Some(text) => configured(text)?,
+        None => settings(policy(&scenario.policy)),
+    };
+    let house: House<S> = house(store, settings);
+    let mut refusing: Vec<String> = Vec::new();
     let responder = caller(Role::Admin);
     let mut now = at(&scenario.start);
     let report = toml::to_string(&scenario.report).map_err(|e| e.to_string())?;
@@ -123,17 +167,20 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
     let full = |local: &str| format!("{id}~{local}");
     for act in &scenario.then {
         let until = at(&act.at);
-        let sent = run_until(&house, now, until).await;
+        let sent = run_refusing(&house, &refusing, now, until).await;
         now = until;
         if let Some(wanted) = &act.sent {
             let is: Vec<String> = sent
                 .iter()
                 .filter(|(_, m)| is_about(m, &scenario.about))
-                .map(|(at, message)| line(*at, message))
+                .map(|(at, message)| line(*at, message, scenario.detail))
                 .collect();
             if is != *wanted {
                 return Err(format!("by {}: sent\n  {}\nwanted\n  {}", act.at, is.join("\n  "), wanted.join("\n  ")));
             }
+        }
+        if let Some(targets) = &act.refuse {
+            refusing.clone_from(targets);
         }
         if let Some(facts) = &act.assert {
             let text = toml::to_string(facts).map_err(|e| e.to_string())?;

@@ -8,8 +8,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, MemoryStore, Query, Record, Settlement, SqliteStore, Store,
-    StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement, SqliteStore,
+    Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +57,8 @@ async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
     alarms_ring_in_order(&make().await).await;
     messages_are_leased(&make().await).await;
     messages_are_queued_once(&make().await).await;
+    lanes_are_claimed_apart(&make().await).await;
+    a_clock_set_back_voids_waits(&make().await).await;
     evidence_hangs_together(&make().await).await;
     indices_are_dense_under_load(Arc::new(make().await)).await;
     checkpoints_never_fork(&make().await).await;
@@ -167,6 +169,7 @@ pub fn message(incident: &IncidentId, step: &str, urgent: i64) -> Message {
             also: vec![],
         },
         ack_token: None,
+        extra: breachclock::escalation::Extra::default(),
     }
 }
 
@@ -325,19 +328,19 @@ async fn alarms_ring_in_order<S: Store>(store: &S) {
 
 async fn messages_are_leased<S: Store>(store: &S) {
     let id = record("a").incident.id;
-    assert_eq!(store.next_outbox().await, Ok(None));
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(None));
     let messages = vec![message(&id, "late", 50), message(&id, "soon", 10), message(&id, "middle", 30)];
     store.commit(change(None, record("a"), None, messages)).await.expect("commits");
-    assert!(store.next_outbox().await.expect("answers").is_some_and(|next| next <= at(0)));
+    assert!(store.next_outbox(Lane::Mail).await.expect("answers").is_some_and(|next| next <= at(0)));
     let steps = |claims: &[Claim]| claims.iter().map(|c| c.message.reason.step.clone()).collect::<Vec<_>>();
 
-    let mut first = store.claim_outbox(at(0), 60, 2).await.expect("claims");
+    let mut first = store.claim_outbox(Lane::Mail, at(0), 60, 2).await.expect("claims");
     assert_eq!(steps(&first), ["soon", "middle"], "most urgent first");
     assert_eq!((first[0].attempt, first[0].leased_until), (1, kept(60)));
-    let rest = store.claim_outbox(at(1), 60, 10).await.expect("claims");
+    let rest = store.claim_outbox(Lane::Mail, at(1), 60, 10).await.expect("claims");
     assert_eq!(steps(&rest), ["late"]);
-    assert_eq!(store.claim_outbox(at(2), 60, 10).await.expect("claims"), []);
-    assert_eq!(store.next_outbox().await, Ok(Some(kept(60))));
+    assert_eq!(store.claim_outbox(Lane::Mail, at(2), 60, 10).await.expect("claims"), []);
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(Some(kept(60))));
 
     // handed over, and settled only once
     let (middle, soon) = (first.pop().expect("two"), first.pop().expect("two"));
@@ -350,7 +353,7 @@ async fn messages_are_leased<S: Store>(store: &S) {
 
     // the lease ends, somebody else has it: the first holder settles nothing
     let size = store.head().await.expect("head").size;
-    let mut second = store.claim_outbox(at(61), 60, 1).await.expect("claims");
+    let mut second = store.claim_outbox(Lane::Mail, at(61), 60, 1).await.expect("claims");
     assert_eq!(steps(&second), ["middle"]);
     assert_eq!(second[0].attempt, 2);
     assert!(second[0].lease > middle.lease);
@@ -366,10 +369,10 @@ async fn messages_are_leased<S: Store>(store: &S) {
     };
     let claim = second.pop().expect("one");
     assert_eq!(store.settle(vec![(claim, retry, draft(&id.0, "message.attempted", 6))]).await, Ok(vec![Ok(())]));
-    let late = store.claim_outbox(at(99), 60, 10).await.expect("claims");
+    let late = store.claim_outbox(Lane::Mail, at(99), 60, 10).await.expect("claims");
     assert_eq!(steps(&late), ["late"]);
-    assert_eq!(store.next_outbox().await, Ok(Some(kept(100))));
-    let third = store.claim_outbox(at(101), 60, 10).await.expect("claims");
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(Some(kept(100))));
+    let third = store.claim_outbox(Lane::Mail, at(101), 60, 10).await.expect("claims");
     assert_eq!((steps(&third), third[0].attempt), (vec!["middle".to_string()], 3));
     let gave_up = |error: &str| Settlement {
         outcome: Outcome::Retry { error: error.into(), after_seconds: Some(5) },
@@ -382,8 +385,8 @@ async fn messages_are_leased<S: Store>(store: &S) {
     let both =
         both.into_iter().map(|(claim, settlement)| (claim, settlement, draft(&id.0, "message.attempted", 7))).collect();
     assert_eq!(store.settle(both).await, Ok(vec![Ok(()), Ok(())]));
-    assert_eq!(store.next_outbox().await, Ok(None));
-    assert_eq!(store.claim_outbox(at(9999), 60, 10).await.expect("claims"), []);
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(None));
+    assert_eq!(store.claim_outbox(Lane::Mail, at(9999), 60, 10).await.expect("claims"), []);
 
     let sent = store.dossier(&id).await.expect("is there").sent;
     let seen: Vec<_> =
@@ -399,6 +402,49 @@ async fn messages_are_leased<S: Store>(store: &S) {
     check_log(store).await;
 }
 
+async fn lanes_are_claimed_apart<S: Store>(store: &S) {
+    let id = record("a").incident.id;
+    let hook = |step: &str| {
+        let mut message = message(&id, step, 1);
+        (message.target, message.key) = (Target::Webhook { id: "soc".into() }, format!("{id}/{step}/webhook:soc/0"));
+        message
+    };
+    let messages = vec![message(&id, "m1", 2), message(&id, "m2", 3), hook("h1"), hook("h2")];
+    store.commit(change(None, record("a"), None, messages)).await.expect("commits");
+    let steps = |claims: &[Claim]| claims.iter().map(|c| c.message.reason.step.clone()).collect::<Vec<_>>();
+    let mails = store.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims");
+    assert_eq!(steps(&mails), ["m1", "m2"]);
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(Some(kept(60))));
+    assert!(store.next_outbox(Lane::Webhook).await.expect("answers").is_some_and(|next| next <= at(0)));
+    let hooks = store.claim_outbox(Lane::Webhook, at(5), 60, 10).await.expect("claims");
+    assert_eq!(steps(&hooks), ["h1", "h2"]);
+    assert_eq!(store.next_outbox(Lane::Webhook).await, Ok(Some(kept(65))));
+    let done: Vec<_> = mails.into_iter().map(|c| (c, handed_over(), draft(&id.0, "message.attempted", 1))).collect();
+    store.settle(done).await.expect("settles");
+    assert_eq!(store.next_outbox(Lane::Mail).await, Ok(None));
+    assert_eq!(store.claim_outbox(Lane::Webhook, at(66), 60, 10).await.expect("claims").len(), 2);
+}
+
+/// The clock was an hour ahead when the lease and the retry were set.
+async fn a_clock_set_back_voids_waits<S: Store>(store: &S) {
+    let id = record("a").incident.id;
+    let messages = vec![message(&id, "leased", 2), message(&id, "retried", 3)];
+    store.commit(change(None, record("a"), None, messages)).await.expect("commits");
+    let mut claims = store.claim_outbox(Lane::Mail, at(3600), 60, 10).await.expect("claims");
+    let retry = Settlement {
+        outcome: Outcome::Retry { error: "421 busy".into(), after_seconds: None },
+        at: at(3600),
+        retry_at: Some(at(3605)),
+    };
+    let settled = vec![(claims.pop().expect("two"), retry, draft(&id.0, "message.attempted", 1))];
+    store.settle(settled).await.expect("settles");
+    assert_eq!(store.claim_outbox(Lane::Mail, at(3570), 60, 10).await.expect("claims"), [], "a little: they wait");
+    let steps: Vec<_> = store.claim_outbox(Lane::Mail, at(10), 60, 10).await.expect("claims");
+    assert_eq!(steps.iter().map(|c| c.message.reason.step.as_str()).collect::<Vec<_>>(), ["leased", "retried"]);
+    assert_eq!(store.claim_outbox(Lane::Mail, at(11), 60, 10).await.expect("claims"), [], "both are leased anew");
+    assert_eq!(store.claim_outbox(Lane::Mail, at(71), 60, 10).await.expect("claims").len(), 2);
+}
+
 async fn messages_are_queued_once<S: Store>(store: &S) {
     let id = record("a").incident.id;
     store
@@ -409,14 +455,18 @@ async fn messages_are_queued_once<S: Store>(store: &S) {
         .commit(change(Some(1), record("a"), None, vec![message(&id, "one", 3), message(&id, "two", 4)]))
         .await
         .expect("commits");
-    let claims = store.claim_outbox(at(0), 60, 10).await.expect("claims");
+    let claims = store.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims");
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[0].message, message(&id, "one", 1), "the first one stays");
     let settled =
         claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 2))).collect();
     assert_eq!(store.settle(settled).await, Ok(vec![Ok(()), Ok(())]));
     store.commit(change(Some(2), record("a"), None, vec![message(&id, "one", 3)])).await.expect("commits");
-    assert_eq!(store.claim_outbox(at(0), 60, 10).await.expect("claims"), [], "also after it was handed over");
+    assert_eq!(
+        store.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims"),
+        [],
+        "also after it was handed over"
+    );
     assert_eq!(store.dossier(&id).await.expect("is there").sent.len(), 2);
 }
 
@@ -578,9 +628,9 @@ async fn day<S: Store>(store: &S) {
         let _ = store.commit(change(Some(version), record("a"), Some(at(500)), vec![message(&id, "two", 2)])).await;
     }
     let mut now = 10;
-    while store.next_outbox().await.expect("answers").is_some() {
+    while store.next_outbox(Lane::Mail).await.expect("answers").is_some() {
         now += 100;
-        let Ok(claims) = store.claim_outbox(at(now), 60, 10).await else { continue };
+        let Ok(claims) = store.claim_outbox(Lane::Mail, at(now), 60, 10).await else { continue };
         let settled =
             claims.into_iter().map(|claim| (claim, handed_over(), draft(&id.0, "message.attempted", 9))).collect();
         let _ = store.settle(settled).await;
@@ -624,7 +674,7 @@ pub async fn picture<S: Store>(
     (
         store.list(all).await.expect("lists"),
         store.due(at(1_000_000), 10_000).await.expect("due"),
-        store.next_outbox().await.expect("answers"),
+        store.next_outbox(Lane::Mail).await.expect("answers"),
         store.head().await.expect("head"),
         store.checkpoint().await.expect("answers"),
         store.tokens().await.expect("answers"),
@@ -663,8 +713,8 @@ async fn agrees_with_memory<S: Store>(store: &S) {
             5 | 6 => {
                 let limit = random.below(4) as u32;
                 let (ours, theirs) = (
-                    store.claim_outbox(at(now), 20, limit).await.expect("claims"),
-                    model.claim_outbox(at(now), 20, limit).await.expect("claims"),
+                    store.claim_outbox(Lane::Mail, at(now), 20, limit).await.expect("claims"),
+                    model.claim_outbox(Lane::Mail, at(now), 20, limit).await.expect("claims"),
                 );
                 assert_eq!(ours, theirs, "step {step}");
                 held.extend(ours.into_iter().zip(theirs));

@@ -237,6 +237,14 @@ async fn versions_guard_changes() {
     }
     let bad = server.post(Role::Reporter, &path, &[("if-match", "seven")], "{\"risk\":\"high\"}").await;
     assert_eq!(bad.status, 400, "{}", bad.body);
+    // a sign-off is a change like the others
+    let path = format!("/api/v1/incidents/{id}/sign-off");
+    let body = "{\"reason\":\"amended\"}";
+    let stale = server.post(Role::Approver, &path, &[("if-match", &tag)], body).await;
+    assert_eq!((stale.status, stale.json()["type"].as_str()), (412, Some("urn:breachclock:problem:stale")));
+    let tag = changed.header("etag").to_string();
+    let nothing = server.post(Role::Approver, &path, &[("if-match", &tag)], body).await;
+    assert_eq!((nothing.status, nothing.json()["type"].as_str()), (409, Some("urn:breachclock:problem:not-now")));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail as MailFrom, Rcpt};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::Response;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -56,6 +56,8 @@ impl Default for Timeouts {
 const IDLE_SECONDS: i64 = 30;
 /// Answers that concern our access (log-in, encryption), not the mail; somebody can repair it while we retry.
 const ACCESS_CODES: [u16; 5] = [454, 530, 534, 535, 538];
+/// Answers to a parameter that the server announced and does not take after all.
+const PARAMETER_CODES: [u16; 3] = [501, 504, 555];
 
 /// A mail server and the open connections to it.
 pub(super) struct Smtp {
@@ -64,6 +66,8 @@ pub(super) struct Smtp {
     credentials: Option<Credentials>,
     tls: Option<TlsParameters>,
     timeouts: Timeouts,
+    /// Delivery is to be confirmed, not only failure and delay.
+    receipts: bool,
     slots: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
@@ -72,6 +76,8 @@ struct Connection {
     smtp: AsyncSmtpConnection,
     /// The server reads several commands at once.
     pipelining: bool,
+    /// The server passes requests for delivery notices on (RFC 3461).
+    dsn: bool,
     used_at: Timestamp,
 }
 
@@ -107,15 +113,16 @@ impl Smtp {
         };
         let hello = settings.hello.clone().map_or_else(ClientId::default, ClientId::Domain);
         let (slots, idle) = (Semaphore::new(settings.connections), Mutex::new(Vec::new()));
-        Ok(Smtp { server, hello, credentials, tls, timeouts, slots, idle })
+        let receipts = settings.receipts;
+        Ok(Smtp { server, hello, credentials, tls, timeouts, receipts, slots, idle })
     }
 
-    /// One attempt for the mail's one recipient.
-    pub(super) async fn send(&self, mail: &Mail, now: Timestamp) -> Outcome {
+    /// One attempt for the mail's one recipient. `id` comes back in notices about the delivery, if there are any.
+    pub(super) async fn send(&self, mail: &Mail, id: &str, now: Timestamp) -> Outcome {
         let data = with_final_dot(&mail.formatted());
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         if let Some(mut open) = self.take_idle(now) {
-            match self.converse(&mut open, mail.envelope(), &data).await {
+            match self.converse(&mut open, mail.envelope(), id, &data).await {
                 // an open connection that the server has closed meanwhile: nothing was taken, so begin anew
                 Err(Failure::Broken { body_sent: false, .. }) => {}
                 result => return self.settle(open, result, now).await,
@@ -125,7 +132,7 @@ impl Smtp {
             Err(_) => self.retry(format!("no conversation within {} s", self.timeouts.connect.as_secs())),
             Ok(Err(error)) => self.retry(error),
             Ok(Ok(mut fresh)) => {
-                let result = self.converse(&mut fresh, mail.envelope(), &data).await;
+                let result = self.converse(&mut fresh, mail.envelope(), id, &data).await;
                 self.settle(fresh, result, now).await
             }
         }
@@ -196,27 +203,44 @@ impl Smtp {
         if let Some(credentials) = &self.credentials {
             smtp.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(told("log-in"))?;
         }
-        // lettre keeps only the extensions it knows: ask once more and look for PIPELINING ourselves
+        // lettre keeps only the extensions it knows: ask once more and look for the others ourselves
         let extensions = smtp.command(Ehlo::new(self.hello.clone())).await.map_err(told("EHLO"))?;
-        let pipelining = extensions.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"));
-        Ok(Connection { smtp, pipelining, used_at: now })
+        let offers = |word: &str| extensions.message().any(|line| line.eq_ignore_ascii_case(word));
+        let (pipelining, dsn) = (offers("PIPELINING"), offers("DSN"));
+        Ok(Connection { smtp, pipelining, dsn, used_at: now })
     }
 
     async fn converse(
         &self,
         connection: &mut Connection,
         envelope: &Envelope,
+        id: &str,
         data: &str,
     ) -> Result<Response, Failure> {
-        let head = self.announce(connection, envelope);
-        timeout(self.timeouts.command, head).await.map_err(|_| Failure::too_slow("a command", false))??;
+        let slow = |_| Failure::too_slow("a command", false);
+        let head = timeout(self.timeouts.command, self.announce(connection, envelope, id)).await.map_err(slow)?;
+        match head {
+            // notices are welcome, the mail must go out: once more without asking for any
+            Err(Failure::Answered(error)) if connection.dsn && is_about_a_parameter(&error) => {
+                connection.dsn = false;
+                let again = async {
+                    connection.smtp.command("RSET\r\n").await.map_err(|error| Failure::from(error, false))?;
+                    self.announce(connection, envelope, id).await
+                };
+                let again = timeout(self.timeouts.command, again).await.map_err(slow)?;
+                // refused all the same: it was about something else
+                connection.dsn = again.is_err();
+                again?;
+            }
+            head => head?,
+        }
         let whole = connection.smtp.command(data);
         let result = timeout(self.timeouts.accept, whole).await.map_err(|_| Failure::too_slow("the mail", true))?;
         result.map_err(|error| Failure::from(error, true))
     }
 
     /// MAIL, RCPT and DATA: in one write where the server allows it.
-    async fn announce(&self, connection: &mut Connection, envelope: &Envelope) -> Result<(), Failure> {
+    async fn announce(&self, connection: &mut Connection, envelope: &Envelope, id: &str) -> Result<(), Failure> {
         let failed = |error| Failure::from(error, false);
         let smtp = &mut connection.smtp;
         let mut parameters = Vec::new();
@@ -226,9 +250,19 @@ impl Smtp {
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
+        let mut wishes = Vec::new();
+        if connection.dsn {
+            let parameter = |keyword: &str, value: &str| (keyword.to_string(), Some(value.to_string()));
+            for (keyword, value) in [parameter("RET", "HDRS"), parameter("ENVID", id)] {
+                parameters.push(MailParameter::Other { keyword, value });
+            }
+            let events = if self.receipts { "SUCCESS,FAILURE,DELAY" } else { "FAILURE,DELAY" };
+            let (keyword, value) = parameter("NOTIFY", events);
+            wishes.push(RcptParameter::Other { keyword, value });
+        }
         let mail = MailFrom::new(envelope.from().cloned(), parameters);
         let to = envelope.to().first().cloned().expect("lettre builds no envelope without a recipient");
-        let rcpt = Rcpt::new(to, Vec::new());
+        let rcpt = Rcpt::new(to, wishes);
         if !connection.pipelining {
             smtp.command(mail).await.map_err(failed)?;
             smtp.command(rcpt).await.map_err(failed)?;
@@ -269,6 +303,10 @@ impl Failure {
     fn too_slow(what: &str, body_sent: bool) -> Failure {
         Failure::Broken { error: format!("no answer to {what} in time"), body_sent }
     }
+}
+
+fn is_about_a_parameter(error: &Error) -> bool {
+    error.status().is_some_and(|code| PARAMETER_CODES.contains(&u16::from(code)))
 }
 
 /// Neither a positive nor a negative answer: the conversation is over. 421 announces the same.

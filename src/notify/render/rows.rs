@@ -1,6 +1,6 @@
 //! The tables of a mail: dates and law, further obligations, who was told.
 
-use super::{is_open, limits};
+use super::{is_about_the_house, is_open, limits, target};
 use crate::escalation::{Also, Brief, Event, Message, Target};
 use crate::notify::Context;
 use crate::notify::links::obligation_page;
@@ -56,6 +56,11 @@ pub(super) fn rows(message: &Message, now: Timestamp) -> Vec<Row> {
             rows.push(Row::new("Legal limit", both(due)));
         }
     }
+    if let Some(target) = target(message) {
+        let date = format!("{} ({})", words::limit(target, zone).date, words::utc_label(target, zone));
+        let value = format!("{date}, internal target of your policy, not a limit of the law");
+        rows.push(Row { strong: true, ..Row::new("Target", value) });
+    }
     if let Some(norm) = &brief.promptly {
         let number = if limits(brief).is_none() { "; no number in the law" } else { "" };
         rows.push(Row::new("Promptly", format!("{}{number}", one_line(norm, 200))));
@@ -66,7 +71,9 @@ pub(super) fn rows(message: &Message, now: Timestamp) -> Vec<Row> {
     }
     let title = one_line(&brief.incident_title, 200);
     let incident = if title.is_empty() { message.incident.0.clone() } else { format!("{}, {title}", message.incident) };
-    rows.push(Row::new("Incident", incident));
+    if !is_about_the_house(message) {
+        rows.push(Row::new("Incident", incident));
+    }
     let law = [&brief.law, &brief.citation].map(|part| one_line(part, 200)).join(" ").trim().to_string();
     let because = brief.because.as_deref().map(|because| one_line(because, 300)).filter(|because| !because.is_empty());
     let law = [Some(law).filter(|law| !law.is_empty()), because].into_iter().flatten().collect::<Vec<_>>().join(", ");
@@ -108,7 +115,7 @@ pub(super) fn also(message: &Message, context: &Context) -> Vec<Row> {
         let possible = if also.standing == "possible" { "possible: " } else { "" };
         let (title, to) = (one_line(&also.duty_title, 160), one_line(&also.recipient_name, 80));
         let to = if to.is_empty() || title.contains(&to) { String::new() } else { format!(", {to}") };
-        let url = Some(obligation_page(message, context, &also.obligation));
+        let url = obligation_page(message, context, &also.obligation);
         Row { url, ..Row::new(&limit, format!("{possible}{title}{to}")) }
     };
     message.brief.also.iter().map(row).collect()
@@ -118,7 +125,7 @@ pub(super) fn also(message: &Message, context: &Context) -> Vec<Row> {
 pub(super) fn told(message: &Message, now: Timestamp) -> Vec<Row> {
     let brief = &message.brief;
     let reader = match &message.target {
-        Target::Email { name, .. } => name.as_str(),
+        Target::Email { name, .. } | Target::Channel { name, .. } => name.as_str(),
         Target::Webhook { .. } => "",
     };
     let person = |name: &str| {

@@ -3,7 +3,7 @@
 use crate::escalation::Message;
 use crate::notify::links::{ack_url, incident_url, obligation_url};
 use crate::notify::words::one_line;
-use crate::notify::{Context, key_hash};
+use crate::notify::{Context, is_drill, key_hash};
 use crate::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub(super) fn body(message: &Message, context: &Context) -> String {
         "reason": { "policy": word(&reason.policy), "step": word(&reason.step), "repeat": reason.repeat,
                     "due_at": utc(reason.due_at), "coalesced": reason.coalesced },
         "ack_url": ack_url(message, context),
-        "drill": context.drill,
+        "drill": is_drill(message, context), "note": message.extra.note.as_deref().map(word),
         "checkpoint": context.checkpoint.as_ref()
             .map(|log| json!({ "origin": word(&log.origin), "size": log.size, "root": word(&log.root) })),
     });

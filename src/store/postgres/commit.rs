@@ -2,11 +2,11 @@
 
 use super::batch::{Batch, Work, all, maybe, run};
 use super::pool::Sql;
-use super::{Result, StoreError, read, text};
+use super::{Result, StoreError, outbox, read, text};
 use crate::evidence::{Head, Nodes};
 use crate::law::IncidentId;
 use crate::store::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
-use crate::store::{Receipt, StoredCheckpoint};
+use crate::store::{Receipt, StoredCheckpoint, pack};
 use std::collections::BTreeMap;
 
 impl Work for Commit {
@@ -15,12 +15,22 @@ impl Work for Commit {
     async fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<Receipt>> {
         let incident = match &self.change {
             Prepared::Incident(incident) => Some(incident.id.as_str()),
+            Prepared::Messages(house, _) => Some(house.as_str()),
+            Prepared::Delivery(news) => Some(news.incident.as_str()),
             Prepared::Token { .. } | Prepared::Nothing => None,
         };
         batch.learn(self.drafts.iter().map(|(draft, _)| draft.stream.as_str()).chain(incident)).await?;
         let version = match &self.change {
             Prepared::Incident(incident) => match write_incident(batch, incident).await? {
                 Ok(version) => version,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Prepared::Messages(house, messages) => {
+                write_house(batch, house, messages).await?;
+                0
+            }
+            Prepared::Delivery(news) => match outbox::advance(batch, news).await? {
+                Ok(()) => 0,
                 Err(refused) => return Ok(Err(refused)),
             },
             Prepared::Token { id, body } => {
@@ -90,6 +100,17 @@ async fn write_incident(batch: &mut Batch<'_>, incident: &PreparedIncident) -> S
     Ok(Ok(version))
 }
 
+/// Queues messages about no incident. The house has a row among the incidents for them, but no record and no alarm.
+async fn write_house(batch: &mut Batch<'_>, house: &str, messages: &[PreparedMessage]) -> Sql<()> {
+    let row = match batch.row(house) {
+        Some(row) => row,
+        None => batch.make_stream(house).await?,
+    };
+    let made = "INSERT INTO incident (id, version, closed) VALUES ($1, 0, true) ON CONFLICT DO NOTHING";
+    run(&batch.sql, made, &[&row]).await?;
+    queue(batch, row, messages).await
+}
+
 async fn duplicate(batch: &Batch<'_>, incident: &PreparedIncident) -> Sql<Option<StoreError>> {
     for (key, request) in incident.keys() {
         if let Some((incident, first)) = read::accepted_by(&batch.sql, &key).await? {
@@ -116,20 +137,25 @@ async fn queue(batch: &Batch<'_>, incident: i64, messages: &[PreparedMessage]) -
         &[&incident, &keys, &bodies],
     )
     .await?;
-    let mut urgent: BTreeMap<&[u8], i64> = BTreeMap::new();
+    let mut first: BTreeMap<&[u8], &PreparedMessage> = BTreeMap::new();
     for message in messages {
-        urgent.entry(&message.key[..]).or_insert(message.urgent_at);
+        first.entry(&message.key[..]).or_insert(message);
     }
-    let (mut rows, mut urgent_at): (Vec<i64>, Vec<i64>) = Default::default();
+    let (mut rows, mut lanes, mut urgent_at, mut made_at): (Vec<i64>, Vec<i64>, Vec<i64>, Vec<i64>) =
+        Default::default();
     for row in added {
+        let message = first[row.try_get::<_, &[u8]>(1)?];
         rows.push(row.try_get(0)?);
-        urgent_at.push(urgent.get(row.try_get::<_, &[u8]>(1)?).copied().unwrap_or_default());
+        lanes.push(pack::lane_number(message.lane));
+        urgent_at.push(message.urgent_at);
+        made_at.push(message.made_at);
     }
     run(
         &batch.sql,
-        "INSERT INTO outbox (id, state, urgent_at, not_before, attempts)
-         SELECT id, 0, urgent_at, 0, 0 FROM unnest($1::bigint[], $2::bigint[]) AS given (id, urgent_at)",
-        &[&rows, &urgent_at],
+        "INSERT INTO outbox (id, lane, state, urgent_at, not_before, set_at, since, attempts)
+         SELECT id, lane, 0, urgent_at, 0, 0, made_at, 0
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS given (id, lane, urgent_at, made_at)",
+        &[&rows, &lanes, &urgent_at, &made_at],
     )
     .await?;
     Ok(())

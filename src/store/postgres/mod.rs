@@ -33,9 +33,10 @@ pub use settings::Settings;
 
 use super::prepared::{Commit, Lease, Leased, Settling};
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
+use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, PublicKey, StreamHead, leaf_hash};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -116,6 +117,10 @@ impl Store for PgStore {
         within(async { read::dossier(&self.pool.get().await?, id).await }).await
     }
 
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        within(async { read::sent(&self.pool.get().await?, id, limit).await }).await
+    }
+
     async fn list(&self, query: Query) -> Result<Vec<Dossier>> {
         within(async { read::list(&self.pool.get().await?, &query).await }).await
     }
@@ -130,14 +135,14 @@ impl Store for PgStore {
         within(async { read::due(&self.pool.get().await?, pack::micros(now), limit).await.map_err(backend) }).await
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        let lease = Lease::until(now, lease_seconds, limit);
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        let lease = Lease::until(lane, now, lease_seconds, limit);
         let leased = within(async { outbox::claim(&self.pool.get().await?, &lease).await.map_err(backend) }).await?;
         Ok(leased.into_iter().filter_map(Leased::into_claim).collect())
     }
 
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        let next = within(async { read::next_outbox(&self.pool.get().await?).await.map_err(backend) }).await?;
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        let next = within(async { read::next_outbox(&self.pool.get().await?, lane).await.map_err(backend) }).await?;
         Ok(next.map(pack::instant_of))
     }
 

@@ -6,7 +6,7 @@ use super::{Result, StoreError, text};
 use crate::escalation::Sent;
 use crate::evidence::StreamHead;
 use crate::law::IncidentId;
-use crate::store::{Dossier, Due, Query, StoredCheckpoint, StoredEntry, TokenRecord, pack};
+use crate::store::{Dossier, Due, Lane, Query, StoredCheckpoint, StoredEntry, TokenRecord, pack};
 use deadpool_postgres::GenericClient;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,15 +43,31 @@ pub(super) async fn dossier(sql: &impl GenericClient, id: &IncidentId) -> Result
     dossier_of(&found.ok_or(StoreError::NotFound)?)
 }
 
+/// The last `limit` messages of a stream, oldest first.
+pub(super) async fn sent(sql: &impl GenericClient, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+    let rows = all(
+        sql,
+        "SELECT * FROM
+           (SELECT message.id, body, state, attempts, settled_at, detail
+            FROM message JOIN outbox ON outbox.id = message.id
+            WHERE incident = (SELECT id FROM stream WHERE name = $1) ORDER BY message.id DESC LIMIT $2) AS last
+         ORDER BY id",
+        &[&id.0, &i64::from(limit)],
+    )
+    .await
+    .map_err(backend)?;
+    rows.iter().map(|row| Stored::read(row).map_err(backend)?.unpack()).collect()
+}
+
 fn dossier_of(row: &Row) -> Result<Dossier> {
     let id: i64 = row.try_get(0).map_err(backend)?;
     let (version, wake_at): (i64, Option<i64>) = (row.try_get(1).map_err(backend)?, row.try_get(2).map_err(backend)?);
     let body: &[u8] = row.try_get(3).map_err(backend)?;
     let record = pack::unpack_record(body, &format!("the record of incident {id}"))?;
-    Ok(Dossier { version: version as u64, record, wake_at: wake_at.map(pack::instant_of), sent: sent_of(row)? })
+    Ok(Dossier { version: version as u64, record, wake_at: wake_at.map(pack::instant_of), sent: sent_in(row)? })
 }
 
-fn sent_of(row: &Row) -> Result<Vec<Sent>> {
+fn sent_in(row: &Row) -> Result<Vec<Sent>> {
     let (ids, bodies): (Vec<i64>, Vec<&[u8]>) = (row.try_get(4).map_err(backend)?, row.try_get(5).map_err(backend)?);
     let (states, attempts): (Vec<i64>, Vec<i64>) = (row.try_get(6).map_err(backend)?, row.try_get(7).map_err(backend)?);
     let (settled, details): (Vec<Option<i64>>, Vec<Option<String>>) =
@@ -59,15 +75,42 @@ fn sent_of(row: &Row) -> Result<Vec<Sent>> {
     let mut sent = Vec::with_capacity(ids.len());
     let outcomes = states.into_iter().zip(attempts).zip(settled).zip(details);
     for ((id, body), (((state, attempts), settled_at), detail)) in ids.into_iter().zip(bodies).zip(outcomes) {
-        sent.push(Sent {
-            message: pack::unpack(body, &format!("message {id}"))?,
-            state: pack::state_of(state),
-            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-            settled_at: settled_at.map(pack::instant_of),
-            detail,
-        });
+        sent.push(Stored { id, body, state, attempts, settled_at, detail }.unpack()?);
     }
     Ok(sent)
+}
+
+/// A message as stored.
+struct Stored<'a> {
+    id: i64,
+    body: &'a [u8],
+    state: i64,
+    attempts: i64,
+    settled_at: Option<i64>,
+    detail: Option<String>,
+}
+
+impl<'r> Stored<'r> {
+    fn read(row: &'r Row) -> Sql<Stored<'r>> {
+        Ok(Stored {
+            id: row.try_get(0)?,
+            body: row.try_get(1)?,
+            state: row.try_get(2)?,
+            attempts: row.try_get(3)?,
+            settled_at: row.try_get(4)?,
+            detail: row.try_get(5)?,
+        })
+    }
+
+    fn unpack(self) -> Result<Sent> {
+        Ok(Sent {
+            message: pack::unpack_message(self.body, &format!("message {}", self.id))?,
+            state: pack::state_of(self.state),
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+            settled_at: self.settled_at.map(pack::instant_of),
+            detail: self.detail,
+        })
+    }
 }
 
 pub(super) async fn list(sql: &impl GenericClient, query: &Query) -> Result<Vec<Dossier>> {
@@ -80,7 +123,8 @@ pub(super) async fn list(sql: &impl GenericClient, query: &Query) -> Result<Vec<
     let rows = all(
         sql,
         dossiers!(
-            "(SELECT * FROM incident WHERE id < $1 AND NOT (closed AND $2) AND ($3::text IS NULL OR entity = $3)
+            "(SELECT * FROM incident
+              WHERE id < $1 AND version > 0 AND NOT (closed AND $2) AND ($3::text IS NULL OR entity = $3)
               ORDER BY id DESC LIMIT $4)"
         ),
         &[&before, &query.open_only, &entity, &i64::from(query.limit)],
@@ -235,9 +279,10 @@ pub(super) async fn tokens(sql: &impl GenericClient) -> Result<Vec<TokenRecord>>
     rows.into_iter().map(token).collect()
 }
 
-/// Microseconds of the earliest instant at which an unsettled message may be claimed.
-pub(super) async fn next_outbox(sql: &impl GenericClient) -> Sql<Option<i64>> {
-    one(sql, "SELECT min(not_before) FROM outbox WHERE state = 0", &[]).await?.try_get(0)
+/// Microseconds of the earliest instant at which an unsettled message of a lane may be claimed.
+pub(super) async fn next_outbox(sql: &impl GenericClient, lane: Lane) -> Sql<Option<i64>> {
+    let next = "SELECT min(since) FROM outbox WHERE state = 0 AND lane = $1";
+    one(sql, next, &[&pack::lane_number(lane)]).await?.try_get(0)
 }
 
 /// Number of the last proof that was written.

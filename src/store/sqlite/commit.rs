@@ -2,8 +2,8 @@
 
 use super::super::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
 use super::super::{Receipt, Result, StoreError, StoredCheckpoint};
-use super::read;
 use super::writer::{Batch, Sql, Work};
+use super::{outbox, read};
 use crate::evidence::{Nodes, merkle};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -88,7 +88,7 @@ impl PreparedMessage {
             .sql
             .prepare_cached("INSERT INTO outbox (id, state, urgent_at, not_before, attempts) VALUES (?1, 0, ?2, 0, 0)")?
             .execute(params![row, self.urgent_at])?;
-        batch.queue.insert(row, self.urgent_at, 0);
+        batch.queue.insert(self.lane, row, self.urgent_at, self.made_at);
         Ok(())
     }
 }
@@ -107,6 +107,27 @@ impl Work for Commit {
         let version = match &self.change {
             Prepared::Incident(incident) => match incident.apply(batch)? {
                 Ok(version) => version,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Prepared::Messages(house, messages) => {
+                let row = match batch.find_stream(house)? {
+                    Some(row) => row,
+                    None => batch.make_stream(house)?,
+                };
+                // the house has a row among the incidents for its messages, but no record and no alarm
+                batch
+                    .sql
+                    .prepare_cached(
+                        "INSERT INTO incident (id, version, closed) VALUES (?1, 0, 1) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute([row])?;
+                for message in messages {
+                    message.queue(batch, row)?;
+                }
+                0
+            }
+            Prepared::Delivery(news) => match outbox::advance(batch, news)? {
+                Ok(()) => 0,
                 Err(refused) => return Ok(Err(refused)),
             },
             Prepared::Token { id, body } => {

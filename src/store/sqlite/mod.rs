@@ -24,9 +24,10 @@ mod writer;
 
 use super::prepared::{Commit, Lease, Leased, Settling};
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Query, Receipt, Result, Settlement, Store, StoreError,
+    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
+use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
@@ -116,6 +117,11 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| read::dossier(sql, &id)).await
     }
 
+    async fn sent(&self, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+        let id = id.clone();
+        self.readers.read(move |sql| read::sent_about(sql, &id, limit)).await
+    }
+
     async fn list(&self, query: Query) -> Result<Vec<Dossier>> {
         self.readers.read(move |sql| read::list(sql, &query)).await
     }
@@ -135,17 +141,17 @@ impl Store for SqliteStore {
         Ok(Due { incidents, next_wake })
     }
 
-    async fn claim_outbox(&self, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
-        // an empty queue is answered without a transaction
-        if self.published().next_outbox.is_none_or(|at| at > pack::micros(now)) {
+    async fn claim_outbox(&self, lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Result<Vec<Claim>> {
+        // a lane with nothing to claim is answered without a transaction
+        if !self.published().outbox.may_have(lane, pack::micros(now)) {
             return Ok(Vec::new());
         }
-        let leased = self.write(Lease::until(now, lease_seconds, limit)).await?;
+        let leased = self.write(Lease::until(lane, now, lease_seconds, limit)).await?;
         Ok(leased.into_iter().filter_map(Leased::into_claim).collect())
     }
 
-    async fn next_outbox(&self) -> Result<Option<Timestamp>> {
-        Ok(self.published().next_outbox.map(pack::instant_of))
+    async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
+        Ok(self.published().outbox.of(lane).map(pack::instant_of))
     }
 
     async fn settle(&self, claims: Vec<(Claim, Settlement, Draft)>) -> Result<Vec<Result<()>>> {

@@ -90,30 +90,41 @@ fn dossier_of(sql: &Connection, row: i64) -> Result<Option<Dossier>> {
         .map_err(backend)?;
     let Some((version, wake_at, body)) = found else { return Ok(None) };
     let record: Record = pack::unpack_record(&body, &format!("the record of incident {row}"))?;
-    let sent = sent(sql, row)?;
+    let sent = sent(sql, row, u32::MAX)?;
     Ok(Some(Dossier { version: version as u64, record, wake_at: wake_at.map(pack::instant_of), sent }))
 }
 
-fn sent(sql: &Connection, incident: i64) -> Result<Vec<Sent>> {
+/// The last `limit` messages of a stream, oldest first.
+fn sent(sql: &Connection, incident: i64, limit: u32) -> Result<Vec<Sent>> {
     let mut find = sql
         .prepare_cached(
             "SELECT message.id, body, state, attempts, settled_at, detail FROM message JOIN outbox ON outbox.id = message.id
-             WHERE incident = ?1 ORDER BY message.id",
+             WHERE incident = ?1 ORDER BY message.id DESC LIMIT ?2",
         )
         .map_err(backend)?;
-    let mut rows = find.query([incident]).map_err(backend)?;
+    let mut rows = find.query(params![incident, limit]).map_err(backend)?;
     let mut sent = Vec::new();
     while let Some(row) = rows.next().map_err(backend)? {
         sent.push(sent_of(row)?);
     }
+    sent.reverse();
     Ok(sent)
+}
+
+/// See `Store::sent`.
+pub(super) fn sent_about(sql: &Connection, id: &IncidentId, limit: u32) -> Result<Vec<Sent>> {
+    let row: Option<i64> = sql
+        .prepare_cached("SELECT id FROM stream WHERE name = ?1")
+        .and_then(|mut find| find.query_row([&id.0], |row| row.get(0)).optional())
+        .map_err(backend)?;
+    row.map_or_else(|| Ok(Vec::new()), |row| sent(sql, row, limit))
 }
 
 fn sent_of(row: &Row<'_>) -> Result<Sent> {
     let id: i64 = row.get(0).map_err(backend)?;
     let body = row.get_ref(1).map_err(backend)?.as_blob().map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(Sent {
-        message: pack::unpack(body, &format!("message {id}"))?,
+        message: pack::unpack_message(body, &format!("message {id}"))?,
         state: pack::state_of(row.get(2).map_err(backend)?),
         attempts: row.get(3).map_err(backend)?,
         settled_at: row.get::<_, Option<i64>>(4).map_err(backend)?.map(pack::instant_of),
@@ -132,8 +143,9 @@ pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
     };
     let rows = sql
         .prepare_cached(
-            "SELECT id FROM incident WHERE id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
-             ORDER BY id DESC LIMIT ?4",
+            "SELECT incident.id FROM incident JOIN record ON record.id = incident.id
+             WHERE incident.id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
+             ORDER BY incident.id DESC LIMIT ?4",
         )
         .and_then(|mut find| {
             find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?

@@ -1,10 +1,11 @@
 //! The one thread that writes: takes what waits, one transaction, then all answers.
 
-use super::super::queue::Queue;
+use super::super::queue::{Nexts, Queues};
 use super::super::wakes::Wakes;
-use super::super::{Result, StoreError, StoredCheckpoint, TokenRecord, pack};
+use super::super::{Lane, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
 use super::pace::Pace;
 use super::{backend, read};
+use crate::escalation::Message;
 use crate::evidence::{Draft, Head, Nodes, StreamHead, completed_nodes, leaf_hash, seal, sha256};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ pub(super) type Sql<T> = rusqlite::Result<T>;
 
 /// Jobs in one transaction at most: bounds how long the first of them waits.
 const GROUP: usize = 256;
+/// Microseconds; a lease that is read from the file may be younger than this makes it.
+const LONGEST_LEASE: i64 = 3_600_000_000;
 /// Streams whose end is remembered; then all are forgotten and read again.
 const STREAMS: usize = 8192;
 
@@ -27,8 +30,7 @@ pub(super) struct Published {
     pub head: Head,
     pub tokens: Arc<[TokenRecord]>,
     pub checkpoint: Option<StoredCheckpoint>,
-    /// Microseconds.
-    pub next_outbox: Option<i64>,
+    pub outbox: Nexts,
 }
 
 impl fmt::Debug for Published {
@@ -87,7 +89,7 @@ pub(super) struct Batch<'w> {
     origin: &'w str,
     pub head: &'w mut Head,
     streams: &'w mut HashMap<String, (i64, StreamHead)>,
-    pub queue: &'w mut Queue,
+    pub queue: &'w mut Queues,
     pub effects: Effects,
 }
 
@@ -166,7 +168,7 @@ pub(super) struct Writer {
     /// Ends of recently used streams; only ever a copy of the table.
     streams: HashMap<String, (i64, StreamHead)>,
     /// `None` after a failure: read again before the next transaction.
-    queue: Option<Queue>,
+    queue: Option<Queues>,
     published: Arc<Mutex<Published>>,
     pace: Arc<Pace>,
     /// Set when the disk failed in a way after which nothing it says can be believed.
@@ -194,7 +196,7 @@ impl Writer {
             head: head.clone(),
             tokens: tokens_of(&sql)?,
             checkpoint: read::checkpoint(&sql).map_err(backend)?,
-            next_outbox: queue.next(),
+            outbox: queue.next(),
         };
         let published = Arc::new(Mutex::new(published));
         let writer = Writer {
@@ -303,7 +305,7 @@ impl Writer {
         if effects.checkpoint.is_some() {
             published.checkpoint = effects.checkpoint;
         }
-        published.next_outbox = self.queue.as_ref().and_then(Queue::next);
+        published.outbox = self.queue.as_ref().map(Queues::next).unwrap_or_default();
     }
 }
 
@@ -347,12 +349,25 @@ fn wakes_of(sql: &Connection) -> Sql<Wakes> {
     alarms.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-fn queue_of(sql: &Connection) -> Sql<Queue> {
-    let mut queue = Queue::default();
-    let mut unsettled = sql.prepare("SELECT id, urgent_at, not_before FROM outbox WHERE state = 0")?;
+fn queue_of(sql: &Connection) -> Sql<Queues> {
+    let mut queue = Queues::default();
+    let mut unsettled = sql.prepare(
+        "SELECT outbox.id, urgent_at, not_before, settled_at, body FROM outbox JOIN message ON message.id = outbox.id WHERE state = 0",
+    )?;
     let mut rows = unsettled.query([])?;
     while let Some(row) = rows.next()? {
-        queue.insert(row.get(0)?, row.get(1)?, row.get(2)?);
+        let (id, urgent_at, not_before) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?);
+        // one that cannot be read is said to be so when it is claimed
+        let message: Result<Message> = pack::unpack_message(row.get_ref(4)?.as_blob()?, "a message");
+        let (lane, made_at) = message.map_or((Lane::Mail, 0), |m| (Lane::of(&m.target), pack::micros(m.created_at)));
+        if not_before == 0 {
+            queue.insert(lane, id, urgent_at, made_at);
+            continue;
+        }
+        // when a lease was taken is not stored, only when the last attempt ended: no lease is longer than an hour. A long
+        // wait that the receiver asked for may end early by this, once
+        let settled_at: Option<i64> = row.get(3)?;
+        queue.insert_waiting(lane, id, urgent_at, not_before, settled_at.unwrap_or(0).max(not_before - LONGEST_LEASE));
     }
     Ok(queue)
 }

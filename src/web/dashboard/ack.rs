@@ -4,7 +4,7 @@ use super::bar::Bar;
 use super::row::Row;
 use super::state::State;
 use super::words::{Limit, When, instant, person};
-use super::{Frame, error_page, reader_zone, show as show_template};
+use super::{Frame, error_page, open_frame, reader_zone, show as show_template};
 use crate::notify::words::{near_label, utc_label};
 use crate::store::Store;
 use crate::time::{Timestamp, Zone};
@@ -80,7 +80,7 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id, hea
     let abouts = abouts(&offer, zone, now);
     let until = |seconds: &i64| (*seconds, near_label(now + TimeDelta::seconds(*seconds), zone, now));
     show_template(&AckPage {
-        frame: Frame::bare(zone, now),
+        frame: open_frame(&web, now),
         person: person(&offer.person).to_string(),
         token,
         is_open: abouts.iter().any(|a| a.is_open),
@@ -125,7 +125,7 @@ pub async fn act<S: Store>(
     }
     let until = offer.obligations.iter().filter_map(|o| instant(&o.holder.as_ref()?.until)).min();
     show_template(&DonePage {
-        frame: Frame::bare(zone, now),
+        frame: open_frame(&web, now),
         token,
         declined,
         until: until.map(|at| near_label(at, zone, now)).unwrap_or_default(),

@@ -181,7 +181,7 @@ pub async fn sign_off<S: Store>(
         Err(problem) => return error_page(&problem, now),
     };
     let reason = fields.get("reason").unwrap_or_default();
-    match web.house.sign_off(&caller, &id, &[], reason, fields.get("page"), now).await {
+    match web.house.sign_off(&caller, &id, &[], reason, None, fields.get("page"), now).await {
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), now),
     }
@@ -281,25 +281,17 @@ fn unsigned(incident: &IncidentView) -> Vec<UnsignedRow> {
         Some(at) => crate::notify::words::before_label(at, there),
         None => "no date".to_string(),
     };
-    let row = |kept: &crate::workflow::KeptView| match incident.obligations.iter().find(|o| o.law.id == kept.obligation)
-    {
-        Some(o) => UnsignedRow {
+    let row = |kept: &crate::workflow::KeptView| {
+        let o = incident.obligations.iter().find(|o| o.law.id == kept.obligation)?;
+        let would_be = o.law.awaiting_sign_off.as_ref().and_then(|would_be| would_be.conservative_due.clone());
+        Some(UnsignedRow {
             href: format!("/obligations/{}", encode(&o.law.id)),
             title: format!("{}: {}", o.law.title, o.law.recipient_name),
             stands: label(&kept.conservative_due, o.law.zone),
-            would_be: label(
-                &o.law.awaiting_sign_off.as_ref().and_then(|would_be| would_be.conservative_due.clone()),
-                o.law.zone,
-            ),
-        },
-        None => UnsignedRow {
-            href: String::new(),
-            title: kept.obligation.clone(),
-            stands: label(&kept.conservative_due, Zone::UTC),
-            would_be: "no longer a duty".to_string(),
-        },
+            would_be: if kept.gone { "no longer a duty".to_string() } else { label(&would_be, o.law.zone) },
+        })
     };
-    incident.awaiting_sign_off.iter().map(row).collect()
+    incident.awaiting_sign_off.iter().filter_map(row).collect()
 }
 
 fn facts(history: &[FactView], zone: Zone) -> (Vec<FactRow>, Option<Timestamp>) {

@@ -1,6 +1,6 @@
 //! `/login`: a token becomes a session cookie. There are no passwords.
 
-use super::{Frame, error_page, reader_zone, see_other, show};
+use super::{Frame, error_page, open_frame, see_other, show};
 use crate::store::Store;
 use crate::web::Shared;
 use crate::web::auth::{came_from_elsewhere, cookie};
@@ -21,7 +21,7 @@ struct LoginPage {
 }
 
 pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) -> Response {
-    let frame = Frame::bare(reader_zone(&web), web.now());
+    let frame = open_frame(&web, web.now());
     show(&LoginPage { frame, next: local(params.get("next")).to_string(), fault: "" })
 }
 
@@ -52,8 +52,7 @@ pub async fn open<S: Store>(
     };
     let (Some(token), Some(_)) = (token, caller) else {
         let fault = "This token is unknown, expired or revoked.";
-        let mut response =
-            show(&LoginPage { frame: Frame::bare(reader_zone(&web), now), next: next.to_string(), fault });
+        let mut response = show(&LoginPage { frame: open_frame(&web, now), next: next.to_string(), fault });
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return response;
     };

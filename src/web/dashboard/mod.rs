@@ -55,6 +55,8 @@ pub struct Frame {
     pub foot: Vec<FootLine>,
     /// A fault of the installation, at the head of every page.
     pub alert: Option<String>,
+    /// An exercise: a bar over every page says so.
+    pub drill: bool,
     pub css: String,
     pub js: String,
     pub icon: String,
@@ -77,6 +79,7 @@ impl Frame {
             here: String::new(),
             foot: Vec::new(),
             alert: None,
+            drill: false,
             css: assets::address("style.css"),
             js: assets::address("app.js"),
             icon: assets::address("icon.svg"),
@@ -94,7 +97,13 @@ impl Frame {
 /// The frame of a page for somebody who is logged in.
 async fn frame<S: Store>(web: &Shared<S>, caller: &Caller, nav: &'static str) -> Frame {
     let now = web.now();
-    Frame::of(&web.house.status(now).await, caller, nav, reader_zone(web), now)
+    let frame = Frame::of(&web.house.status(now).await, caller, nav, reader_zone(web), now);
+    Frame { drill: web.house.settings.drill.is_some(), ..frame }
+}
+
+/// The frame of a page for whoever comes, in the reader's zone.
+fn open_frame<S: Store>(web: &Shared<S>, now: Timestamp) -> Frame {
+    Frame { drill: web.house.settings.drill.is_some(), ..Frame::bare(reader_zone(web), now) }
 }
 
 /// Id and name of the entities a caller may report for.

@@ -228,7 +228,7 @@ pub fn told(reminder: &Reminder, zone: Zone, now: Timestamp) -> String {
 }
 
 pub fn delivery(reminder: &Reminder) -> &'static str {
-    match (reminder.state, reminder.channel) {
+    match (reminder.state, reminder.channel.as_str()) {
         ("queued", _) => "waiting to be sent",
         ("handed-over", "email") => "accepted by the mail server",
         ("handed-over", _) => "accepted by the receiver",

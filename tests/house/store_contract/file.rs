@@ -3,7 +3,7 @@
 
 use super::{ORIGIN, Random, at, change, check_log, draft, handed_over, message, picture, record};
 use breachclock::evidence::leaf_hash;
-use breachclock::store::{Change, Changeset, SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord};
+use breachclock::store::{Change, Changeset, Lane, SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +24,7 @@ pub async fn fill<S: Store>(store: &S) {
         let messages = (0..n % 4).map(|k| message(&id, &k.to_string(), 100 - n)).collect();
         store.commit(change(None, record(&name), (n % 3 > 0).then(|| at(50 - n)), messages)).await.expect("commits");
     }
-    let claims = store.claim_outbox(at(0), 60, 5).await.expect("claims");
+    let claims = store.claim_outbox(Lane::Mail, at(0), 60, 5).await.expect("claims");
     let settled = claims
         .into_iter()
         .skip(2)
@@ -61,11 +61,24 @@ async fn a_reopened_store_is_the_same() {
     assert_eq!(picture(&store).await, before);
     check_log(&store).await;
     // leases are kept: two of five are still held
-    let free = store.claim_outbox(at(1), 60, 100).await.expect("claims").len();
+    let free = store.claim_outbox(Lane::Mail, at(1), 60, 100).await.expect("claims").len();
     assert_eq!(free, before.0.iter().map(|d| d.sent.len()).sum::<usize>() - 5);
-    assert_eq!(store.claim_outbox(at(61), 60, 100).await.expect("claims").len(), 2);
+    assert_eq!(store.claim_outbox(Lane::Mail, at(61), 60, 100).await.expect("claims").len(), 2);
     store.commit(change(Some(1), record("f3"), Some(at(7)), vec![])).await.expect("streams go on");
     check_log(&store).await;
+}
+
+#[tokio::test]
+async fn waits_of_a_wrong_clock_are_void_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let id = record("w").incident.id;
+    store.commit(change(None, record("w"), None, vec![message(&id, "one", 1)])).await.expect("commits");
+    assert_eq!(store.claim_outbox(Lane::Mail, at(86_400), 60, 5).await.expect("claims").len(), 1);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.claim_outbox(Lane::Mail, at(10), 60, 5).await.expect("claims").len(), 1);
+    assert_eq!(store.claim_outbox(Lane::Mail, at(11), 60, 5).await.expect("claims").len(), 0);
 }
 
 #[tokio::test]
@@ -199,7 +212,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     store.commit(change(None, record("after"), Some(at(3)), vec![])).await.expect("goes on");
     same(&store).await;
     assert!(store.head().await.expect("head").size > before + kept.len() as u64);
-    let claimable = store.claim_outbox(at(100), 60, 10_000).await.expect("claims");
+    let claimable = store.claim_outbox(Lane::Mail, at(100), 60, 10_000).await.expect("claims");
     let ours = |c: &&breachclock::store::Claim| c.message.incident.0.starts_with("inc-d");
     assert_eq!(claimable.iter().filter(ours).count(), kept.len(), "messages of what was written, and no others");
     let before = picture(&*store).await;
@@ -266,7 +279,7 @@ async fn child_that_is_killed() {
                 let said = format!("ack {id} {} {idx} {}\n", receipt.version, breachclock::evidence::hex(&leaf));
                 std::io::stdout().lock().write_all(said.as_bytes()).expect("the parent listens");
                 if who == 0 && n % 8 == 0 {
-                    let claims = store.claim_outbox(at(n as i64), 60, 8).await.expect("claims");
+                    let claims = store.claim_outbox(Lane::Mail, at(n as i64), 60, 8).await.expect("claims");
                     let settled =
                         claims.into_iter().map(|c| (c, handed_over(), draft(&id.0, "message.attempted", n))).collect();
                     store.settle(settled).await.expect("settles");

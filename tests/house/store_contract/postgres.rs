@@ -6,7 +6,7 @@ use super::{ORIGIN, at, change, check_log, draft, handed_over, message, picture,
 use crate::support::postgres::{Cluster, cluster, connect, key, open};
 use breachclock::evidence::{SigningKey, leaf_hash};
 use breachclock::store::postgres::Settings;
-use breachclock::store::{Change, Changeset, Claim, PgStore, Store, StoreError};
+use breachclock::store::{Change, Changeset, Claim, Lane, PgStore, Store, StoreError};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ async fn another_connection_sees_the_same() {
     assert_eq!(picture(&store).await, before);
     check_log(&store).await;
     // leases are kept: two of five are still held
-    let free = store.claim_outbox(at(1), 60, 100).await.expect("claims").len();
+    let free = store.claim_outbox(Lane::Mail, at(1), 60, 100).await.expect("claims").len();
     assert_eq!(free, before.0.iter().map(|d| d.sent.len()).sum::<usize>() - 5);
-    assert_eq!(store.claim_outbox(at(61), 60, 100).await.expect("claims").len(), 2);
+    assert_eq!(store.claim_outbox(Lane::Mail, at(61), 60, 100).await.expect("claims").len(), 2);
     store.commit(change(Some(1), record("f3"), Some(at(7)), vec![])).await.expect("streams go on");
     check_log(&store).await;
 }
@@ -157,7 +157,7 @@ async fn two_nodes_write_one_log_and_claim_each_message_once() {
                     Err(StoreError::Conflict { .. }) => lost += 1,
                     Err(error) => panic!("{error}"),
                 }
-                claimed.extend(store.claim_outbox(at(2), 600, 3).await.expect("claims"));
+                claimed.extend(store.claim_outbox(Lane::Mail, at(2), 600, 3).await.expect("claims"));
             }
             (won, lost, claimed)
         })
@@ -170,7 +170,7 @@ async fn two_nodes_write_one_log_and_claim_each_message_once() {
         lost += l;
         claims.extend(c);
     }
-    claims.extend(nodes[1].claim_outbox(at(3), 600, 1000).await.expect("claims"));
+    claims.extend(nodes[1].claim_outbox(Lane::Mail, at(3), 600, 1000).await.expect("claims"));
     assert!(lost > 0, "they never met");
     assert_eq!(won.len() + lost, 160);
     let versions: BTreeSet<_> = won.iter().map(|(id, receipt)| (id.clone(), receipt.version)).collect();
@@ -198,9 +198,13 @@ async fn a_claim_of_a_dead_node_is_taken_over_after_its_lease() {
     let (dead, alive) = (open(&url, ORIGIN).await.expect("opens"), open(&url, ORIGIN).await.expect("opens"));
     let id = record("a").incident.id;
     dead.commit(change(None, record("a"), None, vec![message(&id, "one", 1)])).await.expect("commits");
-    let first = dead.claim_outbox(at(0), 60, 10).await.expect("claims").remove(0);
-    assert_eq!(alive.claim_outbox(at(60), 60, 10).await.expect("claims"), [], "the lease is to the last microsecond");
-    let second = alive.claim_outbox(at(61), 60, 10).await.expect("claims").remove(0);
+    let first = dead.claim_outbox(Lane::Mail, at(0), 60, 10).await.expect("claims").remove(0);
+    assert_eq!(
+        alive.claim_outbox(Lane::Mail, at(60), 60, 10).await.expect("claims"),
+        [],
+        "the lease is to the last microsecond"
+    );
+    let second = alive.claim_outbox(Lane::Mail, at(61), 60, 10).await.expect("claims").remove(0);
     assert_eq!((second.message.key.as_str(), second.attempt), (first.message.key.as_str(), 2), "one id");
     // it was only slow, and comes back: its word does not count any more
     let late = dead.settle(vec![(first, handed_over(), draft(&id.0, "message.attempted", 1))]).await;
@@ -226,8 +230,9 @@ async fn a_claim_waits_for_nobody() {
         .await
         .expect("locks");
     writing.batch_execute("SELECT * FROM log FOR UPDATE").await.expect("locks");
-    let claims =
-        tokio::time::timeout(Duration::from_secs(5), store.claim_outbox(at(0), 60, 10)).await.expect("at once");
+    let claims = tokio::time::timeout(Duration::from_secs(5), store.claim_outbox(Lane::Mail, at(0), 60, 10))
+        .await
+        .expect("at once");
     let steps: Vec<_> = claims.expect("claims").iter().map(|c| c.message.reason.step.clone()).collect();
     assert_eq!(steps, ["two"]);
 }
@@ -323,7 +328,7 @@ async fn text_that_the_database_cannot_take_is_no_obstacle() {
         .await
         .expect("lists");
     assert_eq!(found.len(), 1);
-    let claim = store.claim_outbox(at(0), 60, 1).await.expect("claims").remove(0);
+    let claim = store.claim_outbox(Lane::Mail, at(0), 60, 1).await.expect("claims").remove(0);
     let mut settlement = handed_over();
     settlement.outcome = breachclock::escalation::Outcome::HandedOver { answer: "250\0ok".into() };
     let settled = store.settle(vec![(claim, settlement, draft(&id.0, "message.attempted", 1))]).await;

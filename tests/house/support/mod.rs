@@ -1,14 +1,17 @@
 //! A house on a manual clock: memory store, seeded randomness, an outbox that is read instead of sent.
 
 pub mod daemon;
+pub mod desks;
+pub mod faketime;
 pub mod postgres;
+pub mod site;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
 use breachclock::evidence::SigningKey;
 use breachclock::law::Entity;
 use breachclock::rules::builtin;
-use breachclock::store::{Settlement, Store};
+use breachclock::store::{Lane, Settlement, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{Caller, Entropy, House, Role, Settings, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,9 +49,7 @@ pub fn person(id: &str, name: &str, role: &str) -> Person {
         name: name.into(),
         roles: vec![role.into()],
         email: Some(format!("{id}@acme.example")),
-        zone: None,
-        channels: Vec::new(),
-        deputy: None,
+        ..Person::default()
     }
 }
 
@@ -68,11 +69,12 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         }],
         directory: Directory {
             people: vec![person("lea", "Lea Fontaine", "security-lead"), person("ines", "Ines Moreau", "dpo")],
-            rotas: Vec::new(),
-            webhooks: Vec::new(),
+            ..Directory::default()
         },
         policies: if policies.is_empty() { vec![default_policy(false)] } else { policies },
+        routes: Vec::new(),
         webhooks: Vec::new(),
+        drill: None,
     }
 }
 
@@ -87,6 +89,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         log_key: SigningKey::from_seed(&[7; 32]),
         export_key: SigningKey::from_seed(&[9; 32]),
         archive: archive(),
+        earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),
@@ -98,31 +101,49 @@ pub fn caller(role: Role) -> Caller {
 }
 
 /// Takes everything out of the outbox as if it had been delivered at `now`.
-pub async fn take_messages<S: Store>(house: &House<S>, now: Timestamp) -> Vec<Message> {
+/// Targets in `refusing` (by their label) refuse every message.
+pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now: Timestamp) -> Vec<Message> {
     let mut taken = Vec::new();
-    loop {
-        let claims = house.store.claim_outbox(now, 60, 100).await.expect("claims");
-        if claims.is_empty() {
-            return taken;
-        }
-        let mut settlements = Vec::new();
-        for claim in claims {
-            taken.push(claim.message.clone());
-            let settlement =
-                Settlement { outcome: Outcome::HandedOver { answer: "250 ok".into() }, at: now, retry_at: None };
-            let draft =
-                house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
-            settlements.push((claim, settlement, draft));
-        }
-        for settled in house.store.settle(settlements).await.expect("settles") {
-            settled.expect("the lease is ours");
+    for lane in Lane::ALL {
+        loop {
+            let claims = house.store.claim_outbox(lane, now, 60, 100).await.expect("claims");
+            if claims.is_empty() {
+                break;
+            }
+            let mut settlements = Vec::new();
+            for claim in claims {
+                taken.push(claim.message.clone());
+                let outcome = match refusing.contains(&claim.message.target.label()) {
+                    true => Outcome::Refused { error: "550 no such user".into() },
+                    false => Outcome::HandedOver { answer: "250 ok".into() },
+                };
+                let settlement = Settlement { outcome, at: now, retry_at: None };
+                let draft =
+                    house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+                settlements.push((claim, settlement, draft));
+            }
+            for settled in house.store.settle(settlements).await.expect("settles") {
+                settled.expect("the lease is ours");
+            }
         }
     }
+    taken
 }
 
 /// Runs the scheduler from alarm to alarm until `until`, the way the daemon does. Answers what was sent, with its instant.
 pub async fn run_until<S: Store>(house: &House<S>, from: Timestamp, until: Timestamp) -> Vec<(Timestamp, Message)> {
-    let mut sent: Vec<(Timestamp, Message)> = take_messages(house, from).await.into_iter().map(|m| (from, m)).collect();
+    run_refusing(house, &[], from, until).await
+}
+
+/// As [`run_until`], with targets that refuse every message.
+pub async fn run_refusing<S: Store>(
+    house: &House<S>,
+    refusing: &[String],
+    from: Timestamp,
+    until: Timestamp,
+) -> Vec<(Timestamp, Message)> {
+    let mut sent: Vec<(Timestamp, Message)> =
+        take_messages(house, refusing, from).await.into_iter().map(|m| (from, m)).collect();
     let mut now = from;
     for _ in 0..10_000 {
         let next = house.store.due(now, 1).await.expect("due");
@@ -132,7 +153,7 @@ pub async fn run_until<S: Store>(house: &House<S>, from: Timestamp, until: Times
             _ => return sent,
         }
         house.wake_due(now).await.expect("wakes");
-        sent.extend(take_messages(house, now).await.into_iter().map(|m| (now, m)));
+        sent.extend(take_messages(house, refusing, now).await.into_iter().map(|m| (now, m)));
     }
     panic!("the alarm clock does not advance past {now}");
 }

@@ -1,9 +1,10 @@
 """A real mail server for the tests of notify/email: aiosmtpd, told by the recipient how to behave.
 
 usage: smtp_server.py [--cert CERT --key KEY] [--starttls | --tls] [--auth USER:PASSWORD] [--pipelining]
+                      [--dsn | --dsn-only-announced]
 
 Prints `listening PORT`, then one JSON object a line for each mail it took: the envelope, the headers, both parts as
-Python's own mail parser reads them, and the client's port (one port is one connection). Ends when its standard input
+Python's own mail parser reads them, what was asked for with DSN, and the client's port (one port is one connection). Ends when its standard input
 is closed. Recipients: busy@ 451 and gone@ 550 at RCPT, later@ 452 and never@ 554 after the mail, hangup@ drops the
 connection at RCPT, vanish@ drops it after the mail, slow@ answers RCPT after three seconds, closing@ 421.
 """
@@ -14,6 +15,7 @@ import email
 import email.policy
 import json
 import logging
+import re
 import ssl
 import sys
 import warnings
@@ -21,14 +23,32 @@ import warnings
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
+DSN = re.compile(r" (RET|ENVID|NOTIFY)=(\S+)")
+
+
+class Taking(SMTP):
+    """Takes the parameters of RFC 3461, which aiosmtpd refuses."""
+
+    async def smtp_MAIL(self, arg):
+        self.session.dsn = dict(DSN.findall(arg))
+        await super().smtp_MAIL(DSN.sub("", arg))
+
+    async def smtp_RCPT(self, arg):
+        self.session.dsn.update(DSN.findall(arg))
+        await super().smtp_RCPT(DSN.sub("", arg))
+
+
 class Desk:
-    def __init__(self, pipelining):
+    def __init__(self, pipelining, dsn):
         self.pipelining = pipelining
+        self.dsn = dsn
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
         if self.pipelining:
             responses.insert(1, "250-PIPELINING")
+        if self.dsn:
+            responses.insert(1, "250-DSN")
         return responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -62,7 +82,7 @@ class Desk:
             "headers": [[name, str(value)] for name, value in mail.items()],
             "defects": [str(d) for part in mail.walk() for d in part.defects],
             "parts": [part.get_content_type() for part in mail.walk()],
-            "text": plain.get_content(), "html": html.get_content(),
+            "text": plain.get_content(), "html": html.get_content(), "dsn": getattr(session, "dsn", {}),
         }), flush=True)
         if word == "vanish":
             server.transport.abort()
@@ -77,6 +97,8 @@ async def main():
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--auth")
     parser.add_argument("--pipelining", action="store_true")
+    parser.add_argument("--dsn", action="store_true")
+    parser.add_argument("--dsn-only-announced", action="store_true")
     chosen = parser.parse_args()
 
     context = None
@@ -90,8 +112,8 @@ async def main():
         return AuthResult(success=fits, handled=False, auth_data=data if fits else None)
 
     def session():
-        return SMTP(
-            Desk(chosen.pipelining),
+        return (Taking if chosen.dsn else SMTP)(
+            Desk(chosen.pipelining, chosen.dsn or chosen.dsn_only_announced),
             hostname="test.example",
             tls_context=context if chosen.starttls else None,
             require_starttls=chosen.starttls,

@@ -65,7 +65,8 @@ CREATE TABLE disclosure (
     body bytea NOT NULL
 );
 
--- What is read often is kept apart from the record, which is large.
+-- What is read often is kept apart from the record, which is large. The house has a row for its messages, of version 0,
+-- closed and without a record.
 CREATE TABLE incident (
     id bigint PRIMARY KEY REFERENCES stream (id),
     version bigint NOT NULL,
@@ -98,19 +99,24 @@ CREATE TABLE message (
 );
 
 -- What changes about a message. state: see store/pack.rs; 0 is queued.
--- `attempts` counts claims and is the fencing number of the lease; `not_before` is the end of a lease, or the next attempt.
+-- `attempts` counts claims and is the fencing number of the lease; `not_before` is the end of a lease, or the next attempt,
+-- or 0; `set_at` is what the clock showed when `not_before` was set. `since` is from when on the message may be claimed:
+-- `not_before`, and for one that nobody tried when it was made.
 CREATE TABLE outbox (
     id bigint PRIMARY KEY REFERENCES message (id),
+    lane bigint NOT NULL,
     state bigint NOT NULL,
     urgent_at bigint NOT NULL,
     not_before bigint NOT NULL,
+    set_at bigint NOT NULL,
+    since bigint NOT NULL,
     attempts bigint NOT NULL,
     settled_at bigint,
     detail text
 );
 
-CREATE INDEX outbox_urgent ON outbox (urgent_at, id) WHERE state = 0;
-CREATE INDEX outbox_waiting ON outbox (not_before) WHERE state = 0;
+CREATE INDEX outbox_urgent ON outbox (lane, urgent_at, id) WHERE state = 0;
+CREATE INDEX outbox_waiting ON outbox (lane, since) WHERE state = 0;
 
 CREATE TABLE token (
     id text PRIMARY KEY COLLATE "C",

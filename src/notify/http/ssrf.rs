@@ -1,4 +1,4 @@
-//! Which addresses a webhook may be sent to: the guard against being led into the operator's own network.
+//! Which addresses and hosts a request may be sent to: the guard against being led into the operator's own network.
 //!
 //! Every address a name resolves to is checked, and exactly the checked addresses are connected to: the check runs
 //! inside the resolver, so that there is no second look-up for an attacker to answer differently.
@@ -29,6 +29,33 @@ impl fmt::Display for AddressFault {
 }
 
 impl std::error::Error for AddressFault {}
+
+/// A host that is not on the operator's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFault {
+    host: String,
+}
+
+impl HostFault {
+    /// Is `host` on the list? An empty list allows every host; `*.example.org` stands for every name below it.
+    pub fn check(host: &str, allowed: &[String]) -> Result<(), HostFault> {
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let fits = |entry: &String| match entry.to_ascii_lowercase().strip_prefix('*') {
+            Some(suffix) => suffix.starts_with('.') && name.len() > suffix.len() && name.ends_with(suffix),
+            None => entry.eq_ignore_ascii_case(&name),
+        };
+        let known = allowed.is_empty() || allowed.iter().any(fits);
+        if known { Ok(()) } else { Err(HostFault { host: name }) }
+    }
+}
+
+impl fmt::Display for HostFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not among `allow_hosts`; add it there if it is meant", self.host)
+    }
+}
+
+impl std::error::Error for HostFault {}
 
 /// IPv4 ranges that are not global unicast (IANA special-purpose registry), as network, prefix length, name.
 const SPECIAL_V4: [(Ipv4Addr, u32, &str); 15] = [
@@ -100,28 +127,30 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
 pub struct GuardedResolver {
     lookup: Lookup,
     allow_private: bool,
+    allow_hosts: Arc<[String]>,
 }
 
 impl GuardedResolver {
     /// Uses the system's resolver.
-    pub fn system(allow_private: bool) -> GuardedResolver {
+    pub fn system(allow_private: bool, allow_hosts: &[String]) -> GuardedResolver {
         let lookup: Lookup = Arc::new(|host| {
             Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) })
         });
-        GuardedResolver { lookup, allow_private }
+        GuardedResolver { lookup, allow_private, allow_hosts: allow_hosts.into() }
     }
 
     /// Uses `lookup`, for tests of names that lead inside.
     #[cfg(test)]
     pub fn with_lookup(lookup: Lookup, allow_private: bool) -> GuardedResolver {
-        GuardedResolver { lookup, allow_private }
+        GuardedResolver { lookup, allow_private, allow_hosts: Arc::default() }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let GuardedResolver { lookup, allow_private } = self.clone();
+        let GuardedResolver { lookup, allow_private, allow_hosts } = self.clone();
         Box::pin(async move {
+            HostFault::check(name.as_str(), &allow_hosts)?;
             let addresses = lookup(name.as_str().to_string()).await?;
             if !allow_private {
                 addresses.iter().try_for_each(|address| check_address(*address))?;
