@@ -8,8 +8,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement, SqliteStore,
-    Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement,
+    SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 #[path = "store_contract/file.rs"]
 mod file;
+#[path = "store_contract/news.rs"]
+mod news;
 #[path = "store_contract/postgres.rs"]
 mod postgres;
 
@@ -59,6 +61,10 @@ async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
     messages_are_queued_once(&make().await).await;
     lanes_are_claimed_apart(&make().await).await;
     a_clock_set_back_voids_waits(&make().await).await;
+    news::the_house_has_messages(&make().await).await;
+    news::news_moves_messages_on(&make().await).await;
+    news::news_of_a_claimed_message_wins(&make().await).await;
+    news::lost_messages_wake_their_incidents(&make().await).await;
     evidence_hangs_together(&make().await).await;
     indices_are_dense_under_load(Arc::new(make().await)).await;
     checkpoints_never_fork(&make().await).await;
@@ -690,7 +696,23 @@ async fn agrees_with_memory<S: Store>(store: &S) {
         let now = step as i64;
         let name = random.below(12).to_string();
         let id = record(&name).incident.id;
-        match random.below(10) {
+        match random.below(12) {
+            10 => {
+                let messages =
+                    (0..2).map(|_| message(&IncidentId::house(), &random.below(9).to_string(), step as i64)).collect();
+                let first = draft(IncidentId::HOUSE, "house.told", step);
+                let changeset = Changeset { change: Change::Messages(messages), first, more: vec![] };
+                assert_eq!(store.commit(changeset.clone()).await, model.commit(changeset).await, "step {step}");
+            }
+            11 => {
+                let incident = if random.below(4) == 0 { IncidentId::house() } else { id };
+                let key = message(&incident, &random.below(9).to_string(), 0).key;
+                let state = DeliveryState::ALL[random.below(7) as usize];
+                let first = draft(&incident.0, "message.news", step);
+                let news = Delivery { incident, key, state, detail: step.to_string(), at: at(now) };
+                let changeset = Changeset { change: Change::Delivery(news), first, more: vec![] };
+                assert_eq!(store.commit(changeset.clone()).await, model.commit(changeset).await, "step {step}");
+            }
             0..=4 => {
                 let stored = model.dossier(&id).await.ok().map(|d| d.version);
                 let expected = if random.below(8) == 0 { Some(random.below(5)) } else { stored };
@@ -752,6 +774,8 @@ async fn agrees_with_memory<S: Store>(store: &S) {
         }
     }
     assert_eq!(picture(store).await, picture(&model).await);
+    let house = IncidentId::house();
+    assert_eq!(store.sent(&house, 7).await, model.sent(&house, 7).await);
     check_log(store).await;
 }
 
