@@ -14,6 +14,8 @@ compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || install+=(fake
 need cc || install+=(build-essential)
 # a Python may come without the module that makes virtual environments
 need python3 && python3 -c "import venv, ensurepip" 2>/dev/null || install+=(python3-venv)
+# a real PostgreSQL server for the tests, each run with a cluster of its own
+need initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || install+=(postgresql)
 if ((${#install[@]})); then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"

@@ -6,10 +6,12 @@ mod channels;
 mod contracts;
 mod people;
 mod policies;
+mod store;
 mod watchdog;
 
 pub use contracts::Registered;
 pub use policies::default_policy;
+pub use store::StoreKind;
 pub use watchdog::Watchdog;
 
 use crate::escalation::{Directory, EscalationPolicy, Person, Route};
@@ -87,7 +89,7 @@ struct Raw {
     contracts: Option<RawContracts>,
     watchdog: Option<watchdog::RawWatchdog>,
     timestamp: Option<RawTimestamp>,
-    store: Option<RawStore>,
+    store: Option<store::RawStore>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -194,12 +196,6 @@ struct RawTimestamp {
     authorities: Vec<String>,
 }
 
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawStore {
-    url: String,
-}
-
 #[derive(Clone, Debug)]
 pub struct MailSettings {
     pub url: String,
@@ -232,6 +228,7 @@ pub struct Config {
     /// Largest accepted request body, bytes.
     pub max_body: usize,
     pub data_dir: PathBuf,
+    pub store: StoreKind,
     pub origin: String,
     pub rules_dir: Option<PathBuf>,
     /// The folder is a whole set of rule packs, instead of an addition to the built-in ones.
@@ -423,17 +420,7 @@ impl Checker<'_> {
                 format!("`origin` is `{origin}`; it is the log's name, without spaces and without `+`"),
             );
         }
-        if let Some(store) = &raw.store
-            && store.url != "sqlite"
-        {
-            self.fault(
-                "[store]",
-                format!(
-                    "`[store].url` is `{}`; this version keeps its data in SQLite: write `sqlite` or leave it out",
-                    store.url
-                ),
-            );
-        }
+        let store = self.store(raw.store);
         let inbound = raw.inbound.map(|i| self.base.join(i.maildir));
         let mail = raw.smtp.map(|s| {
             if !["smtp://", "smtp+starttls://", "smtps://", "maildir:"].iter().any(|p| s.url.starts_with(p)) {
@@ -501,6 +488,7 @@ impl Checker<'_> {
             public_url,
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
             data_dir: self.base.join(data_dir),
+            store,
             origin,
             rules_whole,
             rules_dir: raw.rules.and_then(|r| r.dir).map(|d| self.base.join(d)),

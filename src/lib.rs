@@ -58,7 +58,7 @@
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
-//! | a store | `src/store` one folder | `tests/house/store_contract.rs` |
+//! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!
 //! # Glossary

@@ -55,7 +55,7 @@ async fn demo(args: Args) -> Result<(), (i32, String)> {
     let listener = run::Listener::bind(&config.listen).await.map_err(|e| {
         (exit::UNREACHABLE, format!("cannot listen on `{}`: {e}; choose another with --listen", args.listen))
     })?;
-    let house = Arc::new(open::open(&config).await.map_err(|e| (e.code, e.text))?);
+    let house = Arc::new(open::open::<SqliteStore>(&config).await.map_err(|e| (e.code, e.text))?);
     let notifiers =
         Arc::new(Notifiers::from_settings(&open::notify_settings(&config)).map_err(|e| fail(e.to_string()))?);
     open::record_start(&house).await.map_err(fail)?;

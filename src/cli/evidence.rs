@@ -2,7 +2,10 @@
 
 use super::client::{Connection, Server};
 use super::exit;
+use crate::config::StoreKind;
+use crate::daemon::open;
 use crate::evidence::{verify, zipfile};
+use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
 
@@ -168,7 +171,11 @@ fn fsck(path: &Path, json: bool) -> i32 {
         Err(code) => return code,
     };
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
-    match runtime.block_on(crate::daemon::open::fsck(&config)) {
+    let checked = match config.store {
+        StoreKind::Sqlite => runtime.block_on(open::fsck::<SqliteStore>(&config)),
+        StoreKind::Postgres(_) => runtime.block_on(open::fsck::<PgStore>(&config)),
+    };
+    match checked {
         Ok(report) => {
             let faults: Vec<serde_json::Value> =
                 report.faults.iter().map(|f| serde_json::json!({ "idx": f.idx, "what": f.what })).collect();

@@ -1,10 +1,10 @@
 //! `serve`: the daemon.
 
 use super::exit;
-use crate::config;
+use crate::config::{self, StoreKind};
 use crate::daemon::{clock, open, postman, run};
 use crate::notify::Notifiers;
-use crate::store::sqlite::SqliteStore;
+use crate::store::{PgStore, SqliteStore};
 use crate::workflow::{House, Replanned};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,10 @@ pub fn run(path: &Path) -> i32 {
     };
     super::log_to_stderr("info");
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => match config.store {
+            StoreKind::Sqlite => runtime.block_on(serve::<SqliteStore>(config)),
+            StoreKind::Postgres(_) => runtime.block_on(serve::<PgStore>(config)),
+        },
         Err(error) => {
             eprintln!("error: the runtime cannot start: {error}");
             exit::NEGATIVE
@@ -29,8 +32,8 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-async fn serve(config: config::Config) -> i32 {
-    let house = match open::open(&config).await {
+async fn serve<S: open::Backend>(config: config::Config) -> i32 {
+    let house = match open::open::<S>(&config).await {
         Ok(house) => Arc::new(house),
         Err(error) => {
             eprintln!("error: {}", error.text);
@@ -89,7 +92,7 @@ fn tell(replanned: &Replanned, what: &str) {
 }
 
 /// On SIGHUP: reads the rule packs again. A fault keeps the old rulebook and says why.
-async fn reload_on_hangup(house: Arc<House<SqliteStore>>, config: config::Config) {
+async fn reload_on_hangup<S: open::Backend>(house: Arc<House<S>>, config: config::Config) {
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         match open::rules(&config) {

@@ -1,7 +1,10 @@
-//! `token`: made and revoked on the data folder itself, or through a running server's lock when it is stopped.
+//! `token`: made and revoked in the store itself. With SQLite the daemon must be stopped, which holds the data folder; with
+//! PostgreSQL it may run, and sees the change within seconds.
 
 use super::exit;
+use crate::config::{Config, StoreKind};
 use crate::daemon::{clock, open};
+use crate::store::{PgStore, SqliteStore};
 use crate::time::Timestamp;
 use crate::workflow::{Caller, Role};
 use std::path::PathBuf;
@@ -66,73 +69,77 @@ pub fn run(command: Command) -> i32 {
         Err(code) => return code,
     };
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
-    runtime.block_on(async {
-        let house = match open::open(&config).await {
-            Ok(house) => house,
-            Err(error) => {
-                eprintln!("error: {}", error.text);
-                return error.code;
-            }
-        };
-        let (caller, now) = (Caller::system(), clock::now());
-        let result = match command {
-            Command::Create { role, label, entities, expires, .. } => {
-                let Some(role) = Role::parse(&role) else {
-                    let allowed: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
-                    eprintln!("error: `{role}` is no role; it may be {}", allowed.join(", "));
-                    return exit::USAGE;
-                };
-                let expires_at = match expiry(expires.as_deref(), now) {
-                    Ok(at) => at,
-                    Err(code) => return code,
-                };
-                let label = if label.is_empty() { role.as_str().to_string() } else { label };
-                house
-                    .create_token(&caller, role, &label, entities, expires_at, now)
-                    .await
-                    .map(|(_, text)| super::print(&format!("{text}\n")))
-            }
-            Command::Calendar { label, entities, expires, .. } => {
-                let expires_at = match expiry(expires.as_deref(), now) {
-                    Ok(at) => at,
-                    Err(code) => return code,
-                };
-                if let Some(id) = entities.iter().find(|id| config.entities.iter().all(|e| e.id.as_ref() != Some(*id)))
-                {
-                    eprintln!("error: --entity: no [[entity]] has the id `{id}`");
-                    return exit::USAGE;
-                }
-                let caller = Caller { entities, ..caller };
-                let made = house.create_calendar(&caller, &label, expires_at, now).await;
-                made.map(|subscription| super::print(&format!("{}\n", subscription.url)))
-            }
-            Command::Revoke { id, .. } => house.revoke_token(&caller, &id, now).await,
-            Command::List { json, .. } => house.tokens(&caller).await.map(|tokens| {
-                if json {
-                    let rows: Vec<_> = tokens
-                        .iter()
-                        .map(|t| {
-                            serde_json::json!({"id": t.id, "role": t.role, "label": t.label, "entities": t.entities,
-                                "created_at": t.created_at, "expires_at": t.expires_at, "revoked_at": t.revoked_at})
-                        })
-                        .collect();
-                    super::print_json(&rows);
-                } else {
-                    for t in tokens {
-                        let state = if t.revoked_at.is_some() { "revoked" } else { "valid" };
-                        super::print(&format!("{}  {:<10} {:<8} {}\n", t.id, t.role, state, t.label));
-                    }
-                }
-            }),
-        };
-        match result {
-            Ok(()) => exit::DONE,
-            Err(error) => {
-                eprintln!("error: {error}");
-                exit::NEGATIVE
-            }
+    match config.store {
+        StoreKind::Sqlite => runtime.block_on(run_in::<SqliteStore>(command, &config)),
+        StoreKind::Postgres(_) => runtime.block_on(run_in::<PgStore>(command, &config)),
+    }
+}
+
+async fn run_in<S: open::Backend>(command: Command, config: &Config) -> i32 {
+    let house = match open::open::<S>(config).await {
+        Ok(house) => house,
+        Err(error) => {
+            eprintln!("error: {}", error.text);
+            return error.code;
         }
-    })
+    };
+    let (caller, now) = (Caller::system(), clock::now());
+    let result = match command {
+        Command::Create { role, label, entities, expires, .. } => {
+            let Some(role) = Role::parse(&role) else {
+                let allowed: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
+                eprintln!("error: `{role}` is no role; it may be {}", allowed.join(", "));
+                return exit::USAGE;
+            };
+            let expires_at = match expiry(expires.as_deref(), now) {
+                Ok(at) => at,
+                Err(code) => return code,
+            };
+            let label = if label.is_empty() { role.as_str().to_string() } else { label };
+            house
+                .create_token(&caller, role, &label, entities, expires_at, now)
+                .await
+                .map(|(_, text)| super::print(&format!("{text}\n")))
+        }
+        Command::Calendar { label, entities, expires, .. } => {
+            let expires_at = match expiry(expires.as_deref(), now) {
+                Ok(at) => at,
+                Err(code) => return code,
+            };
+            if let Some(id) = entities.iter().find(|id| config.entities.iter().all(|e| e.id.as_ref() != Some(*id))) {
+                eprintln!("error: --entity: no [[entity]] has the id `{id}`");
+                return exit::USAGE;
+            }
+            let caller = Caller { entities, ..caller };
+            let made = house.create_calendar(&caller, &label, expires_at, now).await;
+            made.map(|subscription| super::print(&format!("{}\n", subscription.url)))
+        }
+        Command::Revoke { id, .. } => house.revoke_token(&caller, &id, now).await,
+        Command::List { json, .. } => house.tokens(&caller).await.map(|tokens| {
+            if json {
+                let rows: Vec<_> = tokens
+                    .iter()
+                    .map(|t| {
+                        serde_json::json!({"id": t.id, "role": t.role, "label": t.label, "entities": t.entities,
+                                "created_at": t.created_at, "expires_at": t.expires_at, "revoked_at": t.revoked_at})
+                    })
+                    .collect();
+                super::print_json(&rows);
+            } else {
+                for t in tokens {
+                    let state = if t.revoked_at.is_some() { "revoked" } else { "valid" };
+                    super::print(&format!("{}  {:<10} {:<8} {}\n", t.id, t.role, state, t.label));
+                }
+            }
+        }),
+    };
+    match result {
+        Ok(()) => exit::DONE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            exit::NEGATIVE
+        }
+    }
 }
 
 /// When `--expires` ends.

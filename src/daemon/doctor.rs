@@ -96,6 +96,7 @@ pub async fn examine(config: &Config, send: bool) -> Vec<Line> {
         }
     }
     lines.extend(machine::data_folder(&config.data_dir));
+    lines.extend(ways::database(config).await);
     lines.push(machine::zone_data());
     // programs are waited for: not on the threads that serve
     let asked = tokio::task::spawn_blocking(|| [machine::clock(), machine::systemd_watchdog()]).await;

@@ -105,7 +105,8 @@ async fn prepare_in(mut config: Config, options: &Options, out: PathBuf) -> Resu
     config.drill = true;
     let settings = open::notify_settings(&config);
     let notifiers = Notifiers::from_settings(&settings).map_err(|error| trouble(BAD_CONFIG)(error.to_string()))?;
-    let house = open::open(&config).await.map_err(|error| Trouble { code: error.code, text: error.text })?;
+    let house =
+        open::open::<SqliteStore>(&config).await.map_err(|error| Trouble { code: error.code, text: error.text })?;
     // so that `evidence fsck --config` can check the log of the exercise
     let log = format!("# Written by `breachclock drill`.\n[data]\ndir = \".\"\n[log]\norigin = {origin:?}\n");
     std::fs::write(out.join("drill.toml"), log)

@@ -2,12 +2,11 @@
 
 use super::ids::SystemEntropy;
 use super::{clock, keys, packs};
-use crate::config::Config;
-use crate::evidence::{Checkpoint, LogReport, verify_log};
+use crate::config::{Config, StoreKind};
+use crate::evidence::{Checkpoint, LogReport, PublicKey, verify_log};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
-use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
+use crate::store::{PgStore, SqliteStore, Store, StoreError};
 use crate::workflow::{Exercise, House, Settings, Stats};
 use std::sync::{Arc, RwLock};
 
@@ -24,8 +23,30 @@ impl OpenError {
     }
 }
 
+/// A store that a configuration can name. Callers choose it once: `match config.store`.
+pub trait Backend: Store + Sized {
+    /// Opens what `config` names; `key` signs the checkpoints of its log.
+    fn open_for(config: &Config, key: &PublicKey) -> impl Future<Output = Result<Self, StoreError>> + Send;
+}
+
+impl Backend for SqliteStore {
+    // its log shows by its checkpoints whose it is, see `House::check_log`
+    async fn open_for(config: &Config, _key: &PublicKey) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(&config.data_dir, &config.origin)
+    }
+}
+
+impl Backend for PgStore {
+    async fn open_for(config: &Config, key: &PublicKey) -> Result<PgStore, StoreError> {
+        match &config.store {
+            StoreKind::Postgres(settings) => PgStore::open(settings, &config.origin, key).await,
+            StoreKind::Sqlite => Err(StoreError::Backend("`[store].url` names no PostgreSQL database".into())),
+        }
+    }
+}
+
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
-pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
+pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
     let (book, files) = load_rules(config)?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
@@ -37,8 +58,8 @@ pub async fn open(config: &Config) -> Result<House<SqliteStore>, OpenError> {
     let key = if config.drill { keys::beside } else { keys::load_or_create };
     let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
-    let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|error| OpenError {
-        code: if matches!(error, crate::store::StoreError::Locked(_)) { 69 } else { 1 },
+    let store = S::open_for(config, &log_key.public()).await.map_err(|error| OpenError {
+        code: if matches!(error, StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
     })?;
     let house = House {
@@ -140,11 +161,14 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
 }
 
-/// Rebuilds the whole log from its entries and compares; nothing is written. The data folder must not be in use.
-pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
+/// Rebuilds the whole log from its entries and compares; nothing is written. A data folder with SQLite must not be in use;
+/// a PostgreSQL database may be.
+pub async fn fsck<S: Backend>(config: &Config) -> Result<LogReport, OpenError> {
     let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
     let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
-    let store = SqliteStore::open(&config.data_dir, &config.origin).map_err(|e| broken(&e))?;
+    let store = S::open_for(config, &log_key.public()).await.map_err(|e| broken(&e))?;
+    // before the head: the log may grow meanwhile
+    let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
     let head = store.head().await.map_err(|e| broken(&e))?;
     let mut entries: Vec<Vec<u8>> = Vec::with_capacity(head.size as usize);
     while (entries.len() as u64) < head.size {
@@ -155,7 +179,6 @@ pub async fn fsck(config: &Config) -> Result<LogReport, OpenError> {
         }
         entries.extend(batch.into_iter().map(|e| e.bytes));
     }
-    let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
     let mut signed = Vec::new();
     if let Some(stored) = checkpoint {
         let verified = Checkpoint::parse(&stored.note)

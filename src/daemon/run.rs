@@ -112,7 +112,7 @@ impl Listener {
         match listen {
             Listen::Tcp(address) => tokio::net::TcpListener::bind(address).await.map(Listener::Tcp),
             Listen::Unix(path) => {
-                // a socket left by a killed daemon would refuse the next one; the data lock already proved that we are alone
+                // a socket left by a killed daemon would refuse the next one; two daemons are never given one path
                 let _ = std::fs::remove_file(path);
                 tokio::net::UnixListener::bind(path).map(Listener::Unix)
             }

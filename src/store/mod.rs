@@ -25,7 +25,7 @@
 //! Stored instants that the store itself compares (wake-ups, leases, retries) are whole microseconds, rounded up:
 //! nothing rings before its time. Everything inside a [`Record`] or [`Message`] is kept to the nanosecond.
 //!
-//! No SQL, pool, transaction or row type appears here, and this file does not know rusqlite.
+//! No SQL, pool, transaction or row type appears here, and this file knows neither rusqlite nor tokio_postgres.
 
 use crate::escalation::{DeliveryState, Message, Outcome, Sent, Target};
 use crate::evidence::{Draft, Head, StreamHead};
@@ -40,6 +40,8 @@ use std::future::Future;
 pub mod faulty;
 pub mod memory;
 mod pack;
+pub mod postgres;
+mod prepared;
 mod queue;
 mod record_v1;
 pub mod sqlite;
@@ -47,6 +49,7 @@ mod tracked;
 mod wakes;
 
 pub use memory::MemoryStore;
+pub use postgres::PgStore;
 pub use sqlite::SqliteStore;
 
 /// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.
@@ -268,7 +271,7 @@ pub enum StoreError {
     NotFound,
     /// Another daemon holds the data folder.
     Locked(String),
-    /// The backend failed: disk full, file damaged. Nothing was changed.
+    /// The backend failed: disk full, file damaged, database out of reach. Nothing was changed, as far as we can tell.
     Backend(String),
 }
 
@@ -286,7 +289,7 @@ impl fmt::Display for StoreError {
             StoreError::Locked(path) => {
                 write!(f, "another breachclock holds `{path}`; stop it first or choose another [data].dir")
             }
-            StoreError::Backend(error) => write!(f, "the store failed: {error}; free space or check the disk"),
+            StoreError::Backend(error) => write!(f, "the store failed: {error}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! a change of a packed type is a new version byte here, and the old form stays readable.
 
 use super::record_v1::RecordV1;
-use super::{Record, Result, Settlement, StoreError};
+use super::{Lane, Record, Result, Settlement, StoreError};
 use crate::escalation::{DeliveryState, Message, Outcome};
 use crate::evidence::Disclosure;
 use crate::time::Timestamp;
@@ -147,6 +147,14 @@ pub(super) fn state_number(state: DeliveryState) -> i64 {
 /// The state of a number; one that nobody wrote waits in the queue rather than be lost.
 pub(super) fn state_of(number: i64) -> DeliveryState {
     usize::try_from(number).ok().and_then(|at| DeliveryState::ALL.get(at).copied()).unwrap_or(DeliveryState::Queued)
+}
+
+/// The number of a lane in a database.
+pub(super) fn lane_number(lane: Lane) -> i64 {
+    match lane {
+        Lane::Mail => 0,
+        Lane::Webhook => 1,
+    }
 }
 
 pub(super) const IDEMPOTENCY: u8 = b'k';

@@ -15,7 +15,7 @@ use super::Lane;
 use std::collections::{BTreeSet, HashMap};
 
 /// A clock set back by less only makes a wait that much longer, microseconds.
-const SET_BACK: i64 = 60_000_000;
+pub(super) const SET_BACK: i64 = 60_000_000;
 
 /// Unsettled messages by row, each lane by itself.
 #[derive(Debug, Default)]

@@ -2,26 +2,33 @@
 
 use super::{Answered, House, Trouble};
 use crate::evidence::{Checkpoint, leaf_hash, merkle};
-use crate::store::{Change, Changeset, Store, StoredCheckpoint};
+use crate::store::{Change, Changeset, Store, StoreError, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
 
 impl<S: Store> House<S> {
     /// Signs the present head when the log grew since the last checkpoint. Answers the current one.
     pub async fn attest(&self, now: Timestamp) -> Answered<Option<StoredCheckpoint>> {
-        let head = self.store.head().await?;
-        let last = self.store.checkpoint().await?;
-        if head.size == 0 || last.as_ref().is_some_and(|c| c.size >= head.size) {
-            return Ok(last);
+        loop {
+            let last = self.store.checkpoint().await?;
+            let head = self.store.head().await?;
+            if head.size == 0 || last.as_ref().is_some_and(|c| c.size >= head.size) {
+                return Ok(last);
+            }
+            let root = head.root();
+            let signed = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key)
+                .map_err(|e| Trouble::NotNow(e.to_string()))?;
+            let new = StoredCheckpoint { size: head.size, root, note: signed.note };
+            let old = last.map(|c| c.size);
+            match self.store.replace_checkpoint(old, new.clone()).await {
+                Ok(()) => {}
+                // another node signed a later head between our reading and our writing: that one counts
+                Err(StoreError::Fork { .. }) if self.store.checkpoint().await?.map(|c| c.size) > old => continue,
+                Err(error) => return Err(error.into()),
+            }
+            self.stats.last_checkpoint.store(now.timestamp_micros(), Ordering::Relaxed);
+            return Ok(Some(new));
         }
-        let root = head.root();
-        let signed = Checkpoint::sign(&self.settings.origin, head.size, root, &self.log_key)
-            .map_err(|e| Trouble::NotNow(e.to_string()))?;
-        let note = signed.note;
-        let new = StoredCheckpoint { size: head.size, root, note };
-        self.store.replace_checkpoint(last.map(|c| c.size), new.clone()).await?;
-        self.stats.last_checkpoint.store(now.timestamp_micros(), Ordering::Relaxed);
-        Ok(Some(new))
     }
 
     /// The current checkpoint as a signed note.

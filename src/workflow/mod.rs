@@ -63,8 +63,8 @@ pub struct House<S> {
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
-    /// Tokens as last read: asked with every request. Emptied by whoever changes one.
-    pub tokens: RwLock<Option<Arc<Vec<TokenRecord>>>>,
+    /// Tokens as last read, and when: asked with every request. Emptied by whoever changes one.
+    pub tokens: RwLock<Option<(Timestamp, Arc<Vec<TokenRecord>>)>>,
 }
 
 /// Finds a rule text by its SHA-256.

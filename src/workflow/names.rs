@@ -19,7 +19,7 @@ pub(super) struct Names {
 
 impl<S: Store> House<S> {
     pub(super) async fn names(&self, now: Timestamp) -> Answered<Names> {
-        let tokens = self.known_tokens().await?;
+        let tokens = self.known_tokens(now).await?;
         let in_force = tokens.iter().filter(|t| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now));
         Ok(Names {
             people: self.settings.directory.people.iter().map(|p| (p.id.clone(), p.name.clone())).collect(),

@@ -18,6 +18,8 @@ use subtle::ConstantTimeEq;
 const PREFIX: &str = "bck_";
 /// A link in a message works this long after the limit it is about, or after the message.
 const LINK_LIFE: Duration = Duration::days(14);
+/// Tokens are read again after this: another node, or `token revoke` beside a running daemon, may have changed one.
+const TOKENS_LIFE: Duration = Duration::seconds(5);
 /// Truncated HMAC-SHA-256: 128 bits.
 const MAC_BYTES: usize = 16;
 
@@ -94,7 +96,7 @@ impl<S: Store> House<S> {
 
     /// The token with this hash, if it is in force.
     pub(super) async fn token_of(&self, digest: &[u8; 32], now: Timestamp) -> Answered<Option<TokenRecord>> {
-        let known = self.known_tokens().await?;
+        let known = self.known_tokens(now).await?;
         let valid = |t: &TokenRecord| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now);
         Ok(known.iter().find(|t| bool::from(t.sha256.ct_eq(digest)) && valid(t)).cloned())
     }
@@ -128,12 +130,14 @@ impl<S: Store> House<S> {
         Ok(Role::parse(&record.role).map(named))
     }
 
-    pub(super) async fn known_tokens(&self) -> Answered<Arc<Vec<TokenRecord>>> {
-        if let Some(known) = self.tokens.read().unwrap_or_else(|p| p.into_inner()).clone() {
-            return Ok(known);
+    pub(super) async fn known_tokens(&self, now: Timestamp) -> Answered<Arc<Vec<TokenRecord>>> {
+        if let Some((read_at, known)) = &*self.tokens.read().unwrap_or_else(|p| p.into_inner())
+            && (Duration::zero()..TOKENS_LIFE).contains(&(now - *read_at))
+        {
+            return Ok(known.clone());
         }
         let known = Arc::new(self.store.tokens().await?);
-        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some(known.clone());
+        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some((now, known.clone()));
         Ok(known)
     }
 

@@ -21,6 +21,8 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[("daemon", "config", "the daemon is 
 /// A crate and the only places that may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
+    ("tokio_postgres", &["store/postgres"]),
+    ("deadpool_postgres", &["store/postgres"]),
     ("lettre", &["notify/email"]),
     ("mail_parser", &["ingest/mail_in"]),
     ("axum", &["web", "daemon/run.rs"]),

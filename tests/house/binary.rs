@@ -143,6 +143,25 @@ fn a_wrong_configuration_names_the_line() {
     ] {
         check_config(&watchdog(lines), &words);
     }
+    let store = |lines: &str| format!("[data]\ndir = \"d\"\n[store]\n{lines}\n");
+    for (lines, words) in [
+        ("url = \"mysql://root:hush@db/x\"", &["c.toml:4", "begins with `mysql`", "`postgres://…`"][..]),
+        (
+            "url = \"postgres://bc:hush@db/x?sslmode=prefer\"",
+            &["c.toml:4", "`sslmode=prefer`; write `sslmode=require`"],
+        ),
+        ("url = \"postgres://bc@db\"", &["c.toml:4", "names no database"]),
+        ("url = \"file:no-such-url\"", &["c.toml:4", "no-such-url` cannot be read"]),
+        ("url = \"postgres://bc@db/x\"\npassword = \"file:no-such-word\"", &["c.toml:5", "no-such-word"]),
+        ("url = \"postgres://bc@db/x\"\npool = 3", &["c.toml:5", "pool"]),
+    ] {
+        check_config(&store(lines), words);
+        let said = run(&["config", "check", dir.path().join("c.toml").to_str().expect("UTF-8")], "");
+        assert!(!String::from_utf8_lossy(&said.stderr).contains("hush"), "{lines}: a password is shown");
+    }
+    let good = store("url = \"postgresql://bc@db.example.org/x?sslmode=require\"");
+    std::fs::write(dir.path().join("c.toml"), good).expect("written");
+    check(&["config", "check", dir.path().join("c.toml").to_str().expect("UTF-8")], "", 0, &["0 entities"]);
     assert!(!Path::new("no-such.toml").exists());
     check(&["config", "check", "no-such.toml"], "", 66, &["no-such.toml"]);
 }

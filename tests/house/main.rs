@@ -26,6 +26,7 @@ mod inbound;
 mod jurisdictions;
 mod life_signs;
 mod mail_in;
+mod nodes;
 mod notify_channels;
 mod notify_email;
 mod notify_receiver;

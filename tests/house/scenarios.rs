@@ -1,15 +1,18 @@
 //! Scenarios on a manual clock: reports, acknowledgements, late facts and filings in; dates, reminders and evidence out.
 //! One behaviour, one file under `tests/scenarios`; time is moved, never slept.
 
+use crate::support::postgres;
 use crate::support::{at, caller, house, run_refusing, settings};
 use breachclock::config;
 use breachclock::escalation::{EscalationPolicy, Message, Quiet, Repeat, Step, StepAt, Who, duration};
-use breachclock::store::memory::MemoryStore;
+use breachclock::store::{MemoryStore, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{AckRequest, FilingRequest, House, Role, Settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+const ORIGIN: &str = "test.example/log";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,12 +152,12 @@ fn is_about(message: &Message, obligation: &str) -> bool {
     message.obligation.as_deref() == Some(obligation) || message.brief.also.iter().any(|a| a.obligation == obligation)
 }
 
-async fn play(scenario: &Scenario) -> Result<(), String> {
+async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
     let settings = match &scenario.config {
         Some(text) => configured(text)?,
         None => settings(policy(&scenario.policy)),
     };
-    let house: House<MemoryStore> = house(MemoryStore::new("test.example/log"), settings);
+    let house: House<S> = house(store, settings);
     let mut refusing: Vec<String> = Vec::new();
     let responder = caller(Role::Admin);
     let mut now = at(&scenario.start);
@@ -252,8 +255,13 @@ async fn every_scenario_plays() {
                 continue;
             }
         };
-        if let Err(fault) = play(&scenario).await {
-            faults.push(format!("{name} ({}): {fault}", scenario.why));
+        let shared = postgres::open(&postgres::cluster().database(), ORIGIN).await.expect("opens");
+        for (store, played) in
+            [("memory", play(&scenario, MemoryStore::new(ORIGIN)).await), ("postgres", play(&scenario, shared).await)]
+        {
+            if let Err(fault) = played {
+                faults.push(format!("{name} in {store} ({}): {fault}", scenario.why));
+            }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));

@@ -1,13 +1,15 @@
 //! Every store keeps the contract of `src/store/mod.rs`: one exercise, run for each.
-//! What only a file can do (reopen, be locked, be full, be killed) is in `store_contract/file.rs`.
+//! What only a file can do (reopen, be locked, be full, be killed) is in `store_contract/file.rs`, what only a server can
+//! do (be shared, lost, crash) in `store_contract/postgres.rs`.
 
+use crate::support::postgres as support;
 use breachclock::escalation::{Brief, DeliveryState, Event, Message, Outcome, Reason, Target};
 use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_hash, merkle, seal, sha256};
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement, SqliteStore,
-    Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement,
+    SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,19 +17,23 @@ use std::sync::Arc;
 
 #[path = "store_contract/file.rs"]
 mod file;
+#[path = "store_contract/news.rs"]
+mod news;
+#[path = "store_contract/postgres.rs"]
+mod postgres;
 
 const ORIGIN: &str = "breach.example.org/test";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_keeps_the_contract() {
-    exercise(|| MemoryStore::new(ORIGIN)).await;
+    exercise(async || MemoryStore::new(ORIGIN)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut made = 0;
-    exercise(|| {
+    exercise(async || {
         made += 1;
         let dir = dir.path().join(made.to_string());
         std::fs::create_dir(&dir).expect("a folder");
@@ -36,22 +42,35 @@ async fn sqlite_keeps_the_contract() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract() {
+    exercise(async || {
+        let url = support::cluster().database();
+        support::open(&url, ORIGIN).await.expect("opens")
+    })
+    .await;
+}
+
 /// Every promise of the contract, each on a fresh store.
-async fn exercise<S: Store>(mut make: impl FnMut() -> S) {
-    incidents_are_compared_and_swapped(&make()).await;
-    requests_are_accepted_once(&make()).await;
-    incidents_are_listed_newest_first(&make()).await;
-    alarms_ring_in_order(&make()).await;
-    messages_are_leased(&make()).await;
-    messages_are_queued_once(&make()).await;
-    lanes_are_claimed_apart(&make()).await;
-    a_clock_set_back_voids_waits(&make()).await;
-    evidence_hangs_together(&make()).await;
-    indices_are_dense_under_load(Arc::new(make())).await;
-    checkpoints_never_fork(&make()).await;
-    tokens_are_replaced_by_id(&make()).await;
+async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
+    incidents_are_compared_and_swapped(&make().await).await;
+    requests_are_accepted_once(&make().await).await;
+    incidents_are_listed_newest_first(&make().await).await;
+    alarms_ring_in_order(&make().await).await;
+    messages_are_leased(&make().await).await;
+    messages_are_queued_once(&make().await).await;
+    lanes_are_claimed_apart(&make().await).await;
+    a_clock_set_back_voids_waits(&make().await).await;
+    news::the_house_has_messages(&make().await).await;
+    news::news_moves_messages_on(&make().await).await;
+    news::news_of_a_claimed_message_wins(&make().await).await;
+    news::lost_messages_wake_their_incidents(&make().await).await;
+    evidence_hangs_together(&make().await).await;
+    indices_are_dense_under_load(Arc::new(make().await)).await;
+    checkpoints_never_fork(&make().await).await;
+    tokens_are_replaced_by_id(&make().await).await;
     failed_writes_can_be_repeated(&mut make).await;
-    agrees_with_memory(&make()).await;
+    agrees_with_memory(&make().await).await;
 }
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -632,13 +651,13 @@ async fn day<S: Store>(store: &S) {
     }
 }
 
-async fn failed_writes_can_be_repeated<S: Store>(make: &mut impl FnMut() -> S) {
-    let calm = FaultyStore::new(make());
+async fn failed_writes_can_be_repeated<S: Store>(make: &mut impl AsyncFnMut() -> S) {
+    let calm = FaultyStore::new(make().await);
     day(&calm).await;
     let expected = check_log(&calm).await;
     for nth in 0..calm.writes() {
         for fault in [Fault::Before, Fault::After] {
-            let store = FaultyStore::new(make());
+            let store = FaultyStore::new(make().await);
             store.fail(nth, fault);
             day(&store).await;
             assert_eq!(check_log(&store).await, expected, "write {nth}, {fault:?}: the same log, nothing twice");
@@ -677,7 +696,23 @@ async fn agrees_with_memory<S: Store>(store: &S) {
         let now = step as i64;
         let name = random.below(12).to_string();
         let id = record(&name).incident.id;
-        match random.below(10) {
+        match random.below(12) {
+            10 => {
+                let messages =
+                    (0..2).map(|_| message(&IncidentId::house(), &random.below(9).to_string(), step as i64)).collect();
+                let first = draft(IncidentId::HOUSE, "house.told", step);
+                let changeset = Changeset { change: Change::Messages(messages), first, more: vec![] };
+                assert_eq!(store.commit(changeset.clone()).await, model.commit(changeset).await, "step {step}");
+            }
+            11 => {
+                let incident = if random.below(4) == 0 { IncidentId::house() } else { id };
+                let key = message(&incident, &random.below(9).to_string(), 0).key;
+                let state = DeliveryState::ALL[random.below(7) as usize];
+                let first = draft(&incident.0, "message.news", step);
+                let news = Delivery { incident, key, state, detail: step.to_string(), at: at(now) };
+                let changeset = Changeset { change: Change::Delivery(news), first, more: vec![] };
+                assert_eq!(store.commit(changeset.clone()).await, model.commit(changeset).await, "step {step}");
+            }
             0..=4 => {
                 let stored = model.dossier(&id).await.ok().map(|d| d.version);
                 let expected = if random.below(8) == 0 { Some(random.below(5)) } else { stored };
@@ -739,6 +774,8 @@ async fn agrees_with_memory<S: Store>(store: &S) {
         }
     }
     assert_eq!(picture(store).await, picture(&model).await);
+    let house = IncidentId::house();
+    assert_eq!(store.sent(&house, 7).await, model.sent(&house, 7).await);
     check_log(store).await;
 }
 

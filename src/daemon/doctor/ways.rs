@@ -2,7 +2,7 @@
 //! unless test messages are asked for.
 
 use super::Line;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::daemon::{clock, open};
 use crate::escalation::readiness::people_of;
 use crate::escalation::{Brief, Event, Extra, Message, Outcome, Reason, Target, Who};
@@ -10,8 +10,19 @@ use crate::law::IncidentId;
 use crate::notify::email::{Email, Probe, Verdict};
 use crate::notify::http::Reach;
 use crate::notify::{Context, Notifiers, webhook};
+use crate::store::PgStore;
 use crate::time::{Timestamp, Zone};
 use std::collections::BTreeSet;
+
+/// The shared database, where there is one. It is asked its version; nothing is made in it.
+pub async fn database(config: &Config) -> Option<Line> {
+    let StoreKind::Postgres(settings) = &config.store else { return None };
+    let check = "database";
+    Some(match PgStore::reach(settings).await {
+        Ok(version) => Line::ok(check, format!("`{}` answers, PostgreSQL {version}", settings.place())),
+        Err(error) => Line::fault(check, error.to_string(), "nothing is taken in or sent until it answers"),
+    })
+}
 
 pub async fn mail(config: &Config) -> Vec<Line> {
     let check = "mail";

@@ -1,111 +1,13 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
-use super::super::{
-    Change, Changeset, Delivery, Idempotency, Lane, Receipt, Record, Result, StoreError, StoredCheckpoint, TokenRecord,
-    pack,
-};
+use super::super::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
+use super::super::{Receipt, Result, StoreError, StoredCheckpoint};
 use super::writer::{Batch, Sql, Work};
 use super::{outbox, read};
-use crate::escalation::Message;
-use crate::evidence::{Draft, Nodes, merkle};
-use crate::law::IncidentId;
-use crate::time::Timestamp;
+use crate::evidence::{Nodes, merkle};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// A changeset in the form in which it is stored. Packing and hashing happen here, in the caller's thread.
-pub(super) struct Commit {
-    change: Prepared,
-    drafts: Vec<(Draft, Option<Vec<u8>>)>,
-}
-
-enum Prepared {
-    Incident(Box<PreparedIncident>),
-    /// Stream of the house, and the messages about no incident.
-    Messages(String, Vec<PreparedMessage>),
-    Delivery(Delivery),
-    Token {
-        id: String,
-        body: Vec<u8>,
-    },
-    Nothing,
-}
-
-struct PreparedIncident {
-    id: String,
-    expected: Option<u64>,
-    body: Vec<u8>,
-    entity: Option<String>,
-    closed: bool,
-    wake_at: Option<i64>,
-    messages: Vec<PreparedMessage>,
-    /// Hash of source and reference, for a new incident that has both.
-    reference: Option<[u8; 32]>,
-    /// Hash of principal and key, and that of the request.
-    idempotency: Option<([u8; 32], [u8; 32])>,
-}
-
-struct PreparedMessage {
-    lane: Lane,
-    key: [u8; 16],
-    urgent_at: i64,
-    made_at: i64,
-    body: Vec<u8>,
-}
-
-impl Commit {
-    pub fn prepare(changeset: Changeset) -> Result<Commit> {
-        let change = match changeset.change {
-            Change::Incident { expected, record, wake_at, messages, idempotency } => Prepared::Incident(Box::new(
-                PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
-            )),
-            Change::Messages(messages) => Prepared::Messages(
-                IncidentId::house().0,
-                messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
-            ),
-            Change::Delivery(news) => Prepared::Delivery(news),
-            Change::Token(token) => Prepared::token(&token)?,
-            Change::Nothing => Prepared::Nothing,
-        };
-        let packed = |draft: Draft| {
-            let disclosures = pack::pack_disclosures(&draft.disclosures);
-            (draft, disclosures)
-        };
-        Ok(Commit { change, drafts: std::iter::once(changeset.first).chain(changeset.more).map(packed).collect() })
-    }
-}
-
-impl Prepared {
-    fn token(token: &TokenRecord) -> Result<Prepared> {
-        Ok(Prepared::Token { id: token.id.clone(), body: pack::pack(token)? })
-    }
-}
-
 impl PreparedIncident {
-    fn prepare(
-        expected: Option<u64>,
-        record: &Record,
-        wake_at: Option<Timestamp>,
-        messages: &[Message],
-        idempotency: Option<Idempotency>,
-    ) -> Result<PreparedIncident> {
-        let incident = &record.incident;
-        let reference = match (&incident.source, &incident.reference, expected) {
-            (Some(source), Some(reference), None) => Some(pack::request_key(pack::REFERENCE, source, reference)),
-            _ => None,
-        };
-        Ok(PreparedIncident {
-            id: incident.id.0.clone(),
-            expected,
-            body: pack::pack_record(record)?,
-            entity: incident.entity.id.clone(),
-            closed: incident.closed_at.is_some(),
-            wake_at: wake_at.map(pack::micros_up),
-            messages: messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
-            reference,
-            idempotency: idempotency.map(|i| (pack::request_key(pack::IDEMPOTENCY, &i.principal, &i.key), i.request)),
-        })
-    }
-
     /// The incident's new version.
     fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<u64>> {
         if let Some(duplicate) = self.duplicate(batch.sql)? {
@@ -144,8 +46,7 @@ impl PreparedIncident {
                 .execute(params![row, version as i64, self.wake_at, self.closed, self.entity])?;
             batch.sql.prepare_cached("UPDATE record SET body = ?2 WHERE id = ?1")?.execute(params![row, self.body])?;
         }
-        let asked = self.idempotency.map(|(key, request)| (key, Some(request)));
-        for (key, request) in asked.into_iter().chain(self.reference.map(|key| (key, None))) {
+        for (key, request) in self.keys() {
             batch
                 .sql
                 .prepare_cached("INSERT INTO accepted (key, incident, request) VALUES (?1, ?2, ?3)")?
@@ -174,16 +75,6 @@ impl PreparedIncident {
 }
 
 impl PreparedMessage {
-    fn prepare(message: &Message) -> Result<PreparedMessage> {
-        Ok(PreparedMessage {
-            lane: Lane::of(&message.target),
-            key: pack::message_key(message),
-            urgent_at: pack::micros(message.urgent_at),
-            made_at: pack::micros(message.created_at),
-            body: pack::pack_message(message)?,
-        })
-    }
-
     fn queue(&self, batch: &mut Batch<'_>, incident: i64) -> Sql<()> {
         let added = batch
             .sql

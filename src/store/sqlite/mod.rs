@@ -22,6 +22,7 @@ mod read;
 mod settings;
 mod writer;
 
+use super::prepared::{Commit, Lease, Leased, Settling};
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredCheckpoint, StoredEntry, TokenRecord, pack,
@@ -108,7 +109,7 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     async fn commit(&self, change: Changeset) -> Result<Receipt> {
-        self.write(commit::Commit::prepare(change)?).await
+        self.write(Commit::prepare(change)?).await
     }
 
     async fn dossier(&self, id: &IncidentId) -> Result<Dossier> {
@@ -145,8 +146,8 @@ impl Store for SqliteStore {
         if !self.published().outbox.may_have(lane, pack::micros(now)) {
             return Ok(Vec::new());
         }
-        let leased = self.write(outbox::Lease::until(lane, now, lease_seconds, limit)).await?;
-        Ok(leased.into_iter().filter_map(outbox::Leased::into_claim).collect())
+        let leased = self.write(Lease::until(lane, now, lease_seconds, limit)).await?;
+        Ok(leased.into_iter().filter_map(Leased::into_claim).collect())
     }
 
     async fn next_outbox(&self, lane: Lane) -> Result<Option<Timestamp>> {
@@ -157,7 +158,7 @@ impl Store for SqliteStore {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(outbox::Settle::prepare(claims)).await
+        self.write(outbox::Settle(claims.into_iter().map(Settling::prepare).collect())).await
     }
 
     async fn entries(&self, range: Range<u64>) -> Result<Vec<StoredEntry>> {
@@ -235,5 +236,5 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 fn backend(error: rusqlite::Error) -> StoreError {
-    StoreError::Backend(error.to_string())
+    StoreError::Backend(format!("{error}; free space or check the disk"))
 }

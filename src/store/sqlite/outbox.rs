@@ -1,52 +1,10 @@
 //! Messages on their way out: leased, attempted, settled. The order of urgency is kept in memory, see `queue.rs`.
 
-use super::super::{Claim, Delivery, Lane, Result, Settlement, StoreError, pack};
+use super::super::prepared::{Lease, Leased, PreparedDelivery, Settling};
+use super::super::{Result, StoreError, pack};
 use super::writer::{Batch, Sql, Work};
 use crate::escalation::DeliveryState;
-use crate::evidence::Draft;
-use crate::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
-
-/// Leases the most urgent messages; all in microseconds.
-pub(super) struct Lease {
-    lane: Lane,
-    now: i64,
-    until: i64,
-    limit: usize,
-}
-
-impl Lease {
-    pub fn until(lane: Lane, now: Timestamp, lease_seconds: u32, limit: u32) -> Lease {
-        let until = pack::micros_up(now).saturating_add(i64::from(lease_seconds) * 1_000_000);
-        Lease { lane, now: pack::micros(now), until, limit: limit as usize }
-    }
-}
-
-/// A leased message as stored.
-pub(super) struct Leased {
-    row: i64,
-    body: Vec<u8>,
-    attempts: i64,
-    until: i64,
-}
-
-impl Leased {
-    /// `None` for a message that cannot be read: it must not keep the others from being sent.
-    pub fn into_claim(self) -> Option<Claim> {
-        match pack::unpack_message(&self.body, &format!("message {}", self.row)) {
-            Ok(message) => Some(Claim {
-                message,
-                attempt: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-                lease: self.attempts as u64,
-                leased_until: pack::instant_of(self.until),
-            }),
-            Err(error) => {
-                tracing::error!(%error, "a message cannot be sent");
-                None
-            }
-        }
-    }
-}
 
 impl Work for Lease {
     type Output = Vec<Leased>;
@@ -57,7 +15,7 @@ impl Work for Lease {
             "UPDATE outbox SET attempts = attempts + 1, not_before = ?2 WHERE id = ?1 RETURNING attempts",
         )?;
         let mut read = batch.sql.prepare_cached("SELECT body FROM message WHERE id = ?1")?;
-        for row in batch.queue.claimable(self.lane, self.now, self.limit) {
+        for row in batch.queue.claimable(self.lane, self.now, self.limit as usize) {
             let attempts = take.query_row(params![row, self.until], |row| row.get(0))?;
             let body = read.query_row([row], |row| row.get(0))?;
             batch.queue.wait(row, self.until, self.now);
@@ -67,33 +25,8 @@ impl Work for Lease {
     }
 }
 
-/// What became of claimed messages, each with its evidence.
-pub(super) struct Settle(Vec<Settling>);
-
-struct Settling {
-    incident: String,
-    key: [u8; 16],
-    lease: u64,
-    at: i64,
-    settled: pack::Settled,
-    draft: Draft,
-    disclosures: Option<Vec<u8>>,
-}
-
-impl Settle {
-    pub fn prepare(claims: Vec<(Claim, Settlement, Draft)>) -> Settle {
-        let settling = |(claim, settlement, draft): (Claim, Settlement, Draft)| Settling {
-            key: pack::message_key(&claim.message),
-            incident: claim.message.incident.0,
-            lease: claim.lease,
-            at: pack::micros(settlement.at),
-            settled: pack::settled(&settlement),
-            disclosures: pack::pack_disclosures(&draft.disclosures),
-            draft,
-        };
-        Settle(claims.into_iter().map(settling).collect())
-    }
-}
+/// What became of claimed messages, all in one transaction.
+pub(super) struct Settle(pub Vec<Settling>);
 
 impl Settling {
     fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<()>> {
@@ -129,7 +62,8 @@ impl Settling {
         if self.settled.state.is_lost() {
             wake(batch, incident, self.at)?;
         }
-        batch.append(&self.draft, self.disclosures.as_deref())?;
+        let (draft, disclosures) = &self.draft;
+        batch.append(draft, disclosures.as_deref())?;
         Ok(Ok(()))
     }
 }
@@ -150,26 +84,25 @@ fn wake(batch: &mut Batch<'_>, incident: i64, at: i64) -> Sql<()> {
 }
 
 /// News of a message that had left the queue.
-pub(super) fn advance(batch: &mut Batch<'_>, news: &Delivery) -> Sql<Result<()>> {
-    let Some(incident) = batch.find_stream(&news.incident.0)? else { return Ok(Err(StoreError::NotFound)) };
+pub(super) fn advance(batch: &mut Batch<'_>, news: &PreparedDelivery) -> Sql<Result<()>> {
+    let Some(incident) = batch.find_stream(&news.incident)? else { return Ok(Err(StoreError::NotFound)) };
     let known: Option<(i64, i64)> = batch
         .sql
         .prepare_cached(
             "SELECT outbox.id, state FROM message JOIN outbox ON outbox.id = message.id WHERE incident = ?1 AND key = ?2",
         )?
-        .query_row(params![incident, pack::key_of(&news.key)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![incident, news.key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((row, state)) = known else { return Ok(Err(StoreError::NotFound)) };
     if !pack::state_of(state).may_become(news.state) {
         return Ok(Err(StoreError::OldNews));
     }
-    let at = pack::micros(news.at);
     batch
         .sql
         .prepare_cached("UPDATE outbox SET state = ?2, settled_at = ?3, detail = ?4 WHERE id = ?1")?
-        .execute(params![row, pack::state_number(news.state), at, news.detail])?;
+        .execute(params![row, pack::state_number(news.state), news.at, news.detail])?;
     batch.queue.remove(row);
-    wake(batch, incident, at)?;
+    wake(batch, incident, news.at)?;
     Ok(Ok(()))
 }
 

@@ -8,7 +8,8 @@ mod net;
 mod store;
 mod world;
 
-use breachclock::store::{MemoryStore, SqliteStore};
+use crate::support::postgres;
+use breachclock::store::{MemoryStore, SqliteStore, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::Shared;
@@ -21,9 +22,12 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs one seed on a thread of its own: the virtual clock is the thread's.
-fn run<S: Shared>(seed: u64, store: Arc<S>) -> Result<world::Tally, String> {
+fn run<S: Shared>(seed: u64, store: impl Future<Output = Result<S, StoreError>>) -> Result<world::Tally, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async { World::new(seed, store).play().await })
+    runtime.block_on(async {
+        let store = store.await.map_err(|e| e.to_string())?;
+        World::new(seed, Arc::new(store)).play().await
+    })
 }
 
 fn run_all(seeds: std::ops::Range<u64>, one: impl Fn(u64) -> Result<world::Tally, String> + Sync) {
@@ -63,7 +67,7 @@ fn simulation_in_memory() {
         Some(seed) => seed..seed + 1,
         None => 0..number("BREACHCLOCK_SEEDS").unwrap_or(200),
     };
-    run_all(seeds, |seed| run(seed, Arc::new(MemoryStore::new(ORIGIN))));
+    run_all(seeds, |seed| run(seed, async { Ok(MemoryStore::new(ORIGIN)) }));
 }
 
 #[test]
@@ -76,7 +80,16 @@ fn simulation_on_sqlite() {
     };
     run_all(seeds, |seed| {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let store = SqliteStore::open(dir.path(), ORIGIN).map_err(|e| e.to_string())?;
-        run(seed, Arc::new(store))
+        run(seed, async { SqliteStore::open(dir.path(), ORIGIN) })
     });
+}
+
+#[test]
+fn simulation_on_postgres() {
+    let count = number("BREACHCLOCK_SEEDS").unwrap_or(200).div_ceil(50);
+    let seeds = match number("BREACHCLOCK_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 2_000_000..2_000_000 + count,
+    };
+    run_all(seeds, |seed| run(seed, postgres::open(&postgres::cluster().database(), ORIGIN)));
 }

@@ -17,7 +17,7 @@ fn open(dir: &Path) -> SqliteStore {
 }
 
 /// Some of everything.
-async fn fill(store: &SqliteStore) {
+pub async fn fill<S: Store>(store: &S) {
     for n in 0..20 {
         let name = format!("f{n}");
         let id = record(&name).incident.id;
@@ -163,7 +163,7 @@ async fn a_damaged_end_of_the_log_is_noticed() {
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Arc::new(open(dir.path()));
-    fill(&store).await;
+    fill(&*store).await;
     let before = store.head().await.expect("head").size;
     let pages = std::fs::metadata(dir.path().join(FILE)).map_or(0, |m| m.len() / 8192) as u32;
     store.limit_pages(pages.max(60) + 40).await.expect("limits");

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod desks;
 pub mod faketime;
+pub mod postgres;
 pub mod site;
 
 use breachclock::config::default_policy;
