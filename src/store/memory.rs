@@ -286,8 +286,10 @@ impl State {
             Some(id) => *self.rows.get(id).ok_or(StoreError::NotFound)?,
         };
         let wanted = |row: &usize| {
-            let incident = &self.incidents[*row].record.incident;
-            (!query.open_only || incident.closed_at.is_none())
+            let record = &self.incidents[*row].record;
+            let incident = &record.incident;
+            query.planned_otherwise.is_none_or(|rulebook| record.rulebook != rulebook)
+                && (!query.open_only || incident.closed_at.is_none())
                 && (query.entity.is_none() || query.entity == incident.entity.id)
         };
         Ok((0..before).rev().filter(wanted).take(query.limit as usize).map(|row| self.dossier(row)).collect())

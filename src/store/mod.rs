@@ -245,6 +245,8 @@ pub struct Query {
     /// Only incidents that are not closed.
     pub open_only: bool,
     pub entity: Option<String>,
+    /// Only incidents whose record another rulebook planned than the one with this hash.
+    pub planned_otherwise: Option<[u8; 32]>,
     /// Continue after this id.
     pub after: Option<IncidentId>,
     pub limit: u32,

@@ -82,7 +82,10 @@ impl<S: Store> House<S> {
         let mut writer = Writer::new("Breach deadlines");
         let mut after = None;
         loop {
-            let batch = self.store.list(Query { open_only: true, entity: None, after, limit: BATCH }).await?;
+            let batch = self
+                .store
+                .list(Query { open_only: true, entity: None, after, limit: BATCH, ..Query::default() })
+                .await?;
             let (full, last) = (batch.len() == BATCH as usize, batch.last().map(|d| d.record.incident.id.clone()));
             for dossier in batch.iter().filter(|d| caller.may_see(&d.record.incident.entity)) {
                 let plan = self.plan_record(&book, &dossier.record, now);

@@ -279,7 +279,7 @@ impl<S: Store> House<S> {
         let mut standing = Standing { open: 0, late: 0, next_due: None };
         let mut after = None;
         loop {
-            let query = Query { open_only: true, entity: None, after, limit: BATCH };
+            let query = Query { open_only: true, entity: None, after, limit: BATCH, ..Query::default() };
             let batch = self.store.list(query).await?;
             for tracked in batch.iter().flat_map(|d| &d.record.tracked) {
                 if !matches!(tracked.standing.as_str(), "running" | "possible") {

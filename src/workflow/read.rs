@@ -120,7 +120,13 @@ impl<S: Store> House<S> {
         loop {
             let batch = self
                 .store
-                .list(Query { open_only: false, entity: filter.entity.clone(), after: after.clone(), limit: BATCH })
+                .list(Query {
+                    open_only: false,
+                    entity: filter.entity.clone(),
+                    after: after.clone(),
+                    limit: BATCH,
+                    ..Query::default()
+                })
                 .await?;
             let last_batch = batch.len() < BATCH as usize;
             for dossier in batch {
@@ -153,7 +159,13 @@ impl<S: Store> House<S> {
         'pages: loop {
             let batch = self
                 .store
-                .list(Query { open_only: true, entity: filter.entity.clone(), after: after.clone(), limit: BATCH })
+                .list(Query {
+                    open_only: true,
+                    entity: filter.entity.clone(),
+                    after: after.clone(),
+                    limit: BATCH,
+                    ..Query::default()
+                })
                 .await?;
             let last_batch = batch.len() < BATCH as usize;
             for dossier in batch {

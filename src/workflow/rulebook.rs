@@ -42,15 +42,13 @@ impl<S: Store> House<S> {
     pub async fn replan_stale(&self, now: Timestamp) -> Answered<Replanned> {
         let (mut replanned, mut after) = (Replanned::default(), None);
         loop {
-            let query = Query { open_only: true, entity: None, after: after.clone(), limit: BATCH };
+            let planned_otherwise = Some(self.book().sha256);
+            let query = Query { open_only: true, planned_otherwise, after: after.clone(), limit: BATCH, entity: None };
             let batch = self.store.list(query).await?;
             let last = batch.len() < BATCH as usize;
             for dossier in batch {
                 let id = dossier.record.incident.id.clone();
                 after = Some(id.clone());
-                if dossier.record.rulebook == self.book().sha256 {
-                    continue;
-                }
                 let same = |_: &Self, dossier: &Dossier| Ok((dossier.record.clone(), Vec::new()));
                 match self.change_or_replan(&Caller::system(), &id.0, None, None, now, same).await {
                     Ok(_) => replanned.incidents += 1,

@@ -89,7 +89,10 @@ impl<S: Store> House<S> {
         let mut sheets = Vec::new();
         let mut after = None;
         loop {
-            let batch = self.store.list(Query { open_only: true, entity: None, after, limit: BATCH }).await?;
+            let batch = self
+                .store
+                .list(Query { open_only: true, entity: None, after, limit: BATCH, ..Query::default() })
+                .await?;
             let (full, last) = (batch.len() == BATCH as usize, batch.last().map(|d| d.record.incident.id.clone()));
             let visible = batch.iter().filter(|d| caller.may_see(&d.record.incident.entity));
             sheets.extend(visible.map(|dossier| self.sheet_of(book, dossier, now)));

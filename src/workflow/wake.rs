@@ -6,10 +6,13 @@ use crate::law::IncidentId;
 use crate::rules::{Plan, Rulebook, utc};
 use crate::store::{Change, Changeset, Record, Store, StoreError};
 use crate::time::Timestamp;
+use futures_util::StreamExt;
 use std::sync::atomic::Ordering;
 
 /// Incidents handled per call, so that the loop proves itself between batches.
 const BATCH: u32 = 256;
+/// Incidents decided at the same time.
+const AT_ONCE: usize = 16;
 
 impl<S: Store> House<S> {
     /// Handles every incident whose wake-up has come. Answers the next instant to look, and whether more are waiting.
@@ -18,8 +21,15 @@ impl<S: Store> House<S> {
         let due = self.store.due(now, BATCH).await?;
         let more = due.incidents.len() == BATCH as usize;
         let mut failed = Ok(());
-        for id in &due.incidents {
-            if let Err(error) = self.wake(id, now).await {
+        // begun in their order; several at a time share one group commit
+        let mut woken = futures_util::stream::iter(due.incidents)
+            .map(|id| async move {
+                let woke = self.wake(&id, now).await;
+                (id, woke)
+            })
+            .buffered(AT_ONCE);
+        while let Some((id, woke)) = woken.next().await {
+            if let Err(error) = woke {
                 tracing::error!(incident = %id, %error, "an incident could not be woken");
                 failed = failed.and(Err(error));
             }

@@ -295,6 +295,7 @@ async fn incidents_are_listed_newest_first<S: Store>(store: &S) {
         let mut record = record(&n.to_string());
         record.incident.entity.id = (n != 3).then(|| if n % 2 == 0 { "even".into() } else { "odd".into() });
         record.incident.closed_at = (n == 4).then(|| at(4));
+        record.rulebook = [(n % 3) as u8; 32];
         store.commit(change(None, record, None, vec![])).await.expect("commits");
     }
     let names = async |query: Query| -> String {
@@ -308,6 +309,11 @@ async fn incidents_are_listed_newest_first<S: Store>(store: &S) {
     assert_eq!(names(Query { open_only: true, ..all.clone() }).await, "53210");
     assert_eq!(names(Query { entity: Some("even".into()), ..all.clone() }).await, "420");
     assert_eq!(names(Query { open_only: true, entity: Some("even".into()), ..all.clone() }).await, "20");
+    let otherwise = Query { planned_otherwise: Some([0; 32]), ..all.clone() };
+    assert_eq!(names(otherwise.clone()).await, "5421");
+    assert_eq!(names(Query { open_only: true, limit: 2, ..otherwise.clone() }).await, "52");
+    assert_eq!(names(Query { after: Some(IncidentId("inc-4".into())), ..otherwise.clone() }).await, "21");
+    assert_eq!(names(Query { entity: Some("odd".into()), ..otherwise }).await, "51");
     assert_eq!(store.list(Query { after: Some(IncidentId("inc-x".into())), ..all }).await, Err(StoreError::NotFound));
 }
 

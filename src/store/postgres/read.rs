@@ -8,6 +8,7 @@ use crate::evidence::StreamHead;
 use crate::law::IncidentId;
 use crate::store::{Dossier, Due, Lane, Query, StoredCheckpoint, StoredEntry, TokenRecord, pack};
 use deadpool_postgres::GenericClient;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tokio_postgres::Row;
@@ -120,6 +121,12 @@ pub(super) async fn list(sql: &impl GenericClient, query: &Query) -> Result<Vec<
         Some(id) => row_of(sql, &id.0).await.map_err(backend)?.ok_or(StoreError::NotFound)?,
     };
     let entity = query.entity.as_deref().map(text);
+    if let Some(rulebook) = &query.planned_otherwise {
+        let found = planned_otherwise(sql, query, before, &entity, rulebook).await?;
+        let rows =
+            all(sql, dossiers!("(SELECT * FROM incident WHERE id = ANY ($1))"), &[&found]).await.map_err(backend)?;
+        return rows.iter().map(dossier_of).collect();
+    }
     let rows = all(
         sql,
         dossiers!(
@@ -132,6 +139,43 @@ pub(super) async fn list(sql: &impl GenericClient, query: &Query) -> Result<Vec<
     .await
     .map_err(backend)?;
     rows.iter().map(dossier_of).collect()
+}
+
+/// Rows of [`list`] whose record another rulebook planned. Asked at every start, when there are many records and hardly one
+/// of these: nothing but the records is read, a page at a time.
+async fn planned_otherwise(
+    sql: &impl GenericClient,
+    query: &Query,
+    mut before: i64,
+    entity: &Option<Cow<'_, str>>,
+    rulebook: &[u8; 32],
+) -> Result<Vec<i64>> {
+    const PAGE: usize = 1000;
+    let mut found = Vec::new();
+    loop {
+        let page = all(
+            sql,
+            "SELECT incident.id, body FROM incident JOIN record ON record.id = incident.id
+             WHERE incident.id < $1 AND version > 0 AND NOT (closed AND $2) AND ($3::text IS NULL OR entity = $3)
+             ORDER BY incident.id DESC LIMIT $4",
+            &[&before, &query.open_only, entity, &(PAGE as i64)],
+        )
+        .await
+        .map_err(backend)?;
+        for row in &page {
+            before = row.try_get(0).map_err(backend)?;
+            let body: &[u8] = row.try_get(1).map_err(backend)?;
+            if pack::unpack_record(body, &format!("the record of incident {before}"))?.rulebook != *rulebook {
+                found.push(before);
+                if found.len() >= query.limit as usize {
+                    return Ok(found);
+                }
+            }
+        }
+        if page.len() < PAGE {
+            return Ok(found);
+        }
+    }
 }
 
 async fn row_of(sql: &impl GenericClient, stream: &str) -> Sql<Option<i64>> {

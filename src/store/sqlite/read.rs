@@ -141,18 +141,45 @@ pub(super) fn list(sql: &Connection, query: &Query) -> Result<Vec<Dossier>> {
             .map_err(backend)?
             .ok_or(StoreError::NotFound)?,
     };
-    let rows = sql
-        .prepare_cached(
-            "SELECT incident.id FROM incident JOIN record ON record.id = incident.id
-             WHERE incident.id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
-             ORDER BY incident.id DESC LIMIT ?4",
-        )
-        .and_then(|mut find| {
-            find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?
-                .collect::<Sql<Vec<i64>>>()
-        })
-        .map_err(backend)?;
+    let rows = match &query.planned_otherwise {
+        Some(rulebook) => planned_otherwise(sql, query, before, rulebook)?,
+        None => sql
+            .prepare_cached(
+                "SELECT incident.id FROM incident JOIN record ON record.id = incident.id
+                 WHERE incident.id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
+                 ORDER BY incident.id DESC LIMIT ?4",
+            )
+            .and_then(|mut find| {
+                find.query_map(params![before, query.open_only, query.entity, query.limit], |row| row.get(0))?
+                    .collect::<Sql<Vec<i64>>>()
+            })
+            .map_err(backend)?,
+    };
     rows.into_iter().filter_map(|row| dossier_of(sql, row).transpose()).collect()
+}
+
+/// Rows of [`list`] whose record another rulebook planned. Asked at every start, when there are many records and hardly one
+/// of these: nothing but the records is read.
+fn planned_otherwise(sql: &Connection, query: &Query, before: i64, rulebook: &[u8; 32]) -> Result<Vec<i64>> {
+    let mut find = sql
+        .prepare_cached(
+            "SELECT incident.id, body FROM incident JOIN record ON record.id = incident.id
+             WHERE incident.id < ?1 AND (closed = 0 OR NOT ?2) AND (?3 IS NULL OR entity = ?3)
+             ORDER BY incident.id DESC",
+        )
+        .map_err(backend)?;
+    let mut rows = find.query(params![before, query.open_only, query.entity]).map_err(backend)?;
+    let mut found = Vec::new();
+    while found.len() < query.limit as usize
+        && let Some(row) = rows.next().map_err(backend)?
+    {
+        let id: i64 = row.get(0).map_err(backend)?;
+        let body = row.get_ref(1).and_then(|body| Ok(body.as_blob()?)).map_err(backend)?;
+        if pack::unpack_record(body, &format!("the record of incident {id}"))?.rulebook != *rulebook {
+            found.push(id);
+        }
+    }
+    Ok(found)
 }
 
 /// The incident a request was accepted as, and whether it was the same request.
