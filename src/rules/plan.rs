@@ -241,22 +241,21 @@ impl Rulebook {
         }
 
         let mut bound = None;
-        let (mut started, mut fallback) =
-            match trigger::onset(&duty.starts, &duty.id, &place, facts, &self.acts_of(&duty.starts)) {
-                Onset::Started(started) => (Some(started), None),
-                Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
-                Onset::NotAfter { later, missing: key } => {
+        let (mut started, mut fallback) = match trigger::onset(duty, &place, facts, &self.acts_of(&duty.starts)) {
+            Onset::Started(started) => (Some(started), None),
+            Onset::From { earlier, missing } => (Some(earlier), Some(missing)),
+            Onset::NotAfter { later, missing: key } => {
+                push_new(&mut missing, key);
+                bound = Some(later);
+                (None, None)
+            }
+            Onset::NotYet { missing: key } => {
+                if let Some(key) = key {
                     push_new(&mut missing, key);
-                    bound = Some(later);
-                    (None, None)
                 }
-                Onset::NotYet { missing: key } => {
-                    if let Some(key) = key {
-                        push_new(&mut missing, key);
-                    }
-                    (None, None)
-                }
-            };
+                (None, None)
+            }
+        };
         let clock = clock::of(self, duty, &seat, parties);
         let text_date = clock.zone.local(started.as_ref().or(bound.as_ref()).map_or(now, |s| s.at)).date();
         let texts = self.texts(duty, text_date, options, &scene, &mut missing);

@@ -1,6 +1,6 @@
 //! Which instant starts a duty's clock, from the facts.
 
-use crate::law::{Certainty, DutyId, Fact, FactBook, Place, Started, Trigger, Value};
+use crate::law::{Certainty, Duty, DutyId, Fact, FactBook, Place, Started, Trigger, Value};
 use crate::time::Timestamp;
 
 /// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
@@ -29,10 +29,12 @@ pub enum Onset {
 }
 
 /// `acts` are the duties whose performance counts, for triggers that wait for one.
-pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, acts: &[DutyId]) -> Onset {
-    match trigger {
-        Trigger::Fact(key) => instant(key, facts),
-        Trigger::CalendarEnd { fact, .. } => instant(fact, facts),
+pub fn onset<C>(duty: &Duty<C>, place: &Place, facts: &FactBook, acts: &[DutyId]) -> Onset {
+    let careful = duty.conservative_starts.as_deref();
+    let duty_id = &duty.id;
+    match &duty.starts {
+        Trigger::Fact(key) => carefully(key, careful, facts),
+        Trigger::CalendarEnd { fact, .. } => carefully(fact, careful, facts),
         // dated once the other duty is, see `compose`
         Trigger::Due(_) => Onset::NotYet { missing: None },
         Trigger::Filed(_) => match acts.iter().filter_map(|d| filed(facts, &d.0, place)).min_by_key(|s| s.at) {
@@ -46,7 +48,7 @@ pub fn onset(trigger: &Trigger, duty: &DutyId, place: &Place, facts: &FactBook, 
             }
         }
         Trigger::Requested => {
-            match find(facts, "times.requested.", &duty.0, place).and_then(|fact| started(fact, latest(fact)?)) {
+            match find(facts, "times.requested.", &duty_id.0, place).and_then(|fact| started(fact, latest(fact)?)) {
                 Some(started) => Onset::Started(started),
                 None => Onset::NotYet { missing: None },
             }
@@ -92,6 +94,20 @@ fn latest(fact: &Fact) -> Option<Timestamp> {
 
 fn started(fact: &Fact, at: Timestamp) -> Option<Started> {
     Some(Started { key: fact.key.clone(), at, certainty: fact.certainty, by: fact.asserted_by.clone() })
+}
+
+/// An instant that a pack declares has no place in the order of knowledge. While it is unknown, the second instant that the
+/// duty may be counted from bounds it: somebody has to look, and until then that date is the one to keep.
+fn carefully(key: &str, careful: Option<&str>, facts: &FactBook) -> Onset {
+    match (instant(key, facts), careful) {
+        (Onset::NotYet { missing: Some(missing) }, Some(careful)) => match instant(careful, facts) {
+            Onset::Started(earlier) | Onset::From { earlier, .. } => {
+                Onset::From { earlier: Started { certainty: Certainty::Estimated, ..earlier }, missing }
+            }
+            Onset::NotAfter { .. } | Onset::NotYet { .. } => Onset::NotYet { missing: Some(missing) },
+        },
+        (onset, _) => onset,
+    }
 }
 
 fn instant(key: &str, facts: &FactBook) -> Onset {
