@@ -153,7 +153,8 @@ fn configuration(path: &std::path::Path) -> Result<crate::config::Config, i32> {
 /// Errors of libraries and our own words, on standard error; `RUST_LOG` says how many.
 fn log_to_stderr(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // whoever read standard error may be gone: a line that nobody takes must not end the task that says it
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
 }
 
 /// Prints without failing on a closed pipe.

@@ -62,8 +62,8 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
-        tracing::info!("stopping: finishing what is under way");
         let _ = stop.send(true);
+        tracing::info!("stopping: finishing what is under way");
     });
     match house.replan_stale(clock::now()).await {
         Ok(replanned) => tell(&replanned, "replanned under the present rule packs"),
@@ -74,9 +74,13 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
-    run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
+    let ran = run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
     if let Some(postman) = postman {
         let _ = postman.await;
+    }
+    if let Err(error) = ran {
+        tracing::error!("{error}");
+        return exit::NEGATIVE;
     }
     exit::DONE
 }

@@ -66,7 +66,7 @@ impl Confirm {
 /// Asks until `stop`; tells the house when the answer changes.
 pub async fn watch<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
     let mut confirm = Confirm::default();
-    while !*stop.borrow() {
+    while !super::run::is_over(&stop) {
         // programs are waited for: not on the threads that serve
         let said = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
         let (verdict, source) = said.verdict();

@@ -107,7 +107,7 @@ pub async fn watch<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<boo
     let mut setting = Setting::new();
     let mut before = clock::look();
     let mut untold: Vec<(Happening, Timestamp)> = Vec::new();
-    while !*stop.borrow() {
+    while !super::run::is_over(&stop) {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = setting.happens() => {}
@@ -121,17 +121,19 @@ pub async fn watch<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<boo
             untold.push((happening, now));
         }
         before = after;
-        if untold.is_empty() {
-            continue;
+        if !untold.is_empty() {
+            // whatever became due must not wait for the evidence of why
+            house.wake_all();
         }
-        // whatever became due must not wait for the evidence of why
-        house.wake_all();
         while let Some((happening, at)) = untold.first() {
             if let Err(error) = house.clock_happened(happening, *at).await {
                 tracing::error!(%error, "an event of the clock could not be recorded; it is tried again");
                 break;
             }
             untold.remove(0);
+        }
+        if let Err(error) = house.after_set_back(now).await {
+            tracing::error!(%error, "alarms could not all be set again after the clock was set back; it is tried again");
         }
     }
 }

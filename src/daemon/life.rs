@@ -12,7 +12,7 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 
 pub async fn run<S: Store>(house: Arc<House<S>>, plan: LifePlan, mut stop: watch::Receiver<bool>) {
     let mut log = None;
-    while !*stop.borrow() {
+    while !super::run::is_over(&stop) {
         let now = clock::now();
         let next = match house.live(&plan, &mut log, now).await {
             Ok(next) => next,

@@ -26,7 +26,7 @@ const ASIDE: &str = ".unreadable";
 pub async fn postman<S: Store>(house: Arc<House<S>>, maildir: PathBuf, mut stop: watch::Receiver<bool>) {
     // files that can neither be handed in nor moved: named once, not every five seconds
     let mut stuck = BTreeSet::new();
-    while !*stop.borrow() {
+    while !super::run::is_over(&stop) {
         if let Err(error) = round(&house, &maildir, &mut stuck).await {
             tracing::error!(%error, maildir = %maildir.display(), "inbound mail waits");
         }

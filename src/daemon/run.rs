@@ -21,10 +21,13 @@ use crate::time::Timestamp;
 use crate::web;
 use crate::workflow::House;
 use crate::workflow::deliver::Courier;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// No task sleeps longer: whatever was missed is noticed after this at the latest.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
@@ -34,7 +37,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a failed round, so that a full disk is not hammered; the disk is real also in an exercise.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
-/// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port.
+/// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port. A task that ends before
+/// is an error: the service manager starts everything again, and nothing waits for a task that is gone.
 pub async fn run<S: Store>(
     house: Arc<House<S>>,
     notifiers: Arc<Notifiers>,
@@ -42,7 +46,7 @@ pub async fn run<S: Store>(
     max_body: usize,
     watchdog: &Watchdog,
     stop: watch::Receiver<bool>,
-) {
+) -> Result<(), String> {
     let app = web::router(
         house.clone(),
         web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") },
@@ -52,17 +56,21 @@ pub async fn run<S: Store>(
         tracing::warn!("{behind}");
         house.stats.health.warn("zone-data", Some(behind));
     }
-    let mut tasks = vec![
+    let mut tasks: FuturesUnordered<JoinHandle<()>> = [
         tokio::spawn(scheduler(house.clone(), prove, stop.clone())),
         tokio::spawn(courier(house.clone(), notifiers.clone(), Lane::Mail, stop.clone())),
         tokio::spawn(courier(house.clone(), notifiers, Lane::Webhook, stop.clone())),
         tokio::spawn(notary(house.clone(), stop.clone())),
         tokio::spawn(clock_watch::watch(house.clone(), stop.clone())),
         tokio::spawn(clock_sync::watch(house.clone(), stop.clone())),
-    ];
-    tasks.extend(heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop));
+    ]
+    .into_iter()
+    .collect();
+    // a heartbeat that cannot be sent is told as a warning, and may end
+    let mut others =
+        heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop);
     if let Some(plan) = &watchdog.life {
-        tasks.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
+        others.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
     }
     let mut stopping = stop.clone();
     let until = async move {
@@ -84,6 +92,14 @@ pub async fn run<S: Store>(
         let _ = stopping.wait_for(|stop| *stop).await;
         tokio::time::sleep(SHUTDOWN_PATIENCE).await;
     };
+    let died = async {
+        while let Some(ended) = tasks.next().await {
+            if !is_over(&stop) {
+                return ended.map_or_else(|error| error.to_string(), |()| "it returned".to_string());
+            }
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         served = serve => {
             if let Err(error) = served {
@@ -91,13 +107,21 @@ pub async fn run<S: Store>(
             }
         }
         () = patience => {}
+        why = died => return Err(format!("a task of the daemon ended by itself: {why}; start the daemon again")),
     }
-    for task in tasks {
-        let _ = task.await;
+    while tasks.next().await.is_some() {}
+    for other in others {
+        let _ = other.await;
     }
     if let Err(error) = house.attest(clock::now()).await {
         tracing::warn!(%error, "the last checkpoint could not be signed");
     }
+    Ok(())
+}
+
+/// Whether the end was asked for, or whoever could ask is gone.
+pub(super) fn is_over(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow() || stop.has_changed().is_err()
 }
 
 pub enum Listener {
@@ -127,7 +151,7 @@ async fn scheduler<S: Store>(
 ) {
     let mut changed = house.changed.subscribe();
     let mut watchdog = super::systemd_watchdog();
-    while !*stop.borrow() {
+    while !is_over(&stop) {
         changed.mark_unchanged();
         let now = clock::now();
         let next = match round(&house, now).await {
@@ -172,7 +196,7 @@ async fn courier<S: Store>(
 ) {
     let mut changed = house.changed.subscribe();
     let mut courier = Courier::new(house.clone(), notifiers, lane, clock::now);
-    while !*stop.borrow() {
+    while !is_over(&stop) {
         changed.mark_unchanged();
         let next = match courier.work().await {
             Ok(next) => next,
@@ -203,7 +227,7 @@ async fn courier<S: Store>(
 /// Signs a checkpoint when the log grew, at most once a second.
 async fn notary<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<bool>) {
     let mut changed = house.changed.subscribe();
-    while !*stop.borrow() {
+    while !is_over(&stop) {
         changed.mark_unchanged();
         if let Err(error) = house.attest(clock::now()).await {
             tracing::error!(%error, "the checkpoint could not be signed");

@@ -22,6 +22,10 @@ const FALL_OVER_AT_LEAST: Duration = Duration::minutes(2);
 const FALL_OVER_AT_MOST: Duration = Duration::hours(1);
 /// Past the limit, where no share of anything is left.
 const FALL_OVER_LATE: Duration = Duration::minutes(5);
+/// What happened longer than this after `now` happened on a clock that was ahead and is set right. A message of then told
+/// people, but at a wrong time: its step is told again when it is due. A lease of then would silence everybody until the
+/// wrong clock's instant: it counts as ended.
+const AHEAD: Duration = Duration::hours(1);
 
 /// One open obligation, as escalation needs it.
 #[derive(Clone, Debug)]
@@ -429,7 +433,10 @@ impl View<'_> {
         let id = self.subject.id.as_str();
         let told = move |sent: &&Sent| {
             let message = &sent.message;
-            message.target == *target && message.is_step() && sent.state != DeliveryState::Withdrawn
+            message.target == *target
+                && message.is_step()
+                && sent.state != DeliveryState::Withdrawn
+                && !self.is_ahead(message.created_at)
         };
         self.history.iter().filter(told).filter_map(move |sent| {
             let message = &sent.message;
@@ -447,7 +454,11 @@ impl View<'_> {
 
     fn leases(&self) -> impl Iterator<Item = &Acknowledgement> {
         let acknowledged = self.act.map(|act| act.acknowledgements.as_slice()).unwrap_or_default();
-        acknowledged.iter().filter(|lease| lease.until > self.now)
+        acknowledged.iter().filter(|lease| lease.until > self.now && !self.is_ahead(lease.at))
+    }
+
+    fn is_ahead(&self, at: Timestamp) -> bool {
+        at > self.now + AHEAD
     }
 
     /// Whether leases cover `step`, due at `at`: each role it needs holds one. Past the limit a lease silences only what
@@ -508,9 +519,11 @@ impl View<'_> {
             due.target.label(),
             due.repeat,
         );
-        // one that was withdrawn was never sent: under its own key it would be taken for known
-        let withdrawn = self.history.iter().filter(|s| s.state == DeliveryState::Withdrawn);
-        match withdrawn.filter(|s| s.message.key.starts_with(&key)).count() {
+        // one that was withdrawn was never sent, one of a clock that was ahead does not count: under their own key this one
+        // would be taken for known
+        let void = |s: &&Sent| s.state == DeliveryState::Withdrawn || self.is_ahead(s.message.created_at);
+        let void = self.history.iter().filter(void);
+        match void.filter(|s| s.message.key.starts_with(&key)).count() {
             0 => {}
             n => key.push_str(&format!("~{n}")),
         }

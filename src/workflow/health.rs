@@ -6,6 +6,7 @@ use crate::rules::utc;
 use crate::store::Store;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Something that happened to the machine's clock: as evidence, and in words.
@@ -145,6 +146,9 @@ impl<S: Store> House<S> {
 
     /// A step, a suspension or a standstill: evidence, counters, and the scheduler looks at once.
     pub async fn clock_happened(&self, happening: &Happening, now: Timestamp) -> Answered<()> {
+        if happening.detail["direction"] == "backward" {
+            self.stats.set_back.store(true, Ordering::Relaxed);
+        }
         self.record_system(happening.kind, happening.detail.clone(), now).await?;
         {
             let mut known = self.stats.health.known();
@@ -156,6 +160,23 @@ impl<S: Store> House<S> {
         }
         self.announce();
         Ok(())
+    }
+
+    /// Sets alarms again if the clock was set back since the last time this was done.
+    pub async fn after_set_back(&self, now: Timestamp) -> Answered<()> {
+        if !self.stats.set_back.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.wake_everything(now).await {
+            Ok(changed) => {
+                tracing::info!(incidents = changed, "alarms set again after the clock was set back");
+                Ok(())
+            }
+            Err(error) => {
+                self.stats.set_back.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 
     /// Compares the clock with the newest entry of the log, at the start: while nothing ran, nobody saw it being set back.

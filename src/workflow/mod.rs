@@ -115,6 +115,8 @@ pub struct Stats {
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
     pub health: Health,
+    /// The clock was set back, and alarms were not set again since.
+    pub set_back: std::sync::atomic::AtomicBool,
 }
 
 /// A way out whose attempts fail.

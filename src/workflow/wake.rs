@@ -4,7 +4,7 @@ use super::{Answered, House};
 use crate::escalation::{DeliveryState, Event, Message, Sent};
 use crate::law::IncidentId;
 use crate::rules::{Plan, Rulebook, utc};
-use crate::store::{Change, Changeset, Record, Store, StoreError};
+use crate::store::{Change, Changeset, Query, Record, Store, StoreError};
 use crate::time::Timestamp;
 use futures_util::StreamExt;
 use std::sync::atomic::Ordering;
@@ -60,18 +60,59 @@ impl<S: Store> House<S> {
 
     /// Decides for one incident at `now`. Another node may have done it: then the conflict is the proof.
     pub async fn wake(&self, id: &IncidentId, now: Timestamp) -> Answered<()> {
+        self.decide_again(id, now, false).await
+    }
+
+    /// Decides for every open incident, whenever its alarm rings. Alarms that were set while the clock was ahead ring at an
+    /// instant of that clock: when it is set right, they must be set again. Answers how many changed.
+    pub async fn wake_everything(&self, now: Timestamp) -> Answered<usize> {
+        let (mut after, mut changed, mut failed) = (None, 0, Ok(()));
+        loop {
+            let query = Query { open_only: true, after, limit: BATCH, ..Query::default() };
+            let batch = self.store.list(query).await?;
+            for dossier in &batch {
+                let id = &dossier.record.incident.id;
+                let before = dossier.version;
+                match self.decide_again(id, now, true).await {
+                    Ok(()) => changed += usize::from(self.store.dossier(id).await.is_ok_and(|d| d.version != before)),
+                    Err(error) => {
+                        tracing::error!(incident = %id, %error, "an incident could not be decided again");
+                        failed = failed.and(Err(error));
+                    }
+                }
+            }
+            match batch.last() {
+                Some(last) if batch.len() == BATCH as usize => after = Some(last.record.incident.id.clone()),
+                _ => return failed.map(|()| changed),
+            }
+        }
+    }
+
+    /// With `unasked`, also when its alarm does not ring; nothing is committed then that changes nothing.
+    async fn decide_again(&self, id: &IncidentId, now: Timestamp, unasked: bool) -> Answered<()> {
         loop {
             let dossier = match self.store.dossier(id).await {
                 Ok(dossier) => dossier,
                 Err(StoreError::NotFound) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            let Some(wake_at) = dossier.wake_at.filter(|at| *at <= now) else { return Ok(()) };
+            let rings = dossier.wake_at.filter(|at| *at <= now);
+            let Some(wake_at) = rings.or_else(|| unasked.then_some(now)) else { return Ok(()) };
+            if dossier.record.incident.closed_at.is_some() && rings.is_none() {
+                return Ok(());
+            }
             let book = self.book();
             let mut record = dossier.record.clone();
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let mut messages = outlook.decision.messages;
             messages.extend(self.failures(&record, &book, &outlook.plan, &dossier.sent, now));
+            if rings.is_none()
+                && messages.is_empty()
+                && outlook.ruled.is_none()
+                && outlook.decision.wake_at == dossier.wake_at
+            {
+                return Ok(());
+            }
             self.dress(&mut messages, &record);
             let mut drafts = Vec::new();
             if let Some(ruled) = outlook.ruled {
@@ -94,10 +135,11 @@ impl<S: Store> House<S> {
             };
             match self.commit(Changeset { change, first, more: drafts }).await {
                 Ok(_) => {
-                    self.stats.wakes.fetch_add(1, Ordering::Relaxed);
-                    self.stats
-                        .last_lag
-                        .store((now - wake_at).num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
+                    if rings.is_some() {
+                        self.stats.wakes.fetch_add(1, Ordering::Relaxed);
+                        let lag = (now - wake_at).num_microseconds().unwrap_or(i64::MAX);
+                        self.stats.last_lag.store(lag, Ordering::Relaxed);
+                    }
                     self.announce();
                     return Ok(());
                 }

@@ -268,3 +268,43 @@ fn assess_names_the_clause_and_what_others_owe() {
     assess(r#"{"id": "c", "perod": "24 hours"}"#, 65, &["/entity/contracts/0/perod", "did you mean `period`?"]);
     assess(r#"{"id": "c", "duty": "contract-x"}"#, 65, &["/entity/contracts/0/duty", "no pack has"]);
 }
+
+/// Whoever read the daemon's standard error is gone: it goes on with its work, and ends when it is asked to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_reads_standard_error() {
+    use crate::support::daemon::{Daemon, free_port, serve, token, write_config};
+    use std::time::Duration;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let config = write_config(dir.path(), port, "");
+    let token = token(&config);
+    let mut command = serve(&config, None);
+    let mut child = command.env("RUST_LOG", "debug").stderr(std::process::Stdio::piped()).spawn().expect("starts");
+    drop(child.stderr.take());
+    let mut daemon = Daemon { child, url: format!("http://127.0.0.1:{port}") };
+    let report = r#"{"title":"t","entity":"acme-fr","facts":{"personal_data":true,"risk":"risk","times.aware":"2026-01-05T10:00:00Z"}}"#;
+    let client = reqwest::Client::new();
+    let mut answered = 0;
+    for _ in 0..200 {
+        let ask = client.post(format!("{}/api/v1/incidents", daemon.url)).bearer_auth(&token).body(report);
+        match ask.header("content-type", "application/json").send().await {
+            Ok(answer) => {
+                answered = answer.status().as_u16();
+                break;
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    assert_eq!(answered, 201);
+    let mails = dir.path().join("mail/new");
+    for _ in 0..200 {
+        if std::fs::read_dir(&mails).is_ok_and(|found| found.count() > 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(std::fs::read_dir(&mails).expect("mails").count() > 0, "nobody was told");
+    let (status, took) = daemon.terminate(Duration::from_secs(15)).expect("ends when it is asked to");
+    assert!(status.success() && took < Duration::from_secs(10), "{status} after {took:?}");
+}

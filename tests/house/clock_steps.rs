@@ -5,7 +5,7 @@ use breachclock::escalation::{EscalationPolicy, Message, Outcome, Repeat, Step, 
 use breachclock::store::memory::MemoryStore;
 use breachclock::store::{Lane, Settlement, Store};
 use breachclock::time::Timestamp;
-use breachclock::workflow::{House, Role};
+use breachclock::workflow::{AckRequest, House, Role};
 use std::collections::BTreeSet;
 
 const START: &str = "2026-06-01T08:00:00Z";
@@ -85,6 +85,34 @@ async fn a_step_forward_fires_what_became_due() {
     let (first_at, first) = after.first().expect("something fires");
     assert_eq!((*first_at, first.reason.step.as_str()), (at("2026-06-04T20:00:00Z"), "due"), "the most urgent one");
     assert!(first.reason.coalesced > 0, "and says what it stands for");
+}
+
+/// Two months ahead and back: what was told then told people at a wrong time, and a lease of then is none. Every step comes
+/// at its own time, to everybody who is to hear it.
+#[tokio::test]
+async fn a_clock_that_ran_far_ahead_silences_nothing() {
+    let all = undisturbed().await;
+    for lease in [false, true] {
+        let house = reported().await;
+        let before = run_until(&house, at(START), at("2026-06-01T09:00:00Z")).await;
+        assert_eq!(lines(&before), all[..1]);
+        let wrong = at("2026-08-03T09:00:00Z");
+        house.wake_due(wrong).await.expect("wakes");
+        assert_eq!(take_messages(&house, &[], wrong).await.len(), 1, "what became due, once");
+        if lease {
+            let id = format!("{}~eu-gdpr-33-authority@FR", before[0].1.incident);
+            let ask = AckRequest { lease_seconds: Some(1800), ..AckRequest::default() };
+            house.acknowledge(&caller(Role::Responder), &id, ask, None, wrong).await.expect("taken");
+        }
+        let right = at("2026-06-01T09:05:00Z");
+        house.stats.set_back.store(true, std::sync::atomic::Ordering::Relaxed);
+        house.after_set_back(right).await.expect("alarms are set again");
+        let after = run_until(&house, right, at("2026-06-05T00:00:00Z")).await;
+        assert_eq!(lines(&after), all[1..], "lease: {lease}");
+        for (when, message) in &after {
+            assert_eq!(*when, message.reason.due_at, "{}", message.reason.step);
+        }
+    }
 }
 
 /// Set back while the daemon was down: nobody saw it, and the log itself tells.

@@ -90,6 +90,8 @@ pub struct World<S> {
     tally: Tally,
     disk_full: bool,
     restarts: u64,
+    /// Alarms are to be set again, as the watch of the clock does, and a start on a clock that is behind the log.
+    set_back: bool,
     /// Looks in a row at which something was due and not woken.
     unwoken: u32,
 }
@@ -229,6 +231,7 @@ impl<S: Shared> World<S> {
             tally: Tally::default(),
             disk_full: false,
             restarts: 0,
+            set_back: false,
             unwoken: 0,
         };
         for node in 0..world.nodes.len() {
@@ -368,8 +371,12 @@ impl<S: Shared> World<S> {
         for _ in 0..200 {
             let mut busy = false;
             for node in 0..self.nodes.len() {
+                let mut set_back = self.set_back;
                 let done = self
                     .within(node, async |node| {
+                        if set_back {
+                            set_back = node.house.wake_everything(now()).await.is_err();
+                        }
                         let mut busy = node.house.wake_due(now()).await.is_ok_and(|(_, more)| more);
                         for courier in &mut node.couriers {
                             while courier.work().await.is_ok() && courier.carries() > 0 {
@@ -378,9 +385,11 @@ impl<S: Shared> World<S> {
                             }
                         }
                         let _ = node.house.attest(now()).await;
-                        busy
+                        (busy, set_back)
                     })
                     .await;
+                self.set_back &= done.is_none_or(|(_, set_back)| set_back);
+                let done = done.map(|(busy, _)| busy);
                 busy |= done.unwrap_or(false);
             }
             if !busy {
@@ -511,7 +520,9 @@ impl<S: Shared> World<S> {
                 let stepped = now() + Duration::seconds(seconds);
                 self.tally.clock_steps += 1;
                 self.truth.clock_stepped(now(), stepped);
+                let back = stepped < now();
                 set_now(stepped);
+                self.set_back |= back;
             }
             Happening::Settle => {}
         }
