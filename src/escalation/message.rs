@@ -254,6 +254,37 @@ pub struct Extra {
     pub drill: bool,
     /// Plain words for messages that are not about an obligation.
     pub note: Option<String>,
+    /// What the law asks for besides the filing, of every obligation in the message.
+    pub asks: Vec<Ask>,
+}
+
+/// What the law asks for besides the filing, said until it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// `<duty>@<place>`.
+    pub obligation: String,
+    pub duty_title: String,
+    pub recipient_name: String,
+    /// Zone in which its dates are written.
+    pub zone: Zone,
+    pub what: Asked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asked {
+    /// To tell the recipient before the limit that it will be missed; `law` is the citation that says so.
+    NoticeOfDelay { before: Timestamp, law: String },
+    /// Why it is late: nobody has recorded that.
+    ReasonsForDelay,
+}
+
+impl Asked {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Asked::NoticeOfDelay { .. } => "notice-of-delay",
+            Asked::ReasonsForDelay => "reasons-for-delay",
+        }
+    }
 }
 
 /// What quiet hours did to a message.

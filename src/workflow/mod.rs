@@ -17,6 +17,7 @@ mod ical;
 pub mod inbound;
 pub mod intake;
 mod kept;
+mod lateness;
 pub mod life;
 mod names;
 pub mod read;

@@ -1,6 +1,7 @@
 //! Reading: incidents, obligations, timeline. Everything that depends on the present is computed here, never stored.
 
 use super::intake::NOT_STATED;
+use super::lateness::reasons_missing;
 use super::{
     Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
     IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, TimelineItem, Trouble, WaiverView,
@@ -106,6 +107,7 @@ impl<S: Store> House<S> {
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
             delays: act.map(delay_views).unwrap_or_default(),
+            reasons_missing: reasons_missing(&dossier.record, o, now),
             warnings: Vec::new(),
             law,
         }

@@ -90,6 +90,8 @@ pub struct ObligationView {
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
     pub delays: Vec<DelayView>,
+    /// It is past its earliest reading, or was filed past the legal limit, and nobody recorded why.
+    pub reasons_missing: bool,
     /// What the caller should know about its own request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
