@@ -218,7 +218,7 @@ impl Drill {
         let (house, notifiers, listener, max_body) = (self.house.clone(), self.notifiers, self.listener, self.max_body);
         let parts = tokio::spawn(async move {
             // an exercise pings nobody and tells nobody that it lives
-            run::run(house, notifiers, listener, max_body, &Watchdog::default(), halted).await;
+            run::run(house, notifiers, listener, max_body, &Watchdog::default(), &[], halted).await;
         });
         let mut stage = Stage { house: &self.house, incident: String::new(), start: self.start, notes: Vec::new() };
         let reported = self.house.report(&caller(), &self.report, None, clock::now()).await;

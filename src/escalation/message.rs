@@ -23,11 +23,13 @@ pub enum Event {
     DaemonSelfTest,
     /// Something about the daemon itself needs a person.
     DaemonAlarm,
+    /// What is open, told at a fixed time.
+    DigestDue,
 }
 
 impl Event {
     /// Every event, in the order of the contract.
-    pub const ALL: [Event; 13] = [
+    pub const ALL: [Event; 14] = [
         Event::IncidentOpened,
         Event::IncidentUpdated,
         Event::ObligationAdded,
@@ -41,6 +43,7 @@ impl Event {
         Event::DaemonAlive,
         Event::DaemonSelfTest,
         Event::DaemonAlarm,
+        Event::DigestDue,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Event {
             Event::DaemonAlive => "daemon.alive",
             Event::DaemonSelfTest => "daemon.self-test",
             Event::DaemonAlarm => "daemon.alarm",
+            Event::DigestDue => "digest.due",
         }
     }
 }

@@ -163,6 +163,7 @@ fn event_heading(event: Event) -> &'static str {
         Event::DaemonAlive => "breachclock is alive",
         Event::DaemonSelfTest => "Self-test, nothing to act on",
         Event::DaemonAlarm => "Alarm about breachclock itself",
+        Event::DigestDue => "Digest",
     }
 }
 
@@ -183,6 +184,7 @@ fn event_sentence(event: Event) -> Option<&'static str> {
         Event::DaemonSelfTest => {
             Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
         }
+        Event::DigestDue => None,
         Event::DaemonAlarm => Some("Reminders may not arrive. Look after this now: dates run on without it."),
     }
 }
@@ -335,6 +337,9 @@ fn why(message: &Message, context: &Context, open: bool) -> String {
     };
     let (step, policy) = (one_line(&reason.step, 60), one_line(&reason.policy, 60));
     let mut why = match is_about_the_house(message) {
+        true if message.event == Event::DigestDue => {
+            format!("You receive this because [[digest]] “{step}” in the configuration names you")
+        }
         true => "You receive this because [watchdog] in the configuration names you".to_string(),
         false => format!("{receive} step “{step}” of the policy “{policy}”"),
     };

@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod check_law;
 pub mod correct;
 pub mod deliver;
+pub mod digests;
 pub mod discharge;
 pub mod evidence_of;
 pub mod exercise;
@@ -38,6 +39,7 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;

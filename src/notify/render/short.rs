@@ -83,8 +83,10 @@ fn urgency(message: &Message, now: Timestamp) -> Urgency {
     if asks_why(message) {
         return Urgency::Open;
     }
-    if matches!(message.event, Event::DaemonAlive | Event::DaemonSelfTest | Event::EvidenceCheckpoint)
-        || message.event == Event::ObligationDischarged
+    if matches!(
+        message.event,
+        Event::DaemonAlive | Event::DaemonSelfTest | Event::DigestDue | Event::EvidenceCheckpoint
+    ) || message.event == Event::ObligationDischarged
         || !is_open(&message.brief)
     {
         return Urgency::Info;
