@@ -264,7 +264,10 @@ impl<S: Store> House<S> {
         let book = self.book();
         let (mut items, mut after) = (Vec::new(), None);
         loop {
-            let batch = self.store.list(Query { open_only: true, entity: None, after, limit: BATCH }).await?;
+            let batch = self
+                .store
+                .list(Query { open_only: true, entity: None, after, limit: BATCH, ..Query::default() })
+                .await?;
             for dossier in &batch {
                 let entity = dossier.record.incident.entity.id.as_ref();
                 // an incident whose entity nobody named may be anybody's
