@@ -4,6 +4,7 @@
 
 mod channels;
 mod contracts;
+mod digests;
 mod people;
 mod policies;
 mod store;
@@ -88,6 +89,8 @@ struct Raw {
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
     watchdog: Option<watchdog::RawWatchdog>,
+    #[serde(default)]
+    digest: Vec<digests::RawDigest>,
     timestamp: Option<RawTimestamp>,
     store: Option<store::RawStore>,
 }
@@ -247,6 +250,8 @@ pub struct Config {
     /// Which policy serves what; the first that fits.
     pub routes: Vec<Route>,
     pub watchdog: Watchdog,
+    /// What is told at fixed times.
+    pub digests: Vec<crate::workflow::DigestPlan>,
     /// Time-stamping authorities (RFC 3161), https.
     pub timestamp_authorities: Vec<String>,
     /// An exercise: set by `drill`, never by a file.
@@ -349,6 +354,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     into.rota.extend(part.rota);
     into.group.extend(part.group);
     into.policy.extend(part.policy);
+    into.digest.extend(part.digest);
     into.route.extend(part.route);
     into.register.extend(part.register);
     into.contracts_csv.extend(part.contracts_csv);
@@ -472,6 +478,7 @@ impl Checker<'_> {
         let channel_ids = channels.iter().map(|c| c.id.clone()).collect();
         let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks, channel_ids);
         let watchdog = self.watchdog(raw.watchdog.unwrap_or_default(), &directory);
+        let digests = self.digests(raw.digest, &directory, &raw.entity);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
         if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
@@ -502,6 +509,7 @@ impl Checker<'_> {
             policies,
             routes,
             watchdog,
+            digests,
             timestamp_authorities: self.authorities(raw.timestamp),
             drill: false,
         }

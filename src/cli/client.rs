@@ -54,6 +54,12 @@ pub enum IncidentCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// What was known when: facts, limits, messages, decisions and filings as the evidence log has them
+    Timeline {
+        id: String,
+        #[command(flatten)]
+        to: Connection,
+    },
     /// Assert facts: KEY=VALUE, where VALUE is JSON or a word
     Assert {
         id: String,
@@ -337,6 +343,11 @@ pub fn incident(command: IncidentCommand) -> i32 {
             to.json,
             incident_text,
         ),
+        IncidentCommand::Timeline { id, to } => finish(
+            Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/incidents/{id}/timeline"), None)),
+            to.json,
+            timeline_text,
+        ),
         IncidentCommand::Assert { id, facts, to } => {
             let mut table = serde_json::Map::new();
             for fact in &facts {
@@ -492,6 +503,16 @@ fn str_of<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or("")
 }
 
+fn timeline_text(timeline: &Value) -> String {
+    let line = |item: &Value| {
+        let by = item["by"].as_str().map(|by| format!(" (by {by})")).unwrap_or_default();
+        let obligation = item["obligation"].as_str().and_then(|id| id.split_once('~')).map(|(_, local)| local);
+        let about = obligation.map(|id| format!(" [{id}]")).unwrap_or_default();
+        format!("{:<27} {:<15} {}{by}{about}\n", str_of(item, "at"), str_of(item, "kind"), str_of(item, "text"))
+    };
+    timeline["items"].as_array().into_iter().flatten().map(line).collect()
+}
+
 fn incident_text(incident: &Value) -> String {
     let mut text = format!("{}  {}\n", str_of(incident, "id"), str_of(incident, "title"));
     for o in incident["obligations"].as_array().into_iter().flatten() {
@@ -510,9 +531,10 @@ fn obligation_line(o: &Value) -> String {
     );
     let holder = o["holder"]["name"].as_str().map_or("nobody has it".to_string(), |name| format!("{name} has it"));
     let warnings = o["warnings"].as_array().into_iter().flatten();
+    let late = if o["reasons_missing"] == true { "  the reasons for the delay are missing\n" } else { "" };
     let warnings: String = warnings.map(|w| format!("  warning: {}\n", str_of(w, "text"))).collect();
     format!(
-        "  {:<10} {:<28} {} to {}; {holder}\n             {}\n{warnings}",
+        "  {:<10} {:<28} {} to {}; {holder}\n             {}\n{late}{warnings}",
         str_of(o, "standing"),
         when,
         str_of(o, "title"),

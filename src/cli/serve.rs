@@ -74,7 +74,8 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
-    let ran = run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, stopped).await;
+    let ran =
+        run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, &config.digests, stopped).await;
     if let Some(postman) = postman {
         let _ = postman.await;
     }

@@ -10,6 +10,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 const DEFAULT_LEASE_SECONDS: i64 = 4 * 3600;
+/// Reminders that ask for reasons: often enough to be answered while they are known, seldom enough to be read.
+const REASONS_AT_LEAST_SECONDS: i64 = 3600;
+const REASONS_AT_MOST_SECONDS: i64 = 7 * 86_400;
 
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +23,8 @@ pub(super) struct RawPolicy {
     quiet_hours: Option<RawQuietHours>,
     fall_over: Option<String>,
     open_norm_target: Option<String>,
+    delay_notice: Option<String>,
+    reasons_every: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -113,8 +118,29 @@ impl Checker<'_> {
                 ),
             }
         }
+        policy.delay_notice_at = raw.delay_notice.as_deref().and_then(|text| self.before_limit(text));
+        if let Some(text) = &raw.reasons_every
+            && let Some(seconds) = self.seconds(text)
+        {
+            match seconds {
+                REASONS_AT_LEAST_SECONDS..=REASONS_AT_MOST_SECONDS => policy.reasons_every_seconds = seconds,
+                _ => self.fault(text, format!("`reasons_every` is `{text}`; write a time from `1h` to `7d`")),
+            }
+        }
         policy.open_norm_target_seconds = raw.open_norm_target.as_deref().and_then(|text| self.seconds(text));
         policy
+    }
+
+    /// A warning to send a notice of delay comes before the limit, or it is none.
+    fn before_limit(&mut self, text: &str) -> Option<StepAt> {
+        match StepAt::parse(text) {
+            Ok(at @ (StepAt::Share(1..=99) | StepAt::Due(..=-60))) => Some(at),
+            _ => {
+                let wrong = "it is a time before the limit: write `due-2h`, or a share of the window such as `75%`";
+                self.fault(text, format!("`delay_notice` is `{text}`; {wrong}"));
+                None
+            }
+        }
     }
 
     fn step(&mut self, policy: &str, raw: RawStep, directory: &Directory) -> Step {

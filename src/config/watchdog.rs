@@ -90,7 +90,7 @@ impl Checker<'_> {
         }
     }
 
-    fn who(&mut self, key: &str, names: &[String], directory: &Directory) -> Vec<Who> {
+    pub(super) fn who(&mut self, key: &str, names: &[String], directory: &Directory) -> Vec<Who> {
         let mut found = Vec::new();
         for name in names {
             match Who::parse(name) {
@@ -104,7 +104,7 @@ impl Checker<'_> {
 }
 
 /// Looks at the first occurrences of a year without surprises; a comb of seconds shows at once.
-fn too_often(alive: &Recurrence) -> bool {
+pub(super) fn too_often(alive: &Recurrence) -> bool {
     let mut at = chrono::DateTime::UNIX_EPOCH;
     for n in 0..200 {
         let Some(next) = alive.next_after(at) else { return false };

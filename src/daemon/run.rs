@@ -8,6 +8,7 @@
 //! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
 //! * `heartbeat`, one for each address: a proven loop. Tells other machines.
 //! * `life`: the next life sign. Tells people.
+//! * `digests`: the next digest. Tells people what is open.
 //! * `postman` (in a file of its own, when a maildir is configured): five seconds. Hands in mail that came back.
 //!
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
@@ -19,8 +20,8 @@ use crate::notify::Notifiers;
 use crate::store::{Lane, Store};
 use crate::time::Timestamp;
 use crate::web;
-use crate::workflow::House;
 use crate::workflow::deliver::Courier;
+use crate::workflow::{DigestPlan, House};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub async fn run<S: Store>(
     listener: Listener,
     max_body: usize,
     watchdog: &Watchdog,
+    digests: &[DigestPlan],
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let app = web::router(
@@ -71,6 +73,9 @@ pub async fn run<S: Store>(
         heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop);
     if let Some(plan) = &watchdog.life {
         others.push(tokio::spawn(life::run(house.clone(), plan.clone(), stop.clone())));
+    }
+    if !digests.is_empty() {
+        tasks.push(tokio::spawn(life::digests(house.clone(), digests.to_vec(), stop.clone())));
     }
     let mut stopping = stop.clone();
     let until = async move {

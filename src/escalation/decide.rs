@@ -9,6 +9,7 @@
 //! ```
 //! What silences: a lease, for the steps it covers; the filing, as it ends the obligation. Nothing else.
 
+use super::delay::{self, OwnStep, Reasons};
 use super::directory::{Directory, Ladder};
 use super::message::{Also, Brief, DeliveryState, Event, Extra, Message, Quiet, Reason, Sent, Target, Told};
 use super::policy::{EscalationPolicy, Step, StepAt, Waits};
@@ -20,6 +21,8 @@ use std::collections::BTreeMap;
 /// Shortest and longest time after which an unconfirmed message is followed by the next way.
 const FALL_OVER_AT_LEAST: Duration = Duration::minutes(2);
 const FALL_OVER_AT_MOST: Duration = Duration::hours(1);
+/// The standing of what was filed.
+const FILED: &str = "discharged";
 /// Past the limit, where no share of anything is left.
 const FALL_OVER_LATE: Duration = Duration::minutes(5);
 /// What happened longer than this after `now` happened on a clock that was ahead and is set right. A message of then told
@@ -42,12 +45,36 @@ pub struct Subject<'p> {
     pub policy: &'p EscalationPolicy,
     /// Where the law has no number: until when the policy wants it done.
     pub internal_target: Option<Timestamp>,
+    /// Where the law wants a notice of delay before the limit, and none is recorded: its citation.
+    pub delay_notice: Option<String>,
+    pub reasons: Reasons,
 }
 
 impl Subject<'_> {
-    /// What reminders run on: the conservative limit, else the internal target.
+    /// What reminders run on: the conservative limit, else the internal target. What was filed has none any more.
     fn limit(&self) -> Option<Timestamp> {
-        self.brief.conservative_due.or(self.internal_target)
+        self.brief.conservative_due.or(self.internal_target).filter(|_| !self.is_filed())
+    }
+
+    /// Filed, and only the reasons for the delay are missing.
+    fn is_filed(&self) -> bool {
+        matches!(self.reasons, Reasons::FiledLate(_))
+    }
+
+    /// When a step of a policy is due; `None` when it needs a limit and there is none.
+    pub(super) fn instant_of(&self, at: StepAt) -> Option<Timestamp> {
+        let start = self.started_at;
+        Some(match (at, self.limit()) {
+            (StepAt::Start(seconds), _) => start + Duration::seconds(seconds),
+            // longer ahead than the window is long: with the start, so that nobody it names is left out
+            (StepAt::Due(seconds), Some(due)) if seconds < 0 => (due + Duration::seconds(seconds)).max(start),
+            (StepAt::Due(seconds), Some(due)) => due + Duration::seconds(seconds),
+            (StepAt::Share(percent), Some(due)) => {
+                let window = (due - start).max(Duration::zero());
+                start + Duration::seconds(window.num_seconds() * i64::from(percent) / 100)
+            }
+            (_, None) => return None,
+        })
     }
 }
 
@@ -89,7 +116,8 @@ pub fn decide(
     let mut wake_at: Option<Timestamp> = None;
     let mut by_target: BTreeMap<Target, Vec<Message>> = BTreeMap::new();
     for subject in subjects.iter().filter(|s| !s.unverified || s.policy.include_unverified) {
-        let view = View { incident, subjects, subject, act: acts.get(&subject.id), directory, history, now };
+        let own = delay::steps(subject);
+        let view = View { incident, subjects, subject, own: &own, act: acts.get(&subject.id), directory, history, now };
         view.decide(&mut by_target, &mut wake_at);
     }
     let messages = by_target.into_values().map(one_per_target).collect();
@@ -108,6 +136,8 @@ struct View<'v> {
     /// All obligations of the incident.
     subjects: &'v [Subject<'v>],
     subject: &'v Subject<'v>,
+    /// Its steps that no policy states.
+    own: &'v [OwnStep],
     act: Option<&'v Act>,
     directory: &'v Directory,
     history: &'v [Sent],
@@ -166,30 +196,14 @@ impl View<'_> {
 
     /// The steps of the policy at their instants, in the order of time. Without a limit only those relative to the start.
     fn plan_steps(&self) -> Vec<Planned<'_>> {
-        let start = self.subject.started_at;
-        let limit = self.subject.limit();
-        let mut planned: Vec<Planned<'_>> = self
-            .subject
-            .policy
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let at = match (step.at, limit) {
-                    (StepAt::Start(seconds), _) => start + Duration::seconds(seconds),
-                    // longer ahead than the window is long: with the start, so that nobody it names is left out
-                    (StepAt::Due(seconds), Some(due)) if seconds < 0 => (due + Duration::seconds(seconds)).max(start),
-                    (StepAt::Due(seconds), Some(due)) => due + Duration::seconds(seconds),
-                    (StepAt::Share(percent), Some(due)) => {
-                        let window = (due - start).max(Duration::zero());
-                        start + Duration::seconds(window.num_seconds() * i64::from(percent) / 100)
-                    }
-                    (_, None) => return None,
-                };
-                Some(Planned { step, at, first: false })
-            })
-            .collect();
+        let subject = self.subject;
+        let steps = subject.policy.steps.iter().filter(|_| !subject.is_filed());
+        let of_policy = steps.filter_map(|step| Some(Planned { step, at: subject.instant_of(step.at)?, first: false }));
+        // after those of the policy: at the same instant the one with its own reason is told
+        let own = self.own.iter().map(|own| Planned { step: &own.step, at: own.at, first: false });
+        let mut planned: Vec<Planned<'_>> = of_policy.chain(own).collect();
         planned.sort_by_key(|p| p.at);
-        if let Some(first) = planned.first_mut() {
+        if let Some(first) = planned.iter_mut().find(|p| !delay::is_own(p.step)) {
             first.first = true;
         }
         self.pull_forward(&mut planned);
@@ -208,7 +222,7 @@ impl View<'_> {
             if planned.iter().any(|p| p.at <= *at && others(p.step)) {
                 continue;
             }
-            if let Some(next) = planned.iter_mut().find(|p| p.at > *at && others(p.step)) {
+            if let Some(next) = planned.iter_mut().find(|p| p.at > *at && !delay::is_own(p.step) && others(p.step)) {
                 next.at = *at;
             }
         }
@@ -256,13 +270,15 @@ impl View<'_> {
         };
         let due: Vec<(&Planned<'_>, Timestamp)> = planned.iter().filter(|p| p.at <= now).filter_map(theirs).collect();
         let Some(&(latest, known_at)) = due.last() else { return (messages, None) };
-        if self.is_held(latest.step, latest.at) {
+        let told = self.told_before(target, latest, known_at);
+        // what the law wants said before the limit is said once to whoever holds it, too
+        let once = latest.step.name == delay::NOTICE && told.is_none();
+        if self.is_held(latest.step, latest.at) && !once {
             return (messages, None);
         }
         let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
         let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
         let every = latest.step.repeat.map(|r| r.seconds(window)).filter(|s| *s > 0);
-        let told = self.told_before(target, latest, known_at);
         if let Some(last) = told {
             // this step, or a later one, was sent to this target: its next way or its repeat can be due
             let fallen = self.fall_over(planned, latest, ladder, last, wake_at);
@@ -445,8 +461,9 @@ impl View<'_> {
             }
             // one that still waits and is headed by what is settled by now is withdrawn when its turn comes
             let head = message.obligation.as_deref();
-            let doomed =
-                sent.state == DeliveryState::Queued && !self.subjects.iter().any(|s| head == Some(s.id.as_str()));
+            let is_filed = message.brief.standing == FILED;
+            let still = |s: &Subject<'_>| head == Some(s.id.as_str()) && s.is_filed() == is_filed;
+            let doomed = sent.state == DeliveryState::Queued && !self.subjects.iter().any(still);
             let also = message.brief.also.iter().find(|a| a.obligation == id).filter(|_| !doomed)?;
             Some((sent, also.conservative_due))
         })
@@ -490,7 +507,7 @@ impl View<'_> {
             .history
             .iter()
             .any(|s| s.message.target == *due.target && s.message.obligation.as_deref() == Some(&subject.id));
-        let late = brief.due.is_some_and(|due| now >= due);
+        let late = brief.due.is_some_and(|due| now >= due) && !subject.is_filed();
         let event = if late {
             Event::ObligationOverdue
         } else if due.after.is_none() && (due.planned.first || already_told) {
@@ -541,7 +558,8 @@ impl View<'_> {
                 coalesced: due.coalesced,
             },
             created_at: now,
-            urgent_at: subject.limit().unwrap_or(now + Duration::days(30)),
+            // what is filed leads no message in which something is still to be filed
+            urgent_at: subject.limit().unwrap_or(now + Duration::days(if subject.is_filed() { 31 } else { 30 })),
             brief,
             ack_token: None,
             extra: Extra {
@@ -549,6 +567,7 @@ impl View<'_> {
                 quiet,
                 internal_target: subject.internal_target.filter(|_| subject.brief.conservative_due.is_none()),
                 overdue_count,
+                asks: delay::asks(subject, now),
                 ..Extra::default()
             },
         }
@@ -602,6 +621,7 @@ fn one_per_target(mut messages: Vec<Message>) -> Message {
         // the list must cover the steps of every obligation in it
         head.reason.due_at = head.reason.due_at.max(other.reason.due_at);
         head.reason.coalesced += other.reason.coalesced;
+        head.extra.asks.extend(other.extra.asks);
         head.brief.also.push(Also {
             obligation: other.obligation.unwrap_or_default(),
             duty_title: other.brief.duty_title,

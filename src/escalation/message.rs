@@ -23,11 +23,13 @@ pub enum Event {
     DaemonSelfTest,
     /// Something about the daemon itself needs a person.
     DaemonAlarm,
+    /// What is open, told at a fixed time.
+    DigestDue,
 }
 
 impl Event {
     /// Every event, in the order of the contract.
-    pub const ALL: [Event; 13] = [
+    pub const ALL: [Event; 14] = [
         Event::IncidentOpened,
         Event::IncidentUpdated,
         Event::ObligationAdded,
@@ -41,6 +43,7 @@ impl Event {
         Event::DaemonAlive,
         Event::DaemonSelfTest,
         Event::DaemonAlarm,
+        Event::DigestDue,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Event {
             Event::DaemonAlive => "daemon.alive",
             Event::DaemonSelfTest => "daemon.self-test",
             Event::DaemonAlarm => "daemon.alarm",
+            Event::DigestDue => "digest.due",
         }
     }
 }
@@ -254,6 +258,37 @@ pub struct Extra {
     pub drill: bool,
     /// Plain words for messages that are not about an obligation.
     pub note: Option<String>,
+    /// What the law asks for besides the filing, of every obligation in the message.
+    pub asks: Vec<Ask>,
+}
+
+/// What the law asks for besides the filing, said until it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// `<duty>@<place>`.
+    pub obligation: String,
+    pub duty_title: String,
+    pub recipient_name: String,
+    /// Zone in which its dates are written.
+    pub zone: Zone,
+    pub what: Asked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asked {
+    /// To tell the recipient before the limit that it will be missed; `law` is the citation that says so.
+    NoticeOfDelay { before: Timestamp, law: String },
+    /// Why it is late: nobody has recorded that.
+    ReasonsForDelay,
+}
+
+impl Asked {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Asked::NoticeOfDelay { .. } => "notice-of-delay",
+            Asked::ReasonsForDelay => "reasons-for-delay",
+        }
+    }
 }
 
 /// What quiet hours did to a message.

@@ -169,6 +169,11 @@ pub struct EscalationPolicy {
     pub fall_over_percent: u8,
     /// Internal target for norms without a number, seconds after the start.
     pub open_norm_target_seconds: Option<i64>,
+    /// When people are warned to send a notice of delay, where the law wants one before the limit: a share of the window
+    /// or a time before the limit. `None`: a quarter of the window ahead, at least an hour and at most two days.
+    pub delay_notice_at: Option<StepAt>,
+    /// Seconds between reminders that ask for the reasons of a late filing.
+    pub reasons_every_seconds: i64,
 }
 
 impl EscalationPolicy {
@@ -177,7 +182,8 @@ impl EscalationPolicy {
     /// The step added past the limit; see [`EscalationPolicy::never_silent`].
     pub const OVERDUE: &str = "overdue";
     const OVERDUE_REPEAT_SECONDS: i64 = 1800;
-    const OVERDUE_LEASE_SECONDS: i64 = 1800;
+    pub(super) const OVERDUE_LEASE_SECONDS: i64 = 1800;
+    pub const REASONS_EVERY_SECONDS: i64 = 86_400;
 
     pub fn new(id: &str, steps: Vec<Step>) -> EscalationPolicy {
         EscalationPolicy {
@@ -187,6 +193,8 @@ impl EscalationPolicy {
             quiet_hours: None,
             fall_over_percent: EscalationPolicy::FALL_OVER_PERCENT,
             open_norm_target_seconds: None,
+            delay_notice_at: None,
+            reasons_every_seconds: EscalationPolicy::REASONS_EVERY_SECONDS,
         }
     }
 

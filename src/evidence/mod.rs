@@ -24,6 +24,7 @@ mod personal;
 pub mod report;
 pub mod sshsig;
 mod strict;
+mod timeline;
 pub mod verify;
 pub mod zipfile;
 
@@ -36,6 +37,7 @@ pub use key::{PublicKey, SigningKey};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
 pub use report::ReportModel;
+pub use timeline::{Happening, timeline};
 pub use verify::{Check, Trust, VerifyReport, verify_bundle, verify_bundle_with};
 
 use sha2::{Digest, Sha256};

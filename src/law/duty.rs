@@ -250,6 +250,8 @@ pub struct Duty<When> {
     pub basis: String,
     pub notes: String,
     pub delay: String,
+    /// The duty by which the recipient is told, before the limit, that it will be missed, where the law asks for that.
+    pub delay_notice: Option<DutyId>,
     pub hold: HoldRule,
     /// An unwritten hold ends after so many days.
     pub oral_hold_days: Option<u32>,

@@ -9,7 +9,7 @@ pub use short::{DRILL, Short, Urgency, cut, short};
 use super::links::{ack_url, escape, incident_url, is_about_the_house, obligation_url};
 use super::words::{self, one_line};
 use super::{Context, LogHead, is_drill};
-use crate::escalation::{Brief, Event, Message, Quiet, Target};
+use crate::escalation::{Asked, Brief, DELAY_NOTICE, Event, Message, Quiet, REASONS_FOR_DELAY, Target};
 use crate::law::Phase;
 use crate::time::Timestamp;
 use askama::Template;
@@ -120,7 +120,7 @@ fn mail(message: &Message, context: &Context) -> Mail {
         subject: subject(message, context, &heading, holder.as_deref()),
         drill: is_drill(message, context),
         note: note(message),
-        event: event_sentence(message.event),
+        event: event_sentence(message.event).or_else(|| delay_sentence(message)),
         joint: if standing.is_empty() { "" } else { ", and " },
         standing,
         holder,
@@ -163,6 +163,7 @@ fn event_heading(event: Event) -> &'static str {
         Event::DaemonAlive => "breachclock is alive",
         Event::DaemonSelfTest => "Self-test, nothing to act on",
         Event::DaemonAlarm => "Alarm about breachclock itself",
+        Event::DigestDue => "Digest",
     }
 }
 
@@ -183,8 +184,28 @@ fn event_sentence(event: Event) -> Option<&'static str> {
         Event::DaemonSelfTest => {
             Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
         }
+        Event::DigestDue => None,
         Event::DaemonAlarm => Some("Reminders may not arrive. Look after this now: dates run on without it."),
     }
+}
+
+/// The step's own reason, where it is one of those that no policy states.
+fn delay_sentence(message: &Message) -> Option<&'static str> {
+    match message.reason.step.as_str() {
+        DELAY_NOTICE => Some("If the limit cannot be met, the law wants the recipient to be told before it passes."),
+        REASONS_FOR_DELAY => Some("They are asked for until somebody records them."),
+        _ => None,
+    }
+}
+
+/// Filed late, and the message asks why.
+fn asks_why(message: &Message) -> bool {
+    message.brief.standing == "discharged"
+        && message
+            .extra
+            .asks
+            .iter()
+            .any(|ask| message.obligation.as_deref() == Some(&ask.obligation) && ask.what == Asked::ReasonsForDelay)
 }
 
 /// The note without what could disturb a reader's screen. Lines stay lines.
@@ -202,6 +223,9 @@ fn target(message: &Message) -> Option<Timestamp> {
 fn standing(message: &Message, now: Timestamp) -> (String, &'static str) {
     let brief = &message.brief;
     match (brief.standing.as_str(), limits(brief)) {
+        ("discharged", _) if asks_why(message) => {
+            ("filed late, and the reasons for the delay are missing".to_string(), SOON)
+        }
         ("discharged", _) => ("a filing is recorded".to_string(), DONE),
         ("waived", _) => ("recorded as not to be notified".to_string(), INK),
         ("withdrawn" | "not-applicable", _) => ("a later fact ended it".to_string(), INK),
@@ -259,6 +283,7 @@ fn subject(message: &Message, context: &Context, heading: &str, holder: Option<&
         (true, None, Some(target)) => format!("[past the target of {}] ", words::near_label(target, zone, now)),
         (true, None, None) if brief.standing == "awaiting" => "[waiting] ".to_string(),
         (true, None, None) if brief.promptly.is_some() => "[promptly] ".to_string(),
+        (false, ..) if asks_why(message) => "[filed late] ".to_string(),
         _ => String::new(),
     };
     let after = match message.event {
@@ -266,6 +291,8 @@ fn subject(message: &Message, context: &Context, heading: &str, holder: Option<&
         Event::ObligationMoved => Some("the date moved"),
         Event::ObligationDischarged => Some("a filing is recorded"),
         Event::DeliveryFailed => Some("a message was not delivered"),
+        _ if message.reason.step == DELAY_NOTICE => Some("send a notice of delay if it cannot be met"),
+        _ if asks_why(message) => Some("the reasons for the delay are missing"),
         _ => holder,
     };
     let drill = if is_drill(message, context) { "DRILL " } else { "" };
@@ -310,6 +337,9 @@ fn why(message: &Message, context: &Context, open: bool) -> String {
     };
     let (step, policy) = (one_line(&reason.step, 60), one_line(&reason.policy, 60));
     let mut why = match is_about_the_house(message) {
+        true if message.event == Event::DigestDue => {
+            format!("You receive this because [[digest]] “{step}” in the configuration names you")
+        }
         true => "You receive this because [watchdog] in the configuration names you".to_string(),
         false => format!("{receive} step “{step}” of the policy “{policy}”"),
     };
@@ -339,8 +369,9 @@ fn why(message: &Message, context: &Context, open: bool) -> String {
         ));
     } else if reason.repeat > 0 {
         why.push_str(&format!(
-            " It is sent for the {} time and repeats until somebody acknowledges.",
-            words::ordinal(reason.repeat + 1)
+            " It is sent for the {} time and repeats until {}.",
+            words::ordinal(reason.repeat + 1),
+            if asks_why(message) { "they are recorded" } else { "somebody acknowledges" }
         ));
     }
     match reason.coalesced {

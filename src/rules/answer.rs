@@ -95,6 +95,17 @@ pub struct Content {
     pub may_follow: bool,
 }
 
+/// The law asks that the recipient is told before the limit that it will be missed.
+#[derive(Clone, Serialize)]
+pub struct DelayNotice {
+    /// The duty that says so.
+    pub duty: String,
+    pub law: String,
+    pub citation: String,
+    /// The conservative limit, when there is one.
+    pub before: Option<String>,
+}
+
 #[derive(Clone, Serialize)]
 pub struct Held {
     pub until: Option<String>,
@@ -139,6 +150,7 @@ pub struct ObligationAnswer {
     pub unverified: bool,
     pub uncertain: bool,
     pub held: Option<Held>,
+    pub delay_notice: Option<DelayNotice>,
     pub missing: Vec<String>,
     /// What the rulebook in force would say, when the limits shown are older ones that wait for a sign-off.
     pub awaiting_sign_off: Option<Unsigned>,
@@ -298,6 +310,12 @@ impl Rulebook {
             unverified: o.unverified,
             uncertain: deadline.is_some_and(|d| d.uncertain),
             held: o.held.as_ref().map(|(until, by)| Held { until: until.map(utc), by: by.clone() }),
+            delay_notice: self.delay_notice(incident, o).map(|notice| DelayNotice {
+                duty: notice.id.0.clone(),
+                law: notice.law.clone(),
+                citation: notice.citation.clone(),
+                before: deadline.map(|d| utc(d.conservative_due)),
+            }),
             missing: o.missing.clone(),
             awaiting_sign_off: o
                 .unsigned
@@ -326,6 +344,12 @@ impl Rulebook {
                 })
                 .collect(),
         }
+    }
+
+    /// The duty to tell the recipient, before the limit, that it will be missed.
+    pub fn delay_notice(&self, incident: &Incident, o: &Obligation) -> Option<&Duty<Condition>> {
+        let notice = self.duty_of(incident, o).delay_notice.clone()?;
+        self.duty(&notice.0)
     }
 
     /// Sentences: why it applies or may, what starts the clock, how the date was found.

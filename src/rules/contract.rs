@@ -218,6 +218,7 @@ fn only_named(o: &Obligation) -> Duty<Condition> {
         basis: String::new(),
         notes: String::new(),
         delay: String::new(),
+        delay_notice: None,
         hold: HoldRule::No,
         oral_hold_days: None,
         written_hold_days: None,

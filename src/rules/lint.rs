@@ -38,6 +38,9 @@ pub fn lint(book: &Rulebook, today: CivilDate) -> Vec<String> {
         {
             say("is combined with itself".into());
         }
+        if duty.delay_notice.as_ref() == Some(&duty.id) {
+            say("announces its own delay: name in `delay_notice` the duty to announce it".into());
+        }
         for item in &duty.content {
             for key in item.from.iter().filter(|key| book.catalogue().kind(key).is_none()) {
                 say(format!("fills content from `{key}`, which no pack declares"));

@@ -55,6 +55,8 @@ pub struct DutyListing {
     pub replaces: Option<String>,
     pub content: Vec<String>,
     pub delay: String,
+    /// The duty by which the recipient is told, before the limit, that it will be missed.
+    pub delay_notice: Option<String>,
     pub hold: &'static str,
     pub oral_hold_days: Option<u32>,
     pub written_hold_days: Option<u32>,
@@ -135,6 +137,7 @@ impl Rulebook {
             replaces: duty.replaces.as_ref().map(|d| d.0.clone()),
             content: duty.content.iter().map(|c| c.item.clone()).collect(),
             delay: duty.delay.clone(),
+            delay_notice: duty.delay_notice.as_ref().map(|d| d.0.clone()),
             hold: duty.hold.as_str(),
             oral_hold_days: duty.oral_hold_days,
             written_hold_days: duty.written_hold_days,

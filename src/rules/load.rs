@@ -531,6 +531,7 @@ impl<'a> Loader<'a> {
             basis: row.basis,
             notes: row.notes,
             delay: row.delay,
+            delay_notice: row.delay_notice.map(DutyId),
             hold,
             oral_hold_days: row.oral_hold_days,
             written_hold_days: row.written_hold_days,
@@ -658,6 +659,9 @@ impl<'a> Loader<'a> {
             }
             if let Some(relative) = &duty.relative {
                 refer(&relative.to);
+            }
+            if let Some(notice) = &duty.delay_notice {
+                refer(std::slice::from_ref(notice));
             }
             if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) =
                 &duty.combine

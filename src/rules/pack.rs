@@ -101,6 +101,7 @@ pub struct DutyRow {
     pub notes: String,
     #[serde(default)]
     pub delay: String,
+    pub delay_notice: Option<String>,
     pub hold: Option<String>,
     pub oral_hold_days: Option<u32>,
     pub written_hold_days: Option<u32>,

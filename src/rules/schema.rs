@@ -161,6 +161,7 @@ fn duty() -> Value {
             "binding": words(Binding::ALL.iter().map(|v| v.as_str())),
             "basis": text("what the recorder read"),
             "notes": { "type": "string" }, "delay": { "type": "string" },
+            "delay_notice": text("duty by which the recipient is told, before the limit, that it will be missed"),
             "hold": words(HoldRule::ALL.iter().map(|v| v.as_str())),
             "oral_hold_days": { "type": "integer", "minimum": 1 },
             "written_hold_days": { "type": "integer", "minimum": 1 },

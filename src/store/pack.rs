@@ -3,7 +3,7 @@
 
 use super::record_v1::RecordV1;
 use super::{Lane, Record, Result, Settlement, StoreError};
-use crate::escalation::{DeliveryState, Message, Outcome};
+use crate::escalation::{DeliveryState, Extra, Message, Outcome, Quiet};
 use crate::evidence::Disclosure;
 use crate::time::Timestamp;
 use chrono::DateTime;
@@ -14,8 +14,27 @@ use sha2::{Digest, Sha256};
 /// Form of tokens.
 const VERSION: u8 = 1;
 
-/// Form of messages. 2: the extra circumstances stand after the message.
-const MESSAGE_VERSION: u8 = 2;
+/// Form of messages. 2: the extra circumstances stand after the message. 3: they end with what the law asks for.
+const MESSAGE_VERSION: u8 = 3;
+
+/// The extra circumstances of form 2, in its order.
+#[derive(serde::Deserialize)]
+struct ExtraV2 {
+    after: Option<String>,
+    quiet: Option<Quiet>,
+    internal_target: Option<Timestamp>,
+    overdue_count: u32,
+    copy: bool,
+    drill: bool,
+    note: Option<String>,
+}
+
+impl From<ExtraV2> for Extra {
+    fn from(old: ExtraV2) -> Extra {
+        let ExtraV2 { after, quiet, internal_target, overdue_count, copy, drill, note } = old;
+        Extra { after, quiet, internal_target, overdue_count, copy, drill, note, asks: Vec::new() }
+    }
+}
 
 /// Form of records. 2: contracts carry their whole clause; [`RecordV1`] is what stood before.
 const RECORD_VERSION: u8 = 2;
@@ -46,9 +65,12 @@ pub(super) fn unpack_message(bytes: &[u8], what: &str) -> Result<Message> {
     let damaged = |error| damaged(what, error);
     match bytes.split_first() {
         Some((&1, packed)) => postcard::from_bytes(packed).map_err(damaged),
-        Some((&MESSAGE_VERSION, packed)) => {
+        Some((&version @ (2 | MESSAGE_VERSION), packed)) => {
             let (mut message, rest): (Message, &[u8]) = postcard::take_from_bytes(packed).map_err(damaged)?;
-            message.extra = postcard::from_bytes(rest).map_err(damaged)?;
+            message.extra = match version {
+                MESSAGE_VERSION => postcard::from_bytes(rest).map_err(damaged)?,
+                _ => postcard::from_bytes::<ExtraV2>(rest).map_err(damaged)?.into(),
+            };
             Ok(message)
         }
         _ => Err(newer(what)),
@@ -202,4 +224,54 @@ pub(super) fn instant_of(micros: i64) -> Timestamp {
     } else {
         DateTime::<chrono::Utc>::MAX_UTC
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::escalation::{Ask, Asked, Brief, Event, Reason, Target};
+    use crate::law::IncidentId;
+    use crate::time::Zone;
+
+    fn message() -> Message {
+        let at: Timestamp = "2026-06-01T08:00:00Z".parse().expect("RFC 3339");
+        let reason = Reason { policy: "p".into(), step: "due".into(), repeat: 2, due_at: at, coalesced: 1 };
+        let extra = Extra { after: Some("email:lea failed".into()), overdue_count: 3, drill: true, ..Extra::default() };
+        Message {
+            key: "inc-1/duty@XX/due".into(),
+            event: Event::ReminderDue,
+            incident: IncidentId("inc-1".into()),
+            obligation: Some("duty@XX".into()),
+            target: Target::Webhook { id: "soc".into() },
+            reason,
+            created_at: at,
+            urgent_at: at,
+            brief: Brief::about_daemon("Notice".into(), Zone::UTC),
+            ack_token: None,
+            extra,
+        }
+    }
+
+    #[test]
+    fn messages_of_every_form_are_read() {
+        let mut message = message();
+        let e = &message.extra;
+        let old = (&e.after, &e.quiet, e.internal_target, e.overdue_count, e.copy, e.drill, &e.note);
+        let form = |version, extra: &[u8]| {
+            let packed = postcard::to_extend(&message, Vec::from([version])).expect("packs");
+            [packed, extra.to_vec()].concat()
+        };
+        let second = form(2, &postcard::to_stdvec(&old).expect("packs"));
+        assert_eq!(unpack_message(&second, "second").expect("read"), message);
+        let first = unpack_message(&form(1, &[]), "first").expect("read");
+        assert_eq!((first.key, first.extra), (message.key.clone(), Extra::default()));
+        let what = Asked::NoticeOfDelay { before: message.created_at, law: "Act Art. 5".into() };
+        let (obligation, duty_title) = ("duty@XX".to_string(), "Notice".to_string());
+        let ask = Ask { obligation, duty_title, recipient_name: "Authority".into(), zone: Zone::UTC, what };
+        message.extra.asks = vec![ask];
+        let third = pack_message(&message).expect("packs");
+        assert_eq!(unpack_message(&third, "third").expect("read"), message);
+        let newer = [&[MESSAGE_VERSION + 1], &third[1..]].concat();
+        assert!(unpack_message(&newer, "newer").expect_err("refused").to_string().contains("newer version"));
+    }
 }

@@ -4,7 +4,7 @@ use super::{Answered, Failing, House, Stats, Trouble};
 use crate::escalation::{Event, Outcome, Target};
 use crate::law::IncidentId;
 use crate::notify::{Context, LogHead, Notifiers, retry};
-use crate::store::{Claim, Lane, Settlement, Store, StoreError, Tracked};
+use crate::store::{Claim, Lane, Record, Settlement, Store, StoreError, Tracked};
 use crate::time::Timestamp;
 use base64::Engine;
 use futures_util::FutureExt;
@@ -159,7 +159,7 @@ impl<S: Store> Courier<S> {
 impl<S: Store> House<S> {
     /// Takes out reminders whose obligation was settled since they were queued, and such obligations out of the others.
     async fn still_wanted(&self, claims: Vec<Claim>) -> Answered<(Vec<Claim>, Vec<(Claim, Outcome)>)> {
-        let mut open: BTreeMap<IncidentId, BTreeSet<String>> = BTreeMap::new();
+        let mut open: BTreeMap<IncidentId, Wanted> = BTreeMap::new();
         let (mut wanted, mut withdrawn) = (Vec::new(), Vec::new());
         for mut claim in claims {
             let message = &mut claim.message;
@@ -171,16 +171,12 @@ impl<S: Store> House<S> {
             };
             if !open.contains_key(&message.incident) {
                 let record = self.store.dossier(&message.incident).await?.record;
-                let is_open = |t: &&Tracked| matches!(t.standing.as_str(), "running" | "possible" | "awaiting");
-                let ids = record.tracked.iter().filter(is_open).map(|t| t.id.clone());
-                // a limit that waits for a sign-off is open whatever the new rules say
-                let kept = record.kept.iter().map(|kept| kept.id.clone());
-                let ids = if record.incident.closed_at.is_some() { BTreeSet::new() } else { ids.chain(kept).collect() };
-                open.insert(message.incident.clone(), ids);
+                open.insert(message.incident.clone(), Wanted::of(&record));
             }
             let open = &open[&message.incident];
-            if open.contains(obligation) {
-                message.brief.also.retain(|also| open.contains(&also.obligation));
+            if open.wants(obligation, &message.brief.standing) {
+                message.brief.also.retain(|also| open.wants(&also.obligation, &also.standing));
+                message.extra.asks.retain(|ask| !open.explained.contains(&ask.obligation));
                 wanted.push(claim);
             } else {
                 let why = "settled before it could be sent".to_string();
@@ -198,6 +194,40 @@ impl<S: Store> House<S> {
             size: c.size,
             root: base64::engine::general_purpose::STANDARD.encode(c.root),
         }))
+    }
+}
+
+/// What may still be said about the obligations of an incident.
+struct Wanted {
+    open: BTreeSet<String>,
+    filed: BTreeSet<String>,
+    /// Reasons for the delay are recorded.
+    explained: BTreeSet<String>,
+}
+
+impl Wanted {
+    fn of(record: &Record) -> Wanted {
+        let closed = record.incident.closed_at.is_some();
+        let standing = |words: &[&str]| -> BTreeSet<String> {
+            let fits = |t: &&Tracked| !closed && words.contains(&t.standing.as_str());
+            record.tracked.iter().filter(fits).map(|t| t.id.clone()).collect()
+        };
+        let mut open = standing(&["running", "possible", "awaiting"]);
+        if !closed {
+            // a limit that waits for a sign-off is open whatever the new rules say
+            open.extend(record.kept.iter().map(|kept| kept.id.clone()));
+        }
+        let explained =
+            record.acts.iter().filter(|(_, act)| !act.delays.is_empty()).map(|(id, _)| id.clone()).collect();
+        Wanted { open, filed: standing(&["discharged"]), explained }
+    }
+
+    /// A message told of `obligation` as `standing`. One about a late filing asks for the reasons.
+    fn wants(&self, obligation: &str, standing: &str) -> bool {
+        match standing {
+            "discharged" => self.filed.contains(obligation) && !self.explained.contains(obligation),
+            _ => self.open.contains(obligation),
+        }
     }
 }
 

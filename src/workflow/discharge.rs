@@ -1,6 +1,7 @@
 //! What people do about an obligation: take it, decline it, record the notice, decide against it, give reasons for delay.
 
 use super::correct::assertion;
+use super::lateness::reasons_missing;
 use super::read::{find_obligation, split_obligation};
 use super::rulebook::waiting;
 use super::tokens::AckClaims;
@@ -283,6 +284,14 @@ impl<S: Store> House<S> {
                 return Err(Trouble::NotNow(
                     "limits of earlier rule packs wait for a sign-off; sign them off before closing".into(),
                 ));
+            }
+            let unexplained = plan.obligations.iter().filter(|o| reasons_missing(&dossier.record, o, now));
+            if let Some(o) = { unexplained }.next() {
+                return Err(Trouble::NotNow(format!(
+                    "obligation `{id}~{}` is late and nobody recorded why; record the reasons for the delay first, with \
+                     `breachclock obligation delay` or on its page",
+                    o.id
+                )));
             }
             let mut record = dossier.record.clone();
             record.incident.closed_at = Some(now);

@@ -154,6 +154,14 @@ struct MessageBody<'a> {
     quiet_hours: Option<QuietBody>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     drill: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asks: Vec<AskBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct AskBody<'a> {
+    obligation: &'a str,
+    what: &'static str,
 }
 
 #[derive(Serialize)]
@@ -415,6 +423,12 @@ impl<S: Store> House<S> {
                     after: m.extra.after.as_deref(),
                     quiet_hours: m.extra.quiet.as_ref().map(QuietBody::of),
                     drill: m.extra.drill,
+                    asks: m
+                        .extra
+                        .asks
+                        .iter()
+                        .map(|ask| AskBody { obligation: &ask.obligation, what: ask.what.as_str() })
+                        .collect(),
                 })
                 .collect(),
         };

@@ -4,8 +4,8 @@ use super::evidence_of::SYSTEM;
 use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
 use crate::evidence::export::{self, ExportCreated, ExportInput, Withheld};
-use crate::evidence::report::{EventRow, FactRow, Highlight, Moment, ObligationRow, ReportModel, StepRow};
-use crate::evidence::{Checkpoint, Disclosure, Hash, Nodes, hex, merkle};
+use crate::evidence::report::{EntryWords, EventRow, FactRow, Highlight, Moment, ObligationRow, ReportModel, StepRow};
+use crate::evidence::{Checkpoint, Disclosure, Happening, Hash, Nodes, hex, merkle};
 use crate::law::Standing;
 use crate::rules::{due_label, utc};
 use crate::store::{Change, Changeset, Dossier, Store, StoredCheckpoint};
@@ -67,6 +67,9 @@ impl<S: Store> House<S> {
             let indices: Vec<u64> = entries.iter().map(|e| e.idx).collect();
             let proofs = self.inclusion_proofs(&indices, checkpoint.size).await?;
             let rules = self.rule_texts(&entries.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>());
+            let shown = disclosed.iter().map(|d| (d.commitment, d.bytes.clone())).collect();
+            let zone = dossier.record.incident.entity.zone.unwrap_or(Zone::UTC);
+            let words = entry_words(self.happenings(entries.iter().map(|e| e.bytes.as_slice()), &shown), zone);
             let input = ExportInput {
                 product: concat!("breachclock ", env!("CARGO_PKG_VERSION")),
                 entries: entries.into_iter().map(|e| e.bytes).collect(),
@@ -78,7 +81,7 @@ impl<S: Store> House<S> {
                 log_key: &self.log_key,
                 export_key: &self.export_key,
                 exporter: &exporter_name(&self.settings.origin),
-                report: self.report_model(&dossier, profile, now),
+                report: ReportModel { timeline: words, ..self.report_model(&dossier, profile, now) },
             };
             let bundle = export::build(input).and_then(|b| b.to_zip()).map_err(|e| Trouble::NotNow(e.to_string()))?;
             self.announce();
@@ -357,6 +360,26 @@ impl<S: Store> House<S> {
             filings,
         }
     }
+}
+
+/// The report's timeline: each entry in words; a long one is cut, as its parts stand in the tables.
+fn entry_words(happenings: Vec<Happening>, zone: Zone) -> BTreeMap<u64, EntryWords> {
+    const MOST: usize = 12;
+    let mut words: BTreeMap<u64, (String, Vec<String>)> = BTreeMap::new();
+    for h in happenings {
+        let by = h.by.map(|by| format!(" (by {by})")).unwrap_or_default();
+        let entry = words.entry(h.n).or_insert_with(|| (moment(h.at, zone).local, Vec::new()));
+        entry.1.push(format!("{}{by}", h.text));
+    }
+    let line = |(n, (local, mut parts)): (u64, (String, Vec<String>))| {
+        let more = parts.len().saturating_sub(MOST);
+        parts.truncate(MOST);
+        if more > 0 {
+            parts.push(format!("and {more} more"));
+        }
+        (n, EntryWords { local, what: parts.join("; ") })
+    };
+    words.into_iter().map(line).collect()
 }
 
 /// Nodes fetched so far, and those a computation missed.

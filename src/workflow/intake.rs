@@ -1,8 +1,11 @@
 //! A report comes in: facts, obligations, reminders and evidence in one commit.
 
+use super::lateness;
 use super::rulebook::Ruled;
 use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
-use crate::escalation::{self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Sent, Subject, Target};
+use crate::escalation::{
+    self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Reasons, Sent, Subject, Target,
+};
 use crate::ingest::{self, EntityRef, Reading, Rejection};
 use crate::law::{Entity, Fact, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
@@ -206,6 +209,7 @@ impl<S: Store> House<S> {
             .zip(&record.tracked)
             .filter_map(|(o, tracked)| {
                 let mut brief = brief(plan.book_of(book, o), &record.incident, Some(o));
+                let reasons = lateness::reasons(record, o);
                 let started_at = match &o.standing {
                     // the clock has surely started, only when is not known: remind on the bound, not never
                     Standing::Awaiting { .. } | Standing::Possible(None) if o.bound.is_some() => {
@@ -216,6 +220,7 @@ impl<S: Store> House<S> {
                             .find_map(|key| facts.instant(key))?
                     }
                     Standing::Running(_) | Standing::Possible(_) => o.started_by.as_ref()?.at,
+                    Standing::Discharged { at, .. } if matches!(reasons, Reasons::FiledLate(_)) => *at,
                     _ => return None,
                 };
                 // a register to keep or a text without any period reminds nobody
@@ -230,6 +235,8 @@ impl<S: Store> House<S> {
                     unverified: o.unverified,
                     policy: self.policy_for(&record.incident, &o.duty),
                     internal_target: self.internal_target(&record.incident, o),
+                    delay_notice: lateness::notice_to_send(plan.book_of(book, o), record, plan, o),
+                    reasons,
                 })
             })
             .collect()
@@ -292,7 +299,9 @@ impl<S: Store> House<S> {
         messages.extend(copies);
         for message in messages.iter_mut() {
             message.extra.drill = self.settings.drill.is_some();
-            if let (Some(person), Some(obligation)) = (message.target.person(), &message.obligation) {
+            // nothing is left to take of what is filed
+            let offers = message.brief.standing != "discharged";
+            if let (true, Some(person), Some(obligation)) = (offers, message.target.person(), &message.obligation) {
                 let also = message.brief.also.iter().map(|a| a.obligation.clone());
                 let obligations = std::iter::once(obligation.clone()).chain(also).collect();
                 let person = person.to_string();

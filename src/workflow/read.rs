@@ -1,16 +1,19 @@
 //! Reading: incidents, obligations, timeline. Everything that depends on the present is computed here, never stored.
 
 use super::intake::NOT_STATED;
+use super::lateness::reasons_missing;
 use super::{
     Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
     IncidentView, KeptView, NextReminder, ObligationView, Page, Reminder, Right, TimelineItem, Trouble, WaiverView,
 };
 use crate::escalation::Sent;
+use crate::evidence::{Happening, timeline};
 use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
@@ -106,6 +109,7 @@ impl<S: Store> House<S> {
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
             delays: act.map(delay_views).unwrap_or_default(),
+            reasons_missing: reasons_missing(&dossier.record, o, now),
             warnings: Vec::new(),
             law,
         }
@@ -206,98 +210,38 @@ impl<S: Store> House<S> {
         (book, plan)
     }
 
-    /// Facts, clocks, filings, messages and acknowledgements in the order of time.
-    pub async fn timeline(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<Vec<TimelineItem>> {
-        let dossier = self.dossier(caller, id).await?;
-        let (book, plan) = self.plan_of(&dossier, now);
-        let mut items: Vec<(Timestamp, TimelineItem)> = Vec::new();
-        let mut push = |at: Timestamp,
-                        kind,
-                        text: String,
-                        obligation: Option<&str>,
-                        by: Option<&str>,
-                        until: Option<Timestamp>| {
-            items.push((
-                at,
-                TimelineItem {
-                    at: utc(at),
-                    kind,
-                    text,
-                    obligation: obligation.map(|o| format!("{id}~{o}")),
-                    by: by.map(str::to_string),
-                    until: until.map(utc),
-                },
-            ));
+    /// What was known when: the incident's entries in words, in the order in which they were written.
+    pub async fn timeline(&self, caller: &Caller, id: &str, _now: Timestamp) -> Answered<Vec<TimelineItem>> {
+        self.dossier(caller, id).await?;
+        let entries = self.store.stream(id).await?;
+        let disclosures = self.store.disclosures(id).await?;
+        let happenings = self.happenings(entries.iter().map(|e| e.bytes.as_slice()), &disclosures);
+        let item = |h: Happening| TimelineItem {
+            entry: h.n,
+            at: utc(h.at),
+            kind: h.kind,
+            text: h.text,
+            obligation: h.obligation.map(|o| format!("{id}~{o}")),
+            by: h.by,
+            until: h.until.map(utc),
         };
-        for fact in dossier.record.incident.facts.history() {
-            let value = fact.value.as_ref().map_or_else(|| "unknown again".to_string(), value_text);
-            push(
-                fact.asserted_at,
-                "fact",
-                format!("{} = {value} ({})", fact.key, fact.certainty.as_str()),
-                None,
-                Some(&fact.asserted_by),
-                None,
-            );
-        }
-        for o in &plan.obligations {
-            let title = plan.book_of(&book, o).duty(&o.duty.0).map_or("", |d| d.title.as_str());
-            if let (Some(started), Some(deadline)) = (&o.started_by, o.standing.deadline()) {
-                push(
-                    started.at,
-                    "clock",
-                    format!("{title}: {} ({})", o.recipient_name, o.standing.as_str()),
-                    Some(&o.id),
-                    None,
-                    Some(deadline.conservative_due),
-                );
-            }
-        }
-        for (obligation, act) in &dossier.record.acts {
-            for ack in &act.acknowledgements {
-                push(
-                    ack.at,
-                    "acknowledgement",
-                    format!("{} has it", ack.by),
-                    Some(obligation),
-                    Some(&ack.by),
-                    Some(ack.until),
-                );
-            }
-            for (by, at) in &act.declined {
-                push(*at, "acknowledgement", format!("{by} cannot take it"), Some(obligation), Some(by), None);
-            }
-            for filing in &act.filings {
-                push(filing.at, "filing", "notice given".to_string(), Some(obligation), Some(&filing.by), None);
-            }
-            if let Some(waiver) = &act.waiver {
-                push(
-                    waiver.at,
-                    "decision",
-                    format!("not to notify: {}", waiver.reason),
-                    Some(obligation),
-                    Some(&waiver.by),
-                    None,
-                );
-            }
-            for delay in &act.delays {
-                push(
-                    delay.at,
-                    "decision",
-                    format!("reasons for the delay: {}", delay.reason),
-                    Some(obligation),
-                    Some(&delay.by),
-                    None,
-                );
-            }
-        }
-        for sent in &dossier.sent {
-            let text =
-                format!("{} to {} ({})", sent.message.event.as_str(), sent.message.target.name(), sent.state.as_str());
-            push(sent.message.created_at, "message", text, sent.message.obligation.as_deref(), None, None);
-        }
-        items.sort_by_key(|(at, _)| *at);
-        Ok(items.into_iter().map(|(_, item)| item).collect())
+        Ok(happenings.into_iter().map(item).collect())
+    }
+
+    /// [`timeline`] with the titles of the rule packs in force.
+    pub(super) fn happenings<'e>(
+        &self,
+        entries: impl Iterator<Item = &'e [u8]>,
+        disclosures: &BTreeMap<[u8; 32], Vec<u8>>,
+    ) -> Vec<Happening> {
+        let book = self.book();
+        timeline(entries, disclosures, |id| match id.rsplit_once('@') {
+            Some((duty, place)) => match book.duty(duty) {
+                Some(duty) => format!("{} ({place})", duty.title),
+                None => id.to_string(),
+            },
+            None => id.to_string(),
+        })
     }
 }
 
@@ -379,13 +323,6 @@ pub fn value_json(value: &Value) -> serde_json::Value {
         Value::Hold(hold) => {
             json!({ "from": hold.from.map(utc), "until": hold.until.map(utc), "by": hold.by, "written": hold.written })
         }
-    }
-}
-
-fn value_text(value: &Value) -> String {
-    match value_json(value) {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
     }
 }
 

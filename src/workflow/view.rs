@@ -90,6 +90,8 @@ pub struct ObligationView {
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
     pub delays: Vec<DelayView>,
+    /// It is past its earliest reading, or was filed past the legal limit, and nobody recorded why.
+    pub reasons_missing: bool,
     /// What the caller should know about its own request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
@@ -189,11 +191,14 @@ pub struct Changed {
     pub evidence: Option<EvidenceReceipt>,
 }
 
-/// One thing that happened, for the drawn timeline.
+/// One thing that happened or became known, from the evidence log.
 #[derive(Clone, Serialize)]
 pub struct TimelineItem {
+    /// Number of the entry among those of the incident.
+    pub entry: u64,
+    /// When it was recorded.
     pub at: String,
-    /// fact | clock | filing | message | acknowledgement | decision
+    /// incident | fact | clock | message | delivery | acknowledgement | filing | decision | export
     pub kind: &'static str,
     pub text: String,
     pub obligation: Option<String>,

@@ -62,6 +62,8 @@ fn schedule(start: Timestamp, limit: Timestamp, until: Timestamp) -> Vec<(Timest
         unverified: false,
         policy: &policy,
         internal_target: None,
+        delay_notice: None,
+        reasons: Default::default(),
     };
     let (mut history, mut lines, mut now) = (Vec::new(), Vec::new(), start);
     while now <= until {

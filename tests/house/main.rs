@@ -10,6 +10,7 @@ mod config_faults;
 mod crash;
 mod default_policy;
 mod depend;
+mod digests;
 mod doctor;
 mod drill;
 mod entity;

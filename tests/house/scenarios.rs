@@ -59,6 +59,10 @@ struct Act {
     assert: Option<toml::Table>,
     ack: Option<AckAct>,
     file: Option<FileAct>,
+    /// Records the reasons for a delay.
+    delay: Option<DelayAct>,
+    /// Closing must be refused with these words.
+    close_refused: Option<String>,
     #[serde(default)]
     want: Vec<Want>,
 }
@@ -82,6 +86,13 @@ struct FileAct {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DelayAct {
+    obligation: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Want {
     obligation: String,
     standing: Option<String>,
@@ -90,6 +101,9 @@ struct Want {
     projected_due: Option<String>,
     phase: Option<String>,
     holder: Option<String>,
+    reasons_missing: Option<bool>,
+    /// Citation of the duty to announce a delay before the limit.
+    delay_notice: Option<String>,
 }
 
 fn policy(steps: &[PolicyStep]) -> Vec<EscalationPolicy> {
@@ -143,6 +157,9 @@ fn line(at: Timestamp, message: &Message, detail: bool) -> String {
             Some(Quiet::Deferred { .. }) => line.push_str(", deferred"),
             Some(Quiet::Overridden { .. }) => line.push_str(", in quiet hours"),
             None => {}
+        }
+        for ask in &extra.asks {
+            line.push_str(&format!(", {} of {}", ask.what.as_str(), ask.obligation));
         }
     }
     line
@@ -199,6 +216,16 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
             let ask = FilingRequest { at: file.at.as_deref().map(at), ..FilingRequest::default() };
             house.file(&responder, &full(&file.obligation), ask, None, now).await.map_err(|e| e.to_string())?;
         }
+        if let Some(delay) = &act.delay {
+            let id = full(&delay.obligation);
+            house.delay(&responder, &id, &delay.reason, None, now).await.map_err(|e| e.to_string())?;
+        }
+        if let Some(words) = &act.close_refused {
+            let refused = house.close(&responder, &id, now).await.err().map(|e| e.to_string()).unwrap_or_default();
+            if !refused.contains(words) {
+                return Err(format!("at {}: closing should be refused with `{words}`, is `{refused}`", act.at));
+            }
+        }
         for want in &act.want {
             let view = house
                 .obligation(&responder, &full(&want.obligation), now)
@@ -210,6 +237,12 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
                 ("conservative_due", want.conservative_due.clone(), view.law.conservative_due.clone()),
                 ("projected_due", want.projected_due.clone(), view.law.projected_due.clone()),
                 ("phase", want.phase.clone(), view.law.phase.map(str::to_string)),
+                (
+                    "reasons_missing",
+                    want.reasons_missing.map(|yes| yes.to_string()),
+                    Some(view.reasons_missing.to_string()),
+                ),
+                ("delay_notice", want.delay_notice.clone(), view.law.delay_notice.as_ref().map(|n| n.citation.clone())),
                 ("holder", want.holder.clone(), view.holder.map(|h| h.name).or(Some("nobody".into()))),
             ];
             for (what, wanted, is) in checks {

@@ -1,7 +1,7 @@
 //! The tables of a mail: dates and law, further obligations, who was told.
 
 use super::{is_about_the_house, is_open, limits, target};
-use crate::escalation::{Also, Brief, Event, Message, Target};
+use crate::escalation::{Also, Ask, Asked, Brief, Event, Message, Target};
 use crate::notify::Context;
 use crate::notify::links::obligation_page;
 use crate::notify::words::{self, one_line};
@@ -61,6 +61,7 @@ pub(super) fn rows(message: &Message, now: Timestamp) -> Vec<Row> {
         let value = format!("{date}, internal target of your policy, not a limit of the law");
         rows.push(Row { strong: true, ..Row::new("Target", value) });
     }
+    rows.extend(message.extra.asks.iter().take(12).map(|ask| asked(message, ask)));
     if let Some(norm) = &brief.promptly {
         let number = if limits(brief).is_none() { "; no number in the law" } else { "" };
         rows.push(Row::new("Promptly", format!("{}{number}", one_line(norm, 200))));
@@ -86,6 +87,31 @@ pub(super) fn rows(message: &Message, now: Timestamp) -> Vec<Row> {
         rows.push(Row::new("As of", words::date_label(now, zone)));
     }
     rows
+}
+
+/// What the law wants besides the filing. Of another obligation in the same mail it names that one.
+fn asked(message: &Message, ask: &Ask) -> Row {
+    let of_head = message.obligation.as_deref() == Some(&ask.obligation);
+    let about = if of_head { String::new() } else { format!("{}: ", one_line(&ask.duty_title, 160)) };
+    match &ask.what {
+        Asked::NoticeOfDelay { before, law } => {
+            let recipient = match one_line(&ask.recipient_name, 120) {
+                name if name.is_empty() => "the recipient".to_string(),
+                name => name,
+            };
+            let limit = words::before_label(*before, ask.zone);
+            let value = format!(
+                "{about}if this limit cannot be met, send {recipient} a notice of delay {limit} ({}), and record it with its reasons",
+                one_line(law, 160)
+            );
+            Row { strong: true, ..Row::new("Delay notice", value) }
+        }
+        Asked::ReasonsForDelay => {
+            let value =
+                format!("{about}nobody has recorded why it is late; write the reasons down now, while they are known");
+            Row { strong: true, ..Row::new("Reasons", value) }
+        }
+    }
 }
 
 fn recipient(brief: &Brief) -> String {

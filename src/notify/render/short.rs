@@ -3,7 +3,7 @@
 //! Everything people typed is disarmed here once: no mention rings, no tag forms, no address becomes a link. Each channel
 //! adds what its own markup asks for. Absent here: the list of who was told, which is for the people of the incident.
 
-use super::{SOON_SECONDS, is_drill, is_open, limits, mail, target};
+use super::{SOON_SECONDS, asks_why, is_drill, is_open, limits, mail, target};
 use crate::escalation::{Event, Message};
 use crate::law::Phase;
 use crate::notify::Context;
@@ -80,8 +80,13 @@ pub fn short(message: &Message, context: &Context) -> Short {
 }
 
 fn urgency(message: &Message, now: Timestamp) -> Urgency {
-    if matches!(message.event, Event::DaemonAlive | Event::DaemonSelfTest | Event::EvidenceCheckpoint)
-        || message.event == Event::ObligationDischarged
+    if asks_why(message) {
+        return Urgency::Open;
+    }
+    if matches!(
+        message.event,
+        Event::DaemonAlive | Event::DaemonSelfTest | Event::DigestDue | Event::EvidenceCheckpoint
+    ) || message.event == Event::ObligationDischarged
         || !is_open(&message.brief)
     {
         return Urgency::Info;

@@ -1,6 +1,6 @@
 //! The body of a webhook: thin, so that nothing confidential waits in a receiver's queue.
 
-use crate::escalation::Message;
+use crate::escalation::{Asked, Message};
 use crate::notify::links::{ack_url, incident_url, obligation_url};
 use crate::notify::words::one_line;
 use crate::notify::{Context, is_drill, key_hash};
@@ -46,6 +46,19 @@ pub(super) fn body(message: &Message, context: &Context) -> String {
             .map(|log| json!({ "origin": word(&log.origin), "size": log.size, "root": word(&log.root) })),
     });
     let mut whole = json!({ "type": message.event.as_str(), "timestamp": utc(message.created_at), "data": data });
+    if !message.extra.asks.is_empty() {
+        let asks = message.extra.asks.iter().take(12).map(|ask| {
+            let mut one = json!({
+                "obligation": format!("{}~{}", message.incident, ask.obligation), "what": ask.what.as_str(),
+            });
+            if let Asked::NoticeOfDelay { before, law } = &ask.what {
+                one["before"] = utc(*before).into();
+                one["citation"] = word(law).into();
+            }
+            one
+        });
+        whole["data"]["asks"] = asks.collect::<Vec<_>>().into();
+    }
     let also = brief.also.iter().map(|also| {
         json!({
             "id": format!("{}~{}", message.incident, also.obligation), "title": word(&also.duty_title),

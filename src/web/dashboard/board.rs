@@ -94,9 +94,10 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
     }
     let late = rows.iter().filter(|r| r.state == State::Late).count();
     let next = next_limit(&rows, now);
-    let open = |r: &Row| r.state.is_open();
-    let mine = |r: &Row| open(r) && !r.who.holder.is_empty() && r.who.holder == super::words::person(&caller.name);
-    let nobody = |r: &Row| open(r) && r.who.alarm;
+    let open = Row::is_open;
+    let mine =
+        |r: &Row| r.state.is_open() && !r.who.holder.is_empty() && r.who.holder == super::words::person(&caller.name);
+    let nobody = |r: &Row| r.state.is_open() && r.who.alarm;
     let count = |keep: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| keep(r)).count();
     let views = vec![
         View { name: "open", title: "Open", count: count(&open) },
@@ -217,6 +218,7 @@ fn bands(rows: Vec<Row>, group: &str, zone: Zone, now: Timestamp) -> Vec<Band> {
     if group == "deadline" {
         let order = [
             "Late",
+            "Filed late",
             "No date could be computed",
             "Next 24 hours",
             "Next 3 days",
@@ -235,6 +237,7 @@ fn band_of(row: &Row, zone: Zone, now: Timestamp) -> (String, String) {
     let at = row.dates.conservative;
     let (title, note) = match (row.state, at) {
         (State::Late, _) => ("Late", "Still due. The reasons for the delay go with the notification.".to_string()),
+        (State::Filed, _) if row.may_explain => ("Filed late", "The reasons for the delay are missing".to_string()),
         (State::Undated, _) => ("No date could be computed", "Treat it as due now".to_string()),
         (State::Awaiting, _) => ("Waiting for another step", String::new()),
         (State::Held, _) => ("Held", "The law lets a request of an authority delay these".to_string()),

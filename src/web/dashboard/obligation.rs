@@ -4,7 +4,7 @@ use super::hours::{self, Hours};
 use super::receipt::{self, Dated, Reading, Rung, Step};
 use super::row::Row;
 use super::state::State;
-use super::words::{When, instant, person};
+use super::words::{Limit, When, instant, person};
 use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
 use crate::ingest;
 use crate::rules::Content;
@@ -67,6 +67,8 @@ struct ObligationPage {
     filings: Vec<Filed>,
     waived: Option<Waived>,
     delays: Vec<(String, String, When)>,
+    /// The law wants to hear of a delay before this limit: until when, and which provision says so.
+    notice: Option<(Limit, String)>,
     people: Vec<String>,
     leases: Vec<(i64, String)>,
     zone: String,
@@ -108,7 +110,7 @@ pub async fn show<S: Store>(
         Some("declined") => "It is recorded. The next person is told now.",
         Some("waiver") => "The decision is recorded. The clock and the reminders go on until a second person approves.",
         Some("approved") => "The decision not to notify is approved and on record.",
-        Some("delay") => "The reasons are recorded. Filing late is still required.",
+        Some("delay") => "The reasons are recorded. What is not filed is still due.",
         _ => "",
     };
     render(&web, &caller, &id, Extra { done, ..Extra::default() }).await
@@ -311,6 +313,14 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
             .iter()
             .map(|d| (d.reason.clone(), person(&d.by).to_string(), When::text(&d.at, zone)))
             .collect(),
+        notice: o
+            .law
+            .delay_notice
+            .as_ref()
+            .filter(|_| row.state.is_open() && o.delays.is_empty())
+            .and_then(|notice| Some((notice.before.as_deref().and_then(instant)?, notice.citation.clone())))
+            .filter(|(before, _)| now < *before)
+            .map(|(before, citation)| (Limit::at(before, o.law.zone), citation)),
         people: web.house.settings.directory.people.iter().map(|p| p.name.clone()).collect(),
         leases: receipt::leases(row.dates, now),
         zone: super::zone_name(zone),

@@ -43,6 +43,7 @@ pub struct Row {
     /// Buttons: only where somebody must move at once.
     pub may_file: bool,
     pub may_take: bool,
+    /// Late, or filed late, and nobody recorded why.
     pub may_explain: bool,
     pub dates: Dates,
     pub unverified: bool,
@@ -74,7 +75,7 @@ impl Row {
                 limit = Some(Limit::careful(careful, there, zone));
             }
             (State::Filed, ..) => {
-                big = "Filed".to_string();
+                big = if o.reasons_missing { "Filed late" } else { "Filed" }.to_string();
                 small = filed(o, zone);
             }
             (State::Waived, ..) => {
@@ -115,7 +116,13 @@ impl Row {
         let nobody = o.holder.is_none();
         Row {
             id: o.law.id.clone(),
-            class: if dates.due.is_none() && state == State::Possible { "is-soft" } else { state.row() },
+            class: if state == State::Filed && o.reasons_missing {
+                "is-soon"
+            } else if dates.due.is_none() && state == State::Possible {
+                "is-soft"
+            } else {
+                state.row()
+            },
             state,
             mark: state.mark(),
             title: o.law.title.clone(),
@@ -134,10 +141,15 @@ impl Row {
             who: who(o, state, zone, now),
             may_file: state == State::Late || (state == State::Soon && nobody),
             may_take: nobody && state == State::Soon,
-            may_explain: state == State::Late,
+            may_explain: o.reasons_missing,
             dates,
             unverified: o.law.unverified,
         }
+    }
+
+    /// Somebody must still do something about it.
+    pub fn is_open(&self) -> bool {
+        self.state.is_open() || self.may_explain
     }
 }
 
