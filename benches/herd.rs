@@ -7,9 +7,9 @@
 //! first byte at the receiver of the webhook; beside it, in the same run, how late a bare timer of tokio rings and how
 //! long this disk takes for an fdatasync. The folder must be on the disk that is meant.
 
+use breachclock::daemon::clock::now;
 use breachclock::rules::utc;
 use breachclock::time::Timestamp;
-use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ async fn receive(listener: tokio::net::TcpListener, arrivals: Arrivals) {
             loop {
                 let mut piece = [0; 8192];
                 let Ok(n @ 1..) = stream.read(&mut piece).await else { return };
-                first.get_or_insert_with(Utc::now);
+                first.get_or_insert_with(now);
                 bytes.extend_from_slice(&piece[..n]);
                 let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else {
                     continue;
@@ -227,7 +227,7 @@ notify = ["webhook:soc"]
     let token = String::from_utf8(made.expect("runs").stdout).expect("UTF-8").trim().to_string();
 
     // filling takes as long as it takes: the steps begin well after it
-    let begin = Utc::now() + chrono::Duration::seconds(60 + incidents as i64 / 1500);
+    let begin = now() + chrono::Duration::seconds(60 + incidents as i64 / 1500);
     let step = move |n: usize| begin + chrono::Duration::microseconds((60_000_000 / per_minute) as i64 * n as i64);
     let (daemon, _, empty) = Daemon::start(&config, &url).await;
     println!(
@@ -258,7 +258,7 @@ notify = ["webhook:soc"]
         "{}",
         serde_json::json!({ "figure": "taken in over HTTP", "incidents": incidents, "seconds": took, "per_second": incidents as f64 / took, "resident_mib": daemon.memory().0 })
     );
-    assert!(Utc::now() < begin, "filling took so long that steps fell due; give fewer incidents");
+    assert!(now() < begin, "filling took so long that steps fell due; give fewer incidents");
     daemon.stop().await;
 
     let (daemon, listens, ready) = Daemon::start(&config, &url).await;
@@ -272,12 +272,12 @@ notify = ["webhook:soc"]
     let syncs = tokio::task::spawn_blocking(move || fdatasyncs(&disk, 300)).await.expect("ran");
     println!("{}", quantiles("fdatasync of this disk, ms", syncs));
     println!("{}", quantiles("a bare timer of tokio, late by ms", bare_timers(5).await));
-    while Utc::now() < begin {
+    while now() < begin {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let end = begin + chrono::Duration::seconds(seconds as i64);
     let mut lags = Vec::new();
-    while Utc::now() < end {
+    while now() < end {
         tokio::time::sleep(Duration::from_millis(500)).await;
         if let Some(lag) = metrics(&url).await.get("breachclock_escalation_lag_seconds") {
             lags.push(lag * 1e3);

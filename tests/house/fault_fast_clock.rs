@@ -92,6 +92,11 @@ async fn seventy_two_hours((name, aware, instants, limit): (&str, &str, [&str; 4
     let reported = now().await;
     let due = at(instants[3]);
     wait_until(name, due + TimeDelta::minutes(75), now).await;
+    // filed after the limit: without its reasons it would go on being asked for them
+    let reasons = json!({ "reason": "the processor answered late" });
+    let (status, body) =
+        site.post(&format!("/api/v1/obligations/{incident}~{DUTY}/delay"), &reasons).await.expect("answers");
+    assert_eq!(status, 200, "{name}: {body}");
     let filing = json!({ "by": "lea", "reference": "CNIL 4711" });
     let (status, body) =
         site.post(&format!("/api/v1/obligations/{incident}~{DUTY}/filing"), &filing).await.expect("answers");
