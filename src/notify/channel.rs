@@ -20,6 +20,7 @@ use super::webhook::webhook_id;
 use super::words::one_line;
 use super::{BoxFuture, Context, Notifier, Secret, SettingsError, key_hash};
 use crate::escalation::{Event, Message, Outcome, Target};
+use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// Every kind of channel. A new one is a file and a line here.
@@ -121,6 +122,15 @@ impl Settings {
         }
     }
 
+    /// Asks the root of its server, which tells nobody anything, and answers the status it gave.
+    ///
+    /// # Errors
+    /// A setting that is wrong, or why the server cannot be reached.
+    pub async fn probe(&self, now: Timestamp) -> Result<String, String> {
+        let service = self.service().map_err(|fault| format!("{}: {}", fault.key, fault.problem))?;
+        super::webhook::reach(&service.server(), &self.reach, now).await
+    }
+
     /// Checks everything that needs no file and no network.
     pub fn check(&self) -> Result<(), Fault> {
         self.service().map(|_| ())
@@ -189,6 +199,9 @@ fn without_path(url: &str) -> String {
 /// How a service wants to be asked. Implementations must not read clocks, must give the same request for the same message
 /// and instant, and must not put a setting into an error.
 trait Service: Send + Sync {
+    /// An address at its server; where a path follows, it may be a secret.
+    fn server(&self) -> String;
+
     /// The request, or why the message cannot be sent this way.
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String>;
 

@@ -9,12 +9,13 @@ use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
     Trouble, WaiverRequest,
 };
-use crate::escalation::DeliveryState;
+use crate::escalation::{DeliveryState, Message, Sent};
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
 use crate::rules::{Warning, utc};
 use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
 use chrono::Duration;
+use std::collections::BTreeMap;
 
 /// A lease ends this much ahead of the conservative limit at the latest: somebody else must still have time.
 const MARGIN_SHARE_PERCENT: i64 = 10;
@@ -39,6 +40,7 @@ impl<S: Store> House<S> {
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
+        self.reminded_acknowledged(incident, local, ask.by.as_deref().unwrap_or(&caller.name), now).await?;
         let mut view = self.obligation(caller, id, now).await?;
         if let Some(by) = &ask.by
             && *by != caller.name
@@ -349,6 +351,38 @@ impl<S: Store> House<S> {
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
         self.take(&caller, &claims.incident, &claims.obligations, &ask, idempotency, now).await
+    }
+
+    /// Who takes or declines an obligation without the link knows of it all the same: the last message by each way that told
+    /// them.
+    async fn reminded_acknowledged(&self, incident: &str, local: &str, by: &str, now: Timestamp) -> Answered<()> {
+        let Some(person) = self.settings.directory.person_called(by) else { return Ok(()) };
+        let id = IncidentId(incident.to_string());
+        let mut last: BTreeMap<String, Message> = BTreeMap::new();
+        for Sent { message, state, .. } in self.store.sent(&id, u32::MAX).await? {
+            let tells = message.obligation.as_deref() == Some(local)
+                || message.brief.also.iter().any(|also| also.obligation == local);
+            // what waits may tell of other obligations too, and what failed did not tell
+            let came = matches!(state, DeliveryState::HandedOver | DeliveryState::Delivered | DeliveryState::Seen);
+            if tells && came && message.target.person() == Some(&person.id) {
+                last.insert(message.target.label(), message);
+            }
+        }
+        for message in last.into_values() {
+            let news = Delivery {
+                incident: id.clone(),
+                key: message.key.clone(),
+                state: DeliveryState::Acknowledged,
+                detail: "its obligation was answered without the link".into(),
+                at: now,
+            };
+            let first = self.draft_delivery(&message, "message.acknowledged", &news, now);
+            match self.store.commit(Changeset { change: Change::Delivery(news), first, more: Vec::new() }).await {
+                Ok(_) | Err(StoreError::OldNews) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// The message whose link was used is known to have been read.

@@ -127,6 +127,58 @@ fn what_does_not_work_is_a_fault_with_a_remedy() {
     assert!(mail[3].1.contains("1 of 3 people"), "{mail:?}");
 }
 
+/// The server of each kind of channel is asked, at its root alone; one that nobody listens on is a fault.
+#[test]
+fn channels_are_asked_without_a_message() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let (room, closed) = (listener.local_addr().expect("bound").port(), free_port());
+    let (say, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            let _ = say.send(line.trim().to_string());
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut extra = String::new();
+    let mut add = |id: &str, kind: &str, port: u16, rest: &str| {
+        extra.push_str(&format!(
+            "[[channel]]\nid = \"{id}\"\nkind = \"{kind}\"\nurl = \"http://127.0.0.1:{port}/hook/secret\"\nallow_private = true\n{rest}\n"
+        ));
+    };
+    let kinds = [
+        ("slack", ""),
+        ("teams", ""),
+        ("mattermost", ""),
+        ("pagerduty", "routing_key = \"0123456789abcdef0123456789abcdef\""),
+        ("opsgenie", "api_key = \"00000000-0000-0000-0000-000000000000\""),
+        ("ntfy", "topic = \"breaches\""),
+        (
+            "sms",
+            "to = \"+33612345678\"\nbody = '{\"to\": \"{to}\", \"text\": \"{text}\"}'\nheaders = { Content-Type = \"application/json\" }",
+        ),
+    ];
+    for (kind, rest) in kinds {
+        add(kind, kind, room, rest);
+    }
+    add("closed", "slack", closed, "");
+    let config = configure(dir.path(), free_port(), &extra);
+    let answer = json(&config, &[], 1);
+    for (kind, _) in kinds {
+        let found = of(&answer, &format!("channel {kind}"));
+        assert!(
+            matches!(&found[..], [("ok", text)] if text.contains("answers 404") && !text.contains("secret")),
+            "{found:?}"
+        );
+        assert_eq!(said.recv_timeout(Duration::from_secs(5)).expect("asked"), "HEAD / HTTP/1.1");
+    }
+    let found = of(&answer, "channel closed");
+    assert!(matches!(&found[..], [("fault", text)] if !text.contains("secret")), "{found:?}");
+}
+
 #[test]
 fn a_configuration_that_cannot_be_used() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link step. Each module says what it proves.
 
+mod acknowledge;
 mod architecture;
 mod binary;
 mod calendar_feed;

@@ -26,6 +26,10 @@ struct Mattermost {
 }
 
 impl Service for Mattermost {
+    fn server(&self) -> String {
+        self.url.to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         let mut body = json!({ "text": text(&short(message, context)) });
         if let Some(name) = own_address(message) {

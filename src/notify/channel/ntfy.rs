@@ -52,6 +52,10 @@ struct Ntfy {
 }
 
 impl Service for Ntfy {
+    fn server(&self) -> String {
+        self.url.to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         let own = own_address(message);
         let topic = match message.target.person() {

@@ -43,6 +43,10 @@ struct Opsgenie {
 }
 
 impl Service for Opsgenie {
+    fn server(&self) -> String {
+        self.url.to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         let alias = alert_key(message, context);
         let mut url = self.url.clone();

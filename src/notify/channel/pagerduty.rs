@@ -43,6 +43,10 @@ struct PagerDuty {
 }
 
 impl Service for PagerDuty {
+    fn server(&self) -> String {
+        self.url.to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         let mut body = json!({
             "routing_key": self.routing_key.expose(),

@@ -162,6 +162,10 @@ impl Sms {
 }
 
 impl Service for Sms {
+    fn server(&self) -> String {
+        without_path(self.settings.value("url", "")).to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         let to = match (message.target.person(), own_address(message)) {
             (_, Some(address)) => address,

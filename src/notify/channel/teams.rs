@@ -26,6 +26,10 @@ struct Teams {
 }
 
 impl Service for Teams {
+    fn server(&self) -> String {
+        self.url.to_string()
+    }
+
     fn request(&self, message: &Message, context: &Context) -> Result<Request, String> {
         Ok(Request::json(self.url.clone(), &body(&short(message, context))))
     }
