@@ -265,16 +265,12 @@ fn steps(truth: &Truth, local: &str, stretches: &[Stretch], sent: &[Sent], dossi
             }
             // the outages before it may add up to more than one
             latest += truth.down(at, latest);
-            if latest >= until {
+            // the next stretch, or the end of the run, came before it had to be told
+            if latest >= until || latest > super::net::now() {
                 continue;
             }
             let leases = act.map(|act| act.acknowledgements.as_slice()).unwrap_or_default();
             if leases.iter().any(|l| l.at <= latest && at < l.until) {
-                continue;
-            }
-            let last = sent.iter().map(|s| s.message.created_at).max().unwrap_or(at).max(at);
-            if last < latest && dossier.wake_at.is_some_and(|wake| wake > latest) && at > last + Duration::hours(12) {
-                // beyond the end of the run
                 continue;
             }
             for who in &step.notify {
