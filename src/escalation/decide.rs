@@ -11,6 +11,7 @@
 
 use super::delay::{self, OwnStep, Reasons};
 use super::directory::{Directory, Ladder};
+use super::lease::lease_end;
 use super::message::{Also, Brief, DeliveryState, Event, Extra, Message, Quiet, Reason, Sent, Target, Told};
 use super::policy::{EscalationPolicy, Step, StepAt, Waits};
 use crate::law::{Acknowledgement, Act, IncidentId};
@@ -149,7 +150,7 @@ impl View<'_> {
         let (subject, now) = (self.subject, self.now);
         let planned = self.plan_steps();
         for lease in self.leases() {
-            look_at(wake_at, lease.until, now);
+            look_at(wake_at, self.end_of(lease), now);
         }
         for step in &planned {
             let at = step.at.max(subject.known_at);
@@ -332,11 +333,11 @@ impl View<'_> {
         let act = self.act?;
         let given_back =
             |lease: &Acknowledgement| act.declined.iter().any(|(by, at)| *by == lease.by && *at == lease.until);
-        let ended = act.acknowledgements.iter().filter(|l| l.until > since && l.until <= self.now && !given_back(l));
-        let last = ended.max_by_key(|l| l.until)?;
+        let over = |l: &&Acknowledgement| self.end_of(l) > since && self.end_of(l) <= self.now && !given_back(l);
+        let last = act.acknowledgements.iter().filter(over).max_by_key(|l| self.end_of(l))?;
         // the reason stands in the evidence, where names do not
         let by = self.directory.person_called(&last.by).map_or("its holder", |p| p.id.as_str());
-        Some((last.until, by))
+        Some((self.end_of(last), by))
     }
 
     /// The next way of a ladder, when the way before it failed, or nobody confirmed it within a share of the time left.
@@ -471,7 +472,14 @@ impl View<'_> {
 
     fn leases(&self) -> impl Iterator<Item = &Acknowledgement> {
         let acknowledged = self.act.map(|act| act.acknowledgements.as_slice()).unwrap_or_default();
-        acknowledged.iter().filter(|lease| lease.until > self.now && !self.is_ahead(lease.at))
+        acknowledged.iter().filter(|lease| self.end_of(lease) > self.now && !self.is_ahead(lease.at))
+    }
+
+    /// When a lease ends. It was given by the limit of its time: when the limit moved earlier, it ends ahead of that one.
+    fn end_of(&self, lease: &Acknowledgement) -> Timestamp {
+        let length = lease.until - lease.at;
+        let limit = self.subject.brief.conservative_due;
+        lease_end(length, self.subject.started_at, limit, lease.at).min(lease.until)
     }
 
     fn is_ahead(&self, at: Timestamp) -> bool {
@@ -496,10 +504,10 @@ impl View<'_> {
     fn message(&self, due: &Due<'_>) -> Message {
         let (subject, now, step) = (self.subject, self.now, due.planned.step);
         let mut brief = subject.brief.clone();
-        brief.holder = self.act.and_then(|a| a.holder(now)).map(|lease| Told {
+        brief.holder = self.leases().last().map(|lease| Told {
             name: lease.by.clone(),
             what: "has it".into(),
-            at: lease.until,
+            at: self.end_of(lease),
         });
         brief.told = told_list(self.history, &subject.id);
         brief.next = self.next_person(due.target);
@@ -536,11 +544,11 @@ impl View<'_> {
             due.target.label(),
             due.repeat,
         );
-        // one that was withdrawn was never sent, one of a clock that was ahead does not count: under their own key this one
-        // would be taken for known
-        let void = |s: &&Sent| s.state == DeliveryState::Withdrawn || self.is_ahead(s.message.created_at);
-        let void = self.history.iter().filter(void);
-        match void.filter(|s| s.message.key.starts_with(&key)).count() {
+        // A repeat counts what its addressee heard, by whichever way and obligation at the head: two may have one number.
+        // Under a known key the later one would be taken for the earlier.
+        let again = format!("{key}~");
+        let known = self.history.iter().map(|s| s.message.key.as_str());
+        match known.filter(|known| *known == key || known.starts_with(&again)).count() {
             0 => {}
             n => key.push_str(&format!("~{n}")),
         }

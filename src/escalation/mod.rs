@@ -6,6 +6,7 @@ mod decide;
 mod delay;
 mod digest;
 mod directory;
+mod lease;
 mod message;
 mod people;
 mod policy;
@@ -16,6 +17,7 @@ pub use decide::{Decision, Subject, decide};
 pub use delay::{NOTICE as DELAY_NOTICE, REASONS as REASONS_FOR_DELAY, Reasons};
 pub use digest::{DueRun, due_run};
 pub use directory::{Directory, Ladder};
+pub use lease::lease_end;
 pub use message::{
     Also, Ask, Asked, Brief, DeliveryState, Event, Extra, Message, Outcome, Quiet, Reason, Sent, Target, Told,
 };

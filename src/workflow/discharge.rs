@@ -9,7 +9,7 @@ use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
     Trouble, WaiverRequest,
 };
-use crate::escalation::{DeliveryState, Message, Sent};
+use crate::escalation::{DeliveryState, Message, Sent, lease_end};
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
 use crate::rules::{Warning, utc};
 use crate::store::{Change, Changeset, Delivery, Store, StoreError};
@@ -17,12 +17,6 @@ use crate::time::Timestamp;
 use chrono::Duration;
 use std::collections::BTreeMap;
 
-/// A lease ends this much ahead of the conservative limit at the latest: somebody else must still have time.
-const MARGIN_SHARE_PERCENT: i64 = 10;
-const MARGIN_AT_LEAST: Duration = Duration::minutes(10);
-/// Leases past the limit are short: the reminders go on.
-const LEASE_PAST_LIMIT: Duration = Duration::minutes(30);
-const LEASE_AT_LEAST: Duration = Duration::minutes(5);
 /// A filing may be dated this far ahead of our clock.
 const FUTURE_TOLERANCE: Duration = Duration::minutes(5);
 const REASON_LIMIT: usize = 10_000;
@@ -449,16 +443,4 @@ pub(super) fn reason_of(text: &str) -> Answered<String> {
 
 fn rejected(pointer: &str, text: String) -> Trouble {
     Trouble::Rejected(vec![crate::ingest::Rejection { pointer: pointer.into(), line: None, text }])
-}
-
-/// When a lease ends: never so late that nobody else could still act before the conservative limit.
-fn lease_end(lease: Duration, started: Timestamp, limit: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let Some(limit) = limit else { return now + lease };
-    if now >= limit {
-        return now + lease.min(LEASE_PAST_LIMIT);
-    }
-    let window = limit - started;
-    let margin = (window * MARGIN_SHARE_PERCENT as i32 / 100).max(MARGIN_AT_LEAST).min(limit - now);
-    let latest = (limit - margin).max(now + LEASE_AT_LEAST).min(limit);
-    (now + lease).min(latest)
 }

@@ -4,7 +4,7 @@ use super::net::Arrived;
 use super::store::{NodeStore, Shared};
 use breachclock::escalation::{DeliveryState, Sent, StepAt, Who};
 use breachclock::law::IncidentId;
-use breachclock::store::Dossier;
+use breachclock::store::{Dossier, Query};
 use breachclock::time::Timestamp;
 use breachclock::workflow::{House, IncidentView, Settings};
 use chrono::Duration;
@@ -118,6 +118,12 @@ pub async fn at_the_end<S: Shared>(
     for id in &truth.known {
         let incident = IncidentId(id.clone());
         let dossier = house.store.inner.dossier(&incident).await.map_err(|e| e.to_string())?;
+        sent_by_incident.insert(id, (dossier.sent.clone(), dossier));
+    }
+    // also of incidents whose report was kept when the process died, so that nobody got their id
+    let every = Query { limit: u32::MAX, ..Query::default() };
+    for dossier in house.store.inner.list(every).await.map_err(|e| e.to_string())? {
+        let id = &dossier.record.incident.id.0;
         for entry in house.store.inner.stream(id).await.map_err(|e| e.to_string())? {
             let text = String::from_utf8_lossy(&entry.bytes).into_owned();
             if text.contains("messages.queued") || text.contains("incident.reported") {
@@ -126,7 +132,6 @@ pub async fn at_the_end<S: Shared>(
                 }
             }
         }
-        sent_by_incident.insert(id, (dossier.sent.clone(), dossier));
     }
     arrivals(truth, arrived, &entries)?;
     for (id, (sent, dossier)) in &sent_by_incident {
