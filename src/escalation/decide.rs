@@ -9,10 +9,11 @@
 //! ```
 //! What silences: a lease, for the steps it covers; the filing, as it ends the obligation. Nothing else.
 
+use super::compose::one_per_target;
 use super::delay::{self, OwnStep, Reasons};
 use super::directory::{Directory, Ladder};
 use super::lease::lease_end;
-use super::message::{Also, Brief, DeliveryState, Event, Extra, Message, Quiet, Reason, Sent, Target, Told};
+use super::message::{Brief, DeliveryState, Message, Sent, Target};
 use super::policy::{EscalationPolicy, Step, StepAt, Waits};
 use crate::law::{Acknowledgement, Act, IncidentId};
 use crate::time::Timestamp;
@@ -53,12 +54,12 @@ pub struct Subject<'p> {
 
 impl Subject<'_> {
     /// What reminders run on: the conservative limit, else the internal target. What was filed has none any more.
-    fn limit(&self) -> Option<Timestamp> {
+    pub(super) fn limit(&self) -> Option<Timestamp> {
         self.brief.conservative_due.or(self.internal_target).filter(|_| !self.is_filed())
     }
 
     /// Filed, and only the reasons for the delay are missing.
-    fn is_filed(&self) -> bool {
+    pub(super) fn is_filed(&self) -> bool {
         matches!(self.reasons, Reasons::FiledLate(_))
     }
 
@@ -88,21 +89,21 @@ pub struct Decision {
 
 /// A step of one obligation at its instant.
 #[derive(Clone)]
-struct Planned<'a> {
-    step: &'a Step,
-    at: Timestamp,
+pub(super) struct Planned<'a> {
+    pub(super) step: &'a Step,
+    pub(super) at: Timestamp,
     /// The first step tells that the clock runs; later ones escalate.
-    first: bool,
+    pub(super) first: bool,
 }
 
 /// A message that is due: which step, to which target, since when.
-struct Due<'a> {
-    planned: &'a Planned<'a>,
-    target: &'a Target,
-    at: Timestamp,
-    repeat: u32,
-    coalesced: u32,
-    after: Option<String>,
+pub(super) struct Due<'a> {
+    pub(super) planned: &'a Planned<'a>,
+    pub(super) target: &'a Target,
+    pub(super) at: Timestamp,
+    pub(super) repeat: u32,
+    pub(super) coalesced: u32,
+    pub(super) after: Option<String>,
 }
 
 /// Decides for one incident. Steps missed meanwhile are coalesced into the most urgent one, which says so.
@@ -132,17 +133,17 @@ fn look_at(wake_at: &mut Option<Timestamp>, at: Timestamp, now: Timestamp) {
 }
 
 /// Everything one obligation is decided from.
-struct View<'v> {
-    incident: &'v IncidentId,
+pub(super) struct View<'v> {
+    pub(super) incident: &'v IncidentId,
     /// All obligations of the incident.
-    subjects: &'v [Subject<'v>],
-    subject: &'v Subject<'v>,
+    pub(super) subjects: &'v [Subject<'v>],
+    pub(super) subject: &'v Subject<'v>,
     /// Its steps that no policy states.
-    own: &'v [OwnStep],
-    act: Option<&'v Act>,
-    directory: &'v Directory,
-    history: &'v [Sent],
-    now: Timestamp,
+    pub(super) own: &'v [OwnStep],
+    pub(super) act: Option<&'v Act>,
+    pub(super) directory: &'v Directory,
+    pub(super) history: &'v [Sent],
+    pub(super) now: Timestamp,
 }
 
 impl View<'_> {
@@ -196,7 +197,7 @@ impl View<'_> {
     }
 
     /// The steps of the policy at their instants, in the order of time. Without a limit only those relative to the start.
-    fn plan_steps(&self) -> Vec<Planned<'_>> {
+    pub(super) fn plan_steps(&self) -> Vec<Planned<'_>> {
         let subject = self.subject;
         let steps = subject.policy.steps.iter().filter(|_| !subject.is_filed());
         let of_policy = steps.filter_map(|step| Some(Planned { step, at: subject.instant_of(step.at)?, first: false }));
@@ -243,7 +244,7 @@ impl View<'_> {
         found.into_values().collect()
     }
 
-    fn step_ladders(&self, step: &Step, at: Timestamp) -> Vec<Ladder> {
+    pub(super) fn step_ladders(&self, step: &Step, at: Timestamp) -> Vec<Ladder> {
         let mut ladders: Vec<Ladder> =
             step.notify.iter().flat_map(|who| self.directory.ladders(who, &step.channels, at)).collect();
         let names_people = step.notify.iter().any(super::policy::Who::is_people);
@@ -407,7 +408,7 @@ impl View<'_> {
         declined.iter().filter(|(name, at)| is_theirs(name) && *at >= sent.message.created_at).map(|(_, at)| *at).min()
     }
 
-    fn quiet(&self, at: Timestamp) -> Option<Waits> {
+    pub(super) fn quiet(&self, at: Timestamp) -> Option<Waits> {
         let (subject, quiet) = (self.subject, self.subject.policy.quiet_hours?);
         let waits = quiet.waits(at, subject.started_at, subject.limit());
         match (waits, subject.limit()) {
@@ -446,7 +447,7 @@ impl View<'_> {
     }
 
     /// Messages to `target` that tell about this obligation, each with the limit it told.
-    fn about(&self, target: &Target) -> impl Iterator<Item = (&Sent, Option<Timestamp>)> {
+    pub(super) fn about(&self, target: &Target) -> impl Iterator<Item = (&Sent, Option<Timestamp>)> {
         let id = self.subject.id.as_str();
         let told = move |sent: &&Sent| {
             let message = &sent.message;
@@ -470,13 +471,13 @@ impl View<'_> {
         })
     }
 
-    fn leases(&self) -> impl Iterator<Item = &Acknowledgement> {
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Acknowledgement> {
         let acknowledged = self.act.map(|act| act.acknowledgements.as_slice()).unwrap_or_default();
         acknowledged.iter().filter(|lease| self.end_of(lease) > self.now && !self.is_ahead(lease.at))
     }
 
     /// When a lease ends. It was given by the limit of its time: when the limit moved earlier, it ends ahead of that one.
-    fn end_of(&self, lease: &Acknowledgement) -> Timestamp {
+    pub(super) fn end_of(&self, lease: &Acknowledgement) -> Timestamp {
         let length = lease.until - lease.at;
         let limit = self.subject.brief.conservative_due;
         lease_end(length, self.subject.started_at, limit, lease.at).min(lease.until)
@@ -500,97 +501,6 @@ impl View<'_> {
             needs => needs.iter().all(|role| self.leases().filter(covers).any(|lease| has_role(lease, role))),
         }
     }
-
-    fn message(&self, due: &Due<'_>) -> Message {
-        let (subject, now, step) = (self.subject, self.now, due.planned.step);
-        let mut brief = subject.brief.clone();
-        brief.holder = self.leases().last().map(|lease| Told {
-            name: lease.by.clone(),
-            what: "has it".into(),
-            at: self.end_of(lease),
-        });
-        brief.told = told_list(self.history, &subject.id);
-        brief.next = self.next_person(due.target);
-        let already_told = self
-            .history
-            .iter()
-            .any(|s| s.message.target == *due.target && s.message.obligation.as_deref() == Some(&subject.id));
-        let late = brief.due.is_some_and(|due| now >= due) && !subject.is_filed();
-        let event = if late {
-            Event::ObligationOverdue
-        } else if due.after.is_none() && (due.planned.first || already_told) {
-            Event::ReminderDue
-        } else {
-            Event::EscalationRaised
-        };
-        let quiet = match self.quiet(due.at).filter(|_| due.target.person().is_some()) {
-            Some(Waits::Until(until)) => Some(Quiet::Deferred { from: due.at, until }),
-            Some(Waits::Not(until)) => Some(Quiet::Overridden { until }),
-            None => None,
-        };
-        let past_limit = |sent: &&Sent| subject.limit().is_some_and(|limit| sent.message.created_at >= limit);
-        let overdue_count = match late {
-            true => self.about(due.target).map(|(sent, _)| sent).filter(past_limit).count() as u32 + 1,
-            false => 0,
-        };
-        let schedule = subject.limit().map_or(0, |d| d.timestamp());
-        let mut key = format!(
-            // the step's own instant: a corrected start moves it although the limit stays
-            "{}/{}/{}/{schedule}.{}/{}/{}",
-            self.incident,
-            subject.id,
-            step.name,
-            due.planned.at.max(subject.known_at).timestamp(),
-            due.target.label(),
-            due.repeat,
-        );
-        // A repeat counts what its addressee heard, by whichever way and obligation at the head: two may have one number.
-        // Under a known key the later one would be taken for the earlier.
-        let again = format!("{key}~");
-        let known = self.history.iter().map(|s| s.message.key.as_str());
-        match known.filter(|known| *known == key || known.starts_with(&again)).count() {
-            0 => {}
-            n => key.push_str(&format!("~{n}")),
-        }
-        Message {
-            key,
-            event,
-            incident: self.incident.clone(),
-            obligation: Some(subject.id.clone()),
-            target: due.target.clone(),
-            reason: Reason {
-                policy: subject.policy.id.clone(),
-                step: step.name.clone(),
-                repeat: due.repeat,
-                due_at: due.at,
-                coalesced: due.coalesced,
-            },
-            created_at: now,
-            // what is filed leads no message in which something is still to be filed
-            urgent_at: subject.limit().unwrap_or(now + Duration::days(if subject.is_filed() { 31 } else { 30 })),
-            brief,
-            ack_token: None,
-            extra: Extra {
-                after: due.after.clone(),
-                quiet,
-                internal_target: subject.internal_target.filter(|_| subject.brief.conservative_due.is_none()),
-                overdue_count,
-                asks: delay::asks(subject, now),
-                ..Extra::default()
-            },
-        }
-    }
-
-    /// The next person the policy will tell, if this one does nothing.
-    fn next_person(&self, target: &Target) -> Option<Told> {
-        self.plan_steps().iter().filter(|p| p.at > self.now).find_map(|planned| {
-            let ladders = self.step_ladders(planned.step, planned.at);
-            let other =
-                ladders.iter().map(Ladder::first).find(|t| t.person().is_some() && t.person() != target.person())?;
-            let name = other.person().and_then(|id| self.directory.person(id)).map(|p| p.name.clone())?;
-            Some(Told { name, what: "next".into(), at: planned.at })
-        })
-    }
 }
 
 /// What became of the ways after the first.
@@ -600,44 +510,4 @@ enum Fallen<'l> {
     Wait,
     /// Every way failed, the last one here.
     NoWayLeft(Timestamp),
-}
-
-fn told_list(history: &[Sent], obligation: &str) -> Vec<Told> {
-    let mut told: BTreeMap<&str, (Timestamp, u32)> = BTreeMap::new();
-    for sent in history.iter().filter(|s| s.message.obligation.as_deref() == Some(obligation)) {
-        if let Target::Email { name, .. } | Target::Channel { name, person: Some(_), .. } = &sent.message.target {
-            let entry = told.entry(name).or_insert((sent.message.created_at, 0));
-            entry.0 = entry.0.max(sent.message.created_at);
-            entry.1 += 1;
-        }
-    }
-    told.into_iter()
-        .map(|(name, (at, times))| Told {
-            name: name.to_string(),
-            what: if times == 1 { "told once".to_string() } else { format!("told {times} times") },
-            at,
-        })
-        .collect()
-}
-
-/// One message per person and decision: the most urgent obligation leads, the others are listed.
-fn one_per_target(mut messages: Vec<Message>) -> Message {
-    messages.sort_by(|a, b| a.urgent_at.cmp(&b.urgent_at).then_with(|| a.key.cmp(&b.key)));
-    let mut rest = messages.into_iter();
-    let mut head = rest.next().expect("a target is only present with a message");
-    for other in rest {
-        // the list must cover the steps of every obligation in it
-        head.reason.due_at = head.reason.due_at.max(other.reason.due_at);
-        head.reason.coalesced += other.reason.coalesced;
-        head.extra.asks.extend(other.extra.asks);
-        head.brief.also.push(Also {
-            obligation: other.obligation.unwrap_or_default(),
-            duty_title: other.brief.duty_title,
-            recipient_name: other.brief.recipient_name,
-            conservative_due: other.brief.conservative_due,
-            zone: other.brief.zone,
-            standing: other.brief.standing,
-        });
-    }
-    head
 }

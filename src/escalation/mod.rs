@@ -2,6 +2,7 @@
 //!
 //! Absent here: clocks, I/O, rendering. `now` is an argument; nothing derived from it is stored.
 
+mod compose;
 mod decide;
 mod delay;
 mod digest;
