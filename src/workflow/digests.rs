@@ -5,6 +5,7 @@
 
 use super::evidence_of::SYSTEM;
 use super::lateness::reasons_missing;
+use super::life::about_the_house;
 use super::{Answered, House};
 use crate::escalation::{Brief, DueRun, Event, Extra, Message, Reason, Target, Who, due_run};
 use crate::law::{IncidentId, Obligation, Phase, Standing};
@@ -196,7 +197,8 @@ impl<S: Store> House<S> {
         for plan in plans {
             let (expression, zone) = (plan.when.expression(), plan.when.zone().to_string());
             let own = known.0.get(&plan.id).cloned().unwrap_or_default();
-            let same = own.scheduled.as_ref().filter(|(e, z, _)| e == expression && *z == zone);
+            // one put into force later than now was so on a clock that was ahead: until then nothing would be due
+            let same = own.scheduled.as_ref().filter(|(e, z, at)| e == expression && *z == zone && *at <= now);
             // nothing before a new expression was put into force is ever due
             let since = match same {
                 Some((_, _, since)) => *since,
@@ -226,25 +228,15 @@ impl<S: Store> House<S> {
         let (title, note) = (title(&items, plan.when.zone(), now), note(plan, &items, now));
         let ladders = plan.to.iter().flat_map(|who| self.settings.directory.ladders(who, &plan.channels, now));
         let targets: BTreeSet<Target> = ladders.map(|ladder| ladder.first().clone()).collect();
-        let message = |target: Target| Message {
-            key: format!("digest.{}.{}.{}", plan.id, run.at.format("%Y%m%dT%H%M%SZ"), target.label()),
-            event: Event::DigestDue,
-            incident: IncidentId::house(),
-            obligation: None,
-            target,
-            reason: Reason {
-                policy: "digest".to_string(),
-                step: plan.id.clone(),
-                repeat: 0,
-                due_at: run.at,
-                coalesced: run.coalesced,
-            },
-            created_at: now,
-            // reminders go first
-            urgent_at: now + TimeDelta::days(1),
-            brief: Brief::about_daemon(title.clone(), plan.when.zone()),
-            ack_token: None,
-            extra: Extra { note: Some(note.clone()), drill: self.settings.drill.is_some(), ..Extra::default() },
+        let message = |target: Target| {
+            let key = format!("digest.{}.{}.{}", plan.id, run.at.format("%Y%m%dT%H%M%SZ"), target.label());
+            let (policy, step) = ("digest".to_string(), plan.id.clone());
+            let reason = Reason { policy, step, repeat: 0, due_at: run.at, coalesced: run.coalesced };
+            let brief = Brief::about_daemon(title.clone(), plan.when.zone());
+            let mut message = about_the_house(Event::DigestDue, key, target, reason, brief, now);
+            message.extra =
+                Extra { note: Some(note.clone()), drill: self.settings.drill.is_some(), ..Extra::default() };
+            message
         };
         let messages: Vec<Message> = targets.into_iter().map(message).collect();
         let count = |part: Part| items.iter().filter(|item| part.holds(item, now)).count();
@@ -264,10 +256,8 @@ impl<S: Store> House<S> {
         let book = self.book();
         let (mut items, mut after) = (Vec::new(), None);
         loop {
-            let batch = self
-                .store
-                .list(Query { open_only: true, entity: None, after, limit: BATCH, ..Query::default() })
-                .await?;
+            let query = Query { open_only: true, after, limit: BATCH, ..Query::default() };
+            let batch = self.store.list(query).await?;
             for dossier in &batch {
                 let entity = dossier.record.incident.entity.id.as_ref();
                 // an incident whose entity nobody named may be anybody's

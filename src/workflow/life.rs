@@ -118,6 +118,30 @@ impl SelfTest {
     }
 }
 
+/// A message about no incident. Reminders go first.
+pub(super) fn about_the_house(
+    event: Event,
+    key: String,
+    target: Target,
+    reason: Reason,
+    brief: Brief,
+    now: Timestamp,
+) -> Message {
+    Message {
+        key,
+        event,
+        incident: IncidentId::house(),
+        obligation: None,
+        target,
+        reason,
+        created_at: now,
+        urgent_at: now + TimeDelta::days(1),
+        brief,
+        ack_token: None,
+        extra: Extra::default(),
+    }
+}
+
 /// Where things stand, in numbers.
 struct Standing {
     open: usize,
@@ -168,7 +192,9 @@ impl<S: Store> House<S> {
     /// Puts a new expression into force. Nothing before that instant is ever due.
     async fn schedule(&self, plan: &LifePlan, log: &LifeLog, now: Timestamp) -> Answered<bool> {
         let (expression, zone) = (plan.when.expression(), plan.when.zone().to_string());
-        if log.scheduled.as_ref().is_some_and(|(e, z, _)| e == expression && *z == zone) {
+        // one put into force later than now was so on a clock that was ahead: until then nothing would be due
+        let in_force = |at: &Option<Timestamp>| at.is_none_or(|at| at <= now);
+        if log.scheduled.as_ref().is_some_and(|(e, z, at)| e == expression && *z == zone && in_force(at)) {
             return Ok(false);
         }
         let detail = json!({ "expression": expression, "zone": zone });
@@ -252,25 +278,11 @@ impl<S: Store> House<S> {
             .flat_map(|who| self.settings.directory.ladders(who, &[], now))
             .map(|l| l.first().clone())
             .collect();
-        let message = |target: Target| Message {
-            key: format!("{about}.{}.{}", run.at.format("%Y%m%dT%H%M%SZ"), target.label()),
-            event,
-            incident: IncidentId::house(),
-            obligation: None,
-            target,
-            reason: Reason {
-                policy: "watchdog".to_string(),
-                step: plan.when.expression().to_string(),
-                repeat: 0,
-                due_at: run.at,
-                coalesced: run.coalesced,
-            },
-            created_at: now,
-            // reminders go first
-            urgent_at: now + TimeDelta::days(1),
-            brief: Brief::about_daemon(title.clone(), plan.when.zone()),
-            ack_token: None,
-            extra: Extra::default(),
+        let message = |target: Target| {
+            let key = format!("{about}.{}.{}", run.at.format("%Y%m%dT%H%M%SZ"), target.label());
+            let (policy, step) = ("watchdog".to_string(), plan.when.expression().to_string());
+            let reason = Reason { policy, step, repeat: 0, due_at: run.at, coalesced: run.coalesced };
+            about_the_house(event, key, target, reason, Brief::about_daemon(title.clone(), plan.when.zone()), now)
         };
         targets.into_iter().map(message).collect()
     }

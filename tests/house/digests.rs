@@ -85,6 +85,25 @@ async fn report<S: Store>(house: &House<S>, title: &str, aware: &str) -> String 
     format!("{id}~eu-gdpr-33-authority@FR")
 }
 
+/// First put into force while the clock was months ahead: it comes on the next morning of the right clock, and every one
+/// after it.
+#[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_digest() {
+    let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
+    let plan = [plan("0 9 * * *", "Europe/Paris")];
+    let mut memory = None;
+    house.digest(&plan, &mut memory, at("2026-09-04T06:30:00Z")).await.expect("looked");
+    house.digest(&plan, &mut memory, at("2026-09-04T07:00:00Z")).await.expect("looked");
+    take_messages(&house, &[], at("2026-09-04T07:00:00Z")).await;
+    let mut told = Vec::new();
+    for now in ["2026-06-04T06:30:00Z", "2026-06-04T07:00:00Z", "2026-06-04T08:00:00Z", "2026-06-05T07:00:00Z"] {
+        house.digest(&plan, &mut memory, at(now)).await.expect("looked");
+        told.extend(take_messages(&house, &[], at(now)).await.into_iter().map(|m| (now, m.reason.due_at)));
+    }
+    let mornings = ["2026-06-04T07:00:00Z", "2026-06-05T07:00:00Z"];
+    assert_eq!(told, mornings.map(|now| (now, at(now))));
+}
+
 /// Late, filed late without reasons, taken, and free; with a memory and without.
 #[tokio::test]
 async fn a_digest_says_what_is_open() {

@@ -71,6 +71,20 @@ async fn tells_once_a_day<S: Store>(house: &House<S>) {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_life_sign() {
+    let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
+    let (plan, mut memory) = (plan(None), None);
+    house.live(&plan, &mut memory, at("2026-09-04T05:30:00Z")).await.expect("lives");
+    let mut told = Vec::new();
+    for now in ["2026-06-04T05:30:00Z", "2026-06-04T06:00:00Z", "2026-06-05T06:00:00Z"] {
+        house.live(&plan, &mut memory, at(now)).await.expect("lives");
+        let alive = take_messages(&house, &[], at(now)).await.into_iter().filter(|m| m.event == Event::DaemonAlive);
+        told.extend(alive.map(|m| (now, m.reason.due_at)));
+    }
+    assert_eq!(told, ["2026-06-04T06:00:00Z", "2026-06-05T06:00:00Z"].map(|now| (now, at(now))));
+}
+
+#[tokio::test]
 async fn a_daily_life_sign_comes_once_a_day() {
     let dir = tempfile::tempdir().expect("a folder");
     tells_once_a_day(&house(MemoryStore::new("test.example/log"), settings(Vec::new()))).await;
