@@ -280,7 +280,13 @@ impl View<'_> {
         }
         let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
         let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
-        let every = latest.step.repeat.map(|r| r.seconds(window)).filter(|s| *s > 0);
+        // a step that does not repeat ends the repeating of the one before while a later step will come; past the limit,
+        // and past the last step, it ends nothing: they are told again until somebody acts
+        let is_late = subject.limit().is_some_and(|limit| limit <= now);
+        let goes_on = is_late || planned.iter().all(|p| p.at <= now);
+        let earlier = due.iter().rev().filter(|_| goes_on).find_map(|(p, _)| p.step.repeat);
+        let repeats = latest.step.repeat.or(earlier);
+        let every = repeats.map(|r| r.seconds(window)).filter(|s| *s > 0);
         if let Some(last) = told {
             // this step, or a later one, was sent to this target: its next way or its repeat can be due
             let fallen = self.fall_over(planned, latest, ladder, last, wake_at);

@@ -158,7 +158,13 @@ impl State {
         };
         let (urgent_at, made_at) = (pack::micros(message.urgent_at), pack::micros(message.created_at));
         self.queue.insert(Lane::of(&message.target), at as i64, urgent_at, made_at);
-        self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+        self.sent.push(Sent {
+            message: message.into(),
+            state: DeliveryState::Queued,
+            attempts: 0,
+            settled_at: None,
+            detail: None,
+        });
         Some(at)
     }
 
@@ -236,7 +242,7 @@ impl State {
             let sent = &mut self.sent[row as usize];
             sent.attempts += 1;
             Claim {
-                message: sent.message.clone(),
+                message: Message::clone(&sent.message),
                 attempt: sent.attempts,
                 lease: u64::from(sent.attempts),
                 leased_until: pack::instant_of(until),

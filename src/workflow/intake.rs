@@ -326,7 +326,7 @@ pub(super) fn known_to(book: &Rulebook, entity: &Entity) -> Answered<()> {
 }
 
 fn queued(message: Message) -> Sent {
-    Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None }
+    Sent { message: message.into(), state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None }
 }
 
 fn wants(events: &[String], event: Event) -> bool {
