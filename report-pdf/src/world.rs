@@ -26,7 +26,9 @@ impl Closed {
         let names = serde_json::to_vec(&names).expect("names have a JSON form");
         let mut files =
             vec![(id("/document.json"), Bytes::new(document.to_vec())), (id("/attached.json"), Bytes::new(names))];
-        files.extend(attached.iter().map(|(name, bytes)| (id(&format!("/attached/{name}")), Bytes::new(bytes.to_vec()))));
+        files.extend(
+            attached.iter().map(|(name, bytes)| (id(&format!("/attached/{name}")), Bytes::new(bytes.to_vec()))),
+        );
         Closed {
             library: LazyHash::new(Library::default()),
             book: LazyHash::new(FontBook::from_fonts(FONTS.iter())),

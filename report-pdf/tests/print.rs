@@ -29,7 +29,8 @@ fn the_printed_report() {
         assert!(info.contains(wanted), "`{wanted}` in\n{info}");
     }
     let text = run("pdftotext", &["-layout", "report.pdf", "-"], dir.path());
-    for wanted in ["$#[injected] #{evil} *x*", "Ostrel Cloud SAS", "Do 5. März 2026, 11:00 CET", "CNIL", "Seite 1 / 1"] {
+    for wanted in ["$#[injected] #{evil} *x*", "Ostrel Cloud SAS", "Do 5. März 2026, 11:00 CET", "CNIL", "Seite 1 / 1"]
+    {
         assert!(text.contains(wanted), "`{wanted}` in\n{text}");
     }
     run("pdfdetach", &["-saveall", "report.pdf"], dir.path());

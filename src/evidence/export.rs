@@ -164,8 +164,10 @@ fn reports(
     };
     let document = report::document(&input.report, &frame);
     files.insert("report.html".into(), report::html(&document).into_bytes());
-    let attached: Vec<(&str, &[u8])> =
-        ["bundle.json", "checkpoint.txt"].iter().filter_map(|name| Some((*name, files.get(*name)?.as_slice()))).collect();
+    let attached: Vec<(&str, &[u8])> = ["bundle.json", "checkpoint.txt"]
+        .iter()
+        .filter_map(|name| Some((*name, files.get(*name)?.as_slice())))
+        .collect();
     if let Some(printed) = report::pdf(&document, &attached) {
         let printed = printed.map_err(EvidenceError::Export)?;
         files.insert("report.pdf".into(), printed);

@@ -472,11 +472,7 @@ fn stands_at(disclosure: &[u8], ends: &[&str]) -> bool {
 }
 
 /// Splits the fields of a stream into those left out, by kind, and those shown.
-fn partition(
-    entries: &[&[u8]],
-    stored: &BTreeMap<Hash, Vec<u8>>,
-    kinds: &[Kind],
-) -> (Vec<Withheld>, Vec<Disclosure>) {
+fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[Kind]) -> (Vec<Withheld>, Vec<Disclosure>) {
     let mut withheld: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut disclosed = Vec::new();
     for commitment in export::commitments(entries.iter().copied()) {

@@ -5,9 +5,7 @@
 
 use breachclock::evidence::export::{self, ExportCreated, ExportInput, Withheld, seal_sums};
 use breachclock::evidence::merkle::{self, Leaves};
-use breachclock::evidence::report::{
-    EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words,
-};
+use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
     Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
     SigningKey, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256, sshsig,
@@ -332,13 +330,14 @@ impl World {
 fn model() -> ReportModel {
     let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0).expect("a time in range");
     let paris = breachclock::time::Zone::named("Europe/Paris").expect("a zone");
-    let grid = [("2026-03-02", "13"), ("2026-03-03", "24"), ("2026-03-04", "24"), ("2026-03-05", "11")].map(|(date, n)| {
-        breachclock::time::GridDay {
-            date: date.parse().expect("a date"),
-            counted: n.into(),
-            ..breachclock::time::GridDay::default()
-        }
-    });
+    let grid =
+        [("2026-03-02", "13"), ("2026-03-03", "24"), ("2026-03-04", "24"), ("2026-03-05", "11")].map(|(date, n)| {
+            breachclock::time::GridDay {
+                date: date.parse().expect("a date"),
+                counted: n.into(),
+                ..breachclock::time::GridDay::default()
+            }
+        });
     ReportModel {
         words: Words::named("en").expect("a language"),
         title: "Customer database on a <paste> site & more".into(),

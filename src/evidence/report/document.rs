@@ -41,9 +41,14 @@ pub struct Figure {
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Block {
     /// A numbered section begins.
-    Section { number: u32, title: String },
+    Section {
+        number: u32,
+        title: String,
+    },
     /// A heading inside a section.
-    Heading { text: String },
+    Heading {
+        text: String,
+    },
     Text {
         text: String,
         /// Small and grey.
@@ -56,10 +61,17 @@ pub enum Block {
         dense: bool,
     },
     /// A drawing, and the same in words for who does not see it.
-    Picture { svg: String, alt: String },
+    Picture {
+        svg: String,
+        alt: String,
+    },
     /// Commands, line by line.
-    Code { text: String },
-    Pairs { rows: Vec<(String, Cell)> },
+    Code {
+        text: String,
+    },
+    Pairs {
+        rows: Vec<(String, Cell)>,
+    },
 }
 
 /// Lines of one cell.

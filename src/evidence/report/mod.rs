@@ -212,8 +212,7 @@ pub(super) fn document(model: &ReportModel, frame: &Frame<'_>) -> Document {
 fn figures(model: &ReportModel, frame: &Frame<'_>) -> Vec<Figure> {
     let w = model.words;
     let standing = |wanted: &str| model.obligations.iter().filter(|o| o.standing == wanted).count();
-    let figure =
-        |name: &str, n: usize| Figure { label: w.get(name).into(), value: n.to_string(), note: String::new() };
+    let figure = |name: &str, n: usize| Figure { label: w.get(name).into(), value: n.to_string(), note: String::new() };
     vec![
         figure("running", standing("running")),
         figure("given", standing("discharged")),

@@ -135,8 +135,7 @@ pub fn strip(grid: &[GridDay], by_hours: bool, words: &Words) -> Option<(String,
     }
     let heights = grid.len().div_ceil(DAYS_A_ROW) as f64 * 46.0;
     let days = told.join("; ");
-    let title =
-        words.fill("strip", &[("from", &words.day(first.date)), ("to", &words.day(last.date))]);
+    let title = words.fill("strip", &[("from", &words.day(first.date)), ("to", &words.day(last.date))]);
     let alt = format!("{title}. {}", words.fill("strip_alt", &[("days", &days)]));
     Some((svg.finish(heights, &alt), alt))
 }
@@ -240,10 +239,9 @@ impl Svg {
                 "<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5z\" fill=\"{BLUE}\" stroke=\"{INK}\" stroke-width=\"0.8\"/>",
                 y - 5.0
             )),
-            _ => self.put(format_args!(
-                "<path d=\"M{x:.1} {:.1}v10\" stroke=\"{INK}\" stroke-width=\"1.4\"/>",
-                y - 5.0
-            )),
+            _ => {
+                self.put(format_args!("<path d=\"M{x:.1} {:.1}v10\" stroke=\"{INK}\" stroke-width=\"1.4\"/>", y - 5.0))
+            }
         }
     }
 

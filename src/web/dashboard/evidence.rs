@@ -3,12 +3,12 @@
 use super::words::{When, instant, person};
 use super::{Frame, May, error_page, frame, reader_zone, show as show_template};
 use crate::store::Store;
-use crate::workflow::export::ExportRequest;
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::body::Id;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
+use crate::workflow::export::ExportRequest;
 use crate::workflow::{Filter, StatusView};
 use askama::Template;
 use axum::extract::State as Extract;
