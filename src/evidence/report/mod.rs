@@ -246,7 +246,8 @@ fn timeline(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
         let local = words.map(|words| w.moment(words.at, model.zone)).unwrap_or_default();
         let what = words.map(|words| words.what.clone()).unwrap_or_default();
         let what = vec![Line::plain(what), Line::faint(entry.kind)];
-        vec![vec![at], cell(local), what.into_iter().filter(|line| !line.text.is_empty()).collect()]
+        let local = Line { at: Some(entry.ts.to_string()), ..Line::plain(local) };
+        vec![vec![at], vec![local], what.into_iter().filter(|line| !line.text.is_empty()).collect()]
     });
     blocks.rows(&[w.get("utc"), w.get("local"), w.get("recorded")], rows.collect(), false);
     blocks.aside(w.fill("zone_note", &[("zone", &model.zone.name())]));
@@ -255,11 +256,13 @@ fn timeline(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
 fn clock(row: &ObligationRow) -> Option<picture::Clock> {
     let limit = row.limit.as_ref()?;
     Some(picture::Clock {
-        name: row.name.clone(),
+        // a lane is narrow: whom it is owed tells more than what
+        name: row.name.split_once(": ").map_or(row.name.as_str(), |(_, recipient)| recipient).to_string(),
         from: limit.from,
         due: limit.due,
         conservative: limit.conservative_due,
         filed: row.filed,
+        possible: row.standing == "possible",
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Clock {
     pub due: Timestamp,
     pub conservative: Timestamp,
     pub filed: Option<Timestamp>,
+    /// Whether it may run only: drawn empty, with a broken line.
+    pub possible: bool,
 }
 
 /// What the timeline shows.
@@ -250,9 +252,10 @@ impl Svg {
         self.name(y, &clock.name);
         let (from, due, early) = (scale.x(clock.from), scale.x(clock.due), scale.x(clock.conservative));
         let width = (due - from).max(1.0);
+        let (fill, dashes) = if clock.possible { ("#ffffff", " stroke-dasharray=\"4 3\"") } else { (PALE, "") };
         self.put(format_args!(
-            "<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"10\" fill=\"{PALE}\" stroke=\"{BLUE}\" \
-             stroke-width=\"0.8\"/><path d=\"M{early:.1} {:.1}v14\" stroke=\"{RED}\" stroke-width=\"1\"/>\
+            "<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"10\" fill=\"{fill}\" stroke=\"{BLUE}\" \
+             stroke-width=\"0.8\"{dashes}/><path d=\"M{early:.1} {:.1}v14\" stroke=\"{RED}\" stroke-width=\"1\"/>\
              <path d=\"M{due:.1} {:.1}v16\" stroke=\"{RED}\" stroke-width=\"2.4\"/>",
             y + 5.0,
             y + 3.0,
