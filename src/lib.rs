@@ -57,6 +57,8 @@
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
+//! | a language of the report | `src/evidence/bundle/words.toml`, one table | its tests, `tests/house/export.rs` |
+//! | a part of the report | `src/evidence/report/mod.rs`; both renderers draw blocks | `tests/house/export.rs`, `report-pdf/tests` |
 //! | a kind of entry in the timeline | `src/evidence/timeline.rs`, one arm | its cases |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |

@@ -23,6 +23,12 @@ pub enum Command {
         /// Leave out personal fields of this kind; may be repeated
         #[arg(long)]
         withhold: Vec<String>,
+        /// Language of the report's frame text: en, de or fr
+        #[arg(long, default_value = "en")]
+        language: String,
+        /// Zone of the reader, e.g. Europe/Berlin; else the entity's
+        #[arg(long)]
+        zone: Option<String>,
         #[command(flatten)]
         to: Connection,
     },
@@ -49,9 +55,10 @@ pub enum Command {
 
 pub fn run(command: Command) -> i32 {
     match command {
-        Command::Export { id, output, profile, withhold, to } => {
-            let query: String = withhold.iter().map(|kind| format!("&withhold={kind}")).collect();
-            let path = format!("/api/v1/incidents/{id}/bundle?profile={profile}{query}");
+        Command::Export { id, output, profile, withhold, language, zone, to } => {
+            let mut query: String = withhold.iter().map(|kind| format!("&withhold={kind}")).collect();
+            query.extend(zone.map(|zone| format!("&zone={}", zone.replace('+', "%2B"))));
+            let path = format!("/api/v1/incidents/{id}/bundle?profile={profile}&language={language}{query}");
             let (status, bytes) = match Server::new(&to).and_then(|s| s.call_bytes(Method::GET, &path, None)) {
                 Ok(answer) => answer,
                 Err(code) => return code,

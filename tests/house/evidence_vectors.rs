@@ -5,7 +5,7 @@
 
 use breachclock::evidence::export::{self, ExportCreated, ExportInput, Withheld, seal_sums};
 use breachclock::evidence::merkle::{self, Leaves};
-use breachclock::evidence::report::{EntryWords, EventRow, FactRow, Highlight, Moment, ObligationRow, StepRow};
+use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
     Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
     SigningKey, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256, sshsig,
@@ -328,36 +328,46 @@ impl World {
 }
 
 fn model() -> ReportModel {
-    let at = |seconds, local: &str| Moment {
-        utc: chrono::DateTime::from_timestamp(seconds, 0).expect("a time in range"),
-        local: local.into(),
-    };
+    let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0).expect("a time in range");
+    let paris = breachclock::time::Zone::named("Europe/Paris").expect("a zone");
+    let grid =
+        [("2026-03-02", "13"), ("2026-03-03", "24"), ("2026-03-04", "24"), ("2026-03-05", "11")].map(|(date, n)| {
+            breachclock::time::GridDay {
+                date: date.parse().expect("a date"),
+                counted: n.into(),
+                ..breachclock::time::GridDay::default()
+            }
+        });
     ReportModel {
+        words: Words::named("en").expect("a language"),
         title: "Customer database on a <paste> site & more".into(),
         reference: "INC-2026-014".into(),
         basis: "Documentation under Article 33(5) GDPR".into(),
         controller: "Ostrel Cloud SAS, 12 rue de l’Exemple, 75011 Paris".into(),
         contact: "Amara Diallo, data protection officer, dpo@ostrel.example".into(),
-        addressee: "CNIL".into(),
+        profile: "authority".into(),
         made_by: "Grace Okafor, counsel".into(),
-        made_at: at(1_772_443_680, "Mon 2 Mar 2026, 10:28 CET"),
-        zone_note: "Times in Paris: CET (UTC+1).".into(),
-        highlights: vec![Highlight {
-            label: "Aware".into(),
-            value: "2 Mar 2026, 10:20".into(),
-            note: "CET, confirmed".into(),
-        }],
-        summary: vec!["A database dump was found on a public site.".into()],
-        timeline: [(1, EntryWords { local: "10:21 CET".into(), what: "Reported by web form".into() })].into(),
+        made_at: at(1_772_443_680),
+        zone: paris,
+        opened_at: at(1_772_443_260),
+        opened_by: "L. Fontaine".into(),
+        packs: "2026-03-01".into(),
+        zones: "2026a".into(),
+        timeline: [(1, EntryWords { at: at(1_772_443_260), what: "Reported by web form".into() })].into(),
         obligations: vec![ObligationRow {
             name: "CNIL".into(),
             citation: "GDPR Art. 33(1)".into(),
             source_url: "https://eur-lex.europa.eu/eli/reg/2016/679/oj".into(),
             standing: "discharged".into(),
-            due: Some(at(1_772_704_800, "Thu 5 Mar 2026, 11:00 CET")),
-            conservative_due: Some(at(1_772_702_400, "Thu 5 Mar 2026, 10:20 CET")),
-            filed: Some(at(1_772_443_500, "Mon 2 Mar 2026, 10:25 CET")),
-            difference: "71 h 55 m before".into(),
+            zone: paris,
+            limit: Some(LimitRow {
+                from: at(1_772_445_600),
+                due: at(1_772_704_800),
+                conservative_due: at(1_772_702_400),
+                grid: grid.into(),
+                by_hours: true,
+            }),
+            filed: Some(at(1_772_443_500)),
             steps: vec![StepRow {
                 text: "the hour of the event is not counted".into(),
                 result: "from 11:00 CET".into(),
@@ -366,17 +376,20 @@ fn model() -> ReportModel {
         }],
         facts: vec![FactRow {
             name: "Aware".into(),
-            value: "2 Mar 2026, 10:20 CET".into(),
+            value: Some("2 Mar 2026, 10:20 CET".into()),
             certainty: "confirmed".into(),
-            asserted: "L. Fontaine, 10:21 CET, entry 1".into(),
+            asserted_by: "L. Fontaine".into(),
+            asserted_at: at(1_772_443_260),
         }],
         messages: vec![EventRow {
-            at: at(1_772_443_300, "Mon 2 Mar 2026, 10:21 CET"),
+            at: at(1_772_443_300),
             who: "on call".into(),
             what: "CNIL limit runs".into(),
-            outcome: "handed over".into(),
+            step: None,
+            outcome: Outcome::Words("handed over".into()),
         }],
-        ..ReportModel::default()
+        acknowledgements: Vec::new(),
+        filings: Vec::new(),
     }
 }
 
@@ -591,7 +604,7 @@ fn what_is_hidden_cannot_be_exported() {
             log_key: &world.log_key,
             export_key: &world.export_key,
             exporter: "acme-breachclock",
-            report: ReportModel::default(),
+            report: model(),
         };
         change(&mut input);
         export::build(input)

@@ -16,6 +16,7 @@ mod doctor;
 mod drill;
 mod entity;
 mod evidence_vectors;
+mod export;
 mod fault_clock;
 mod fault_disk;
 mod fault_fast_clock;
