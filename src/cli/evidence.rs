@@ -1,10 +1,11 @@
 //! `evidence`: export and checkpoint through a server; verify and fsck on their own.
 
+use super::bundle_in::{self, Problem};
 use super::client::{Connection, Server};
 use super::exit;
 use crate::config::StoreKind;
 use crate::daemon::open;
-use crate::evidence::{verify, zipfile};
+use crate::evidence::verify;
 use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
@@ -82,20 +83,20 @@ pub fn run(command: Command) -> i32 {
 }
 
 fn verify_bundle(path: &Path, json: bool) -> i32 {
-    let files = if path.is_dir() {
-        read_folder(path)
-    } else {
-        match std::fs::read(path) {
-            Ok(bytes) => zipfile::read(&bytes)
-                .map_err(|error| (exit::NEGATIVE, format!("`{}` is not a readable bundle: {error}", path.display()))),
-            Err(error) => Err((exit::NO_INPUT, format!("`{}` cannot be read: {error}", path.display()))),
-        }
-    };
-    let files = match files {
+    let files = match bundle_in::read(path) {
         Ok(files) => files,
-        Err((code, text)) => {
-            eprintln!("error: {text}");
-            return code;
+        Err(Problem::Unreadable(error)) => {
+            eprintln!("error: `{}` cannot be read: {error}", path.display());
+            return exit::NO_INPUT;
+        }
+        Err(Problem::Refused(refusal)) => {
+            eprintln!("error: `{}` is refused: {refusal}", path.display());
+            if json {
+                let check =
+                    serde_json::json!({ "name": "container", "ok": false, "detail": refusal.why, "file": refusal.file });
+                super::print_json(&serde_json::json!({ "ok": false, "checks": [check] }));
+            }
+            return exit::NEGATIVE;
         }
     };
     let report = verify::verify_bundle(&files);
@@ -142,27 +143,6 @@ fn verdict(report: &verify::VerifyReport) -> String {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text
-}
-
-type Files = std::collections::BTreeMap<String, Vec<u8>>;
-
-fn read_folder(root: &Path) -> Result<Files, (i32, String)> {
-    fn walk(root: &Path, dir: &Path, files: &mut Files) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                walk(root, &path, files)?;
-            } else {
-                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-                files.insert(name, std::fs::read(&path)?);
-            }
-        }
-        Ok(())
-    }
-    let mut files = Files::new();
-    walk(root, root, &mut files)
-        .map_err(|error| (exit::NO_INPUT, format!("`{}` cannot be read: {error}", root.display())))?;
-    Ok(files)
 }
 
 fn fsck(path: &Path, json: bool) -> i32 {

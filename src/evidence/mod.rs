@@ -25,6 +25,7 @@ pub mod report;
 pub mod sshsig;
 mod strict;
 mod timeline;
+pub mod unzip;
 pub mod verify;
 pub mod zipfile;
 

@@ -385,23 +385,23 @@ fn world() -> World {
 }
 
 /// The bundle that the vectors tamper with: six entries of `inc-01` in a log of twelve.
-fn good() -> BTreeMap<String, Vec<u8>> {
+pub(super) fn good() -> BTreeMap<String, Vec<u8>> {
     let world = world();
     world.bundle("inc-01", 6, world.entries.len())
 }
 
 // ---------------------------------------------------------------- tools of others
 
-fn run(dir: &Path, program: &str, args: &[&str]) -> Output {
+pub(super) fn run(dir: &Path, program: &str, args: &[&str]) -> Output {
     let shell = format!("exec {program} \"$@\"");
     Command::new("sh").args(["-c", &shell, "sh"]).args(args).current_dir(dir).output().expect("a shell")
 }
 
-fn text(output: &Output) -> String {
+pub(super) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn unpack(files: &BTreeMap<String, Vec<u8>>) -> tempfile::TempDir {
+pub(super) fn unpack(files: &BTreeMap<String, Vec<u8>>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (name, bytes) in files {
         let path = dir.path().join(name);
@@ -669,7 +669,7 @@ fn personal_data_is_not_in_an_entry_nor_in_debug_output() {
 
 // ---------------------------------------------------------------- tamperings
 
-const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify.py")];
+pub(super) const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify.py")];
 
 fn faults(report: &VerifyReport) -> Vec<String> {
     let line =

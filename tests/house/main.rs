@@ -23,6 +23,7 @@ mod fault_hang;
 mod fault_wake;
 mod head_to_head;
 mod heartbeat;
+mod hostile_bundles;
 mod ical;
 mod inbound;
 mod jurisdictions;
