@@ -2,11 +2,8 @@
 
 use super::bundle_in::{self, Problem};
 use super::client::{Connection, Server};
-use super::exit;
-use crate::config::StoreKind;
-use crate::daemon::open;
+use super::{evidence_check, exit};
 use crate::evidence::verify;
-use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +33,19 @@ pub enum Command {
     Verify {
         /// ZIP file, or the folder it was unpacked into
         file: PathBuf,
+        /// Also compute each deadline again, from the entries and rule packs of the bundle
+        #[arg(long)]
+        replay: bool,
         #[arg(long)]
         json: bool,
     },
-    /// Rebuild the whole log from its entries and compare; the daemon must be stopped
+    /// Rebuild log, tree and incidents from the entries and compare; the daemon must be stopped
     Fsck {
         #[arg(long)]
         config: PathBuf,
+        /// Also compute each deadline again, from the entries and the kept rule packs
+        #[arg(long)]
+        replay: bool,
         #[arg(long)]
         json: bool,
     },
@@ -77,12 +80,12 @@ pub fn run(command: Command) -> i32 {
             Ok((status, bytes)) => super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
             Err(code) => code,
         },
-        Command::Verify { file, json } => verify_bundle(&file, json),
-        Command::Fsck { config, json } => fsck(&config, json),
+        Command::Verify { file, replay, json } => verify_bundle(&file, replay, json),
+        Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),
     }
 }
 
-fn verify_bundle(path: &Path, json: bool) -> i32 {
+fn verify_bundle(path: &Path, replay: bool, json: bool) -> i32 {
     let files = match bundle_in::read(path) {
         Ok(files) => files,
         Err(Problem::Unreadable(error)) => {
@@ -92,14 +95,15 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
         Err(Problem::Refused(refusal)) => {
             eprintln!("error: `{}` is refused: {refusal}", path.display());
             if json {
-                let check =
-                    serde_json::json!({ "name": "container", "ok": false, "detail": refusal.why, "file": refusal.file });
+                let check = serde_json::json!({ "name": "container", "ok": false, "detail": refusal.why, "file": refusal.file });
                 super::print_json(&serde_json::json!({ "ok": false, "checks": [check] }));
             }
             return exit::NEGATIVE;
         }
     };
     let report = verify::verify_bundle(&files);
+    // deadlines of a forged bundle prove nothing
+    let replayed = (replay && report.ok).then(|| evidence_check::replay(&files));
     if json {
         let checks: Vec<serde_json::Value> = report
             .checks
@@ -111,11 +115,17 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
             "checks": checks, "not_provable": report.not_provable,
+            "replay": replayed.as_ref().map(evidence_check::replay_json),
         }));
     } else {
         super::print(&verdict(&report));
+        match &replayed {
+            Some(replay) => super::print(&evidence_check::replay_text("the entries", replay)),
+            None if replay => super::print("Not computed again: a bundle that is not verified proves no deadline.\n"),
+            None => {}
+        }
     }
-    if report.ok { exit::DONE } else { exit::NEGATIVE }
+    if report.ok && replayed.is_none_or(|replay| replay.is_ok()) { exit::DONE } else { exit::NEGATIVE }
 }
 
 fn verdict(report: &verify::VerifyReport) -> String {
@@ -143,43 +153,4 @@ fn verdict(report: &verify::VerifyReport) -> String {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text
-}
-
-fn fsck(path: &Path, json: bool) -> i32 {
-    let config = match super::configuration(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
-    let checked = match config.store {
-        StoreKind::Sqlite => runtime.block_on(open::fsck::<SqliteStore>(&config)),
-        StoreKind::Postgres(_) => runtime.block_on(open::fsck::<PgStore>(&config)),
-    };
-    match checked {
-        Ok(report) => {
-            let faults: Vec<serde_json::Value> =
-                report.faults.iter().map(|f| serde_json::json!({ "idx": f.idx, "what": f.what })).collect();
-            if json {
-                super::print_json(&serde_json::json!({
-                    "ok": report.ok, "entries": report.entries, "streams": report.streams, "checkpoints": report.checkpoints,
-                    "root": crate::evidence::hex(&report.root), "fault_count": report.fault_count, "faults": faults,
-                }));
-            } else {
-                for fault in &report.faults {
-                    let place = fault.idx.map_or("the log".to_string(), |idx| format!("entry {idx}"));
-                    eprintln!("{place}: {}", fault.what);
-                }
-                let verdict = if report.ok { "the log is whole" } else { "the log is NOT whole" };
-                super::print(&format!(
-                    "{verdict}: {} entries in {} streams, {} checkpoint(s) compared\n",
-                    report.entries, report.streams, report.checkpoints
-                ));
-            }
-            if report.ok { exit::DONE } else { exit::NEGATIVE }
-        }
-        Err(error) => {
-            eprintln!("error: {}", error.text);
-            error.code
-        }
-    }
 }

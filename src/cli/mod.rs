@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod drill;
 mod evidence;
+mod evidence_check;
 mod law;
 mod law_diff;
 mod mail;

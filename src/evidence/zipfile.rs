@@ -2,8 +2,8 @@
 //!
 //! Absent: encryption, links, folders as entries; and reading, which shares nothing with this ([`unzip`]).
 
-use super::unzip::{self, Limits, Refusal};
 use super::EvidenceError;
+use super::unzip::{self, Limits, Refusal};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
@@ -47,7 +47,8 @@ pub fn write(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, EvidenceError
 /// What readers refuse is not written.
 fn within(files: &BTreeMap<String, Vec<u8>>) -> Result<(), EvidenceError> {
     const MOST: Limits = Limits::BUNDLE;
-    let too_large = |what: &str| EvidenceError::Zip(format!("{what}: leave attachments out and hand them over separately"));
+    let too_large =
+        |what: &str| EvidenceError::Zip(format!("{what}: leave attachments out and hand them over separately"));
     if files.len() > MOST.files {
         return Err(too_large(&format!("{} files are more than the {} of a bundle", files.len(), MOST.files)));
     }

@@ -236,6 +236,8 @@ impl<S: Store> House<S> {
             for file in listing["files"].as_array().into_iter().flatten() {
                 let named = file["path"].as_str().is_some_and(|p| packs.iter().any(|pack| pack == p));
                 let hash = file["sha256"].as_str().and_then(crate::evidence::unhex32);
+                // what is not in every copy of this program has to travel along, for computing again
+                let named = named || hash.is_some_and(|hash| !crate::rules::is_builtin(&hash));
                 if let (true, Some(hash)) = (named, hash)
                     && let Some(text) = (self.archive)(&hash)
                 {

@@ -380,7 +380,8 @@ fn contents_made_to_trip_a_reader_are_faults_of_the_file() {
     ];
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let half = cases.len().div_ceil(2);
-        let trip = |cases: &[(&str, Vec<u8>)]| cases.iter().flat_map(|(file, content)| tripped(file, content)).collect();
+        let trip =
+            |cases: &[(&str, Vec<u8>)]| cases.iter().flat_map(|(file, content)| tripped(file, content)).collect();
         let threads: Vec<_> =
             cases.chunks(half).map(|cases| scope.spawn(move || -> Vec<String> { trip(cases) })).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("no reader crashes")).collect()
