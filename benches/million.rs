@@ -111,7 +111,7 @@ async fn grow(house: &House<SqliteStore>, id: &str, entries: usize) {
         }
         let facts =
             format!("\"affected.FR\" = {{ value = {}, by = \"Lea Fontaine\", note = \"counted again\" }}\n", n + have);
-        house.assert_facts(&Caller::system(), id, &facts, None, None, at(n)).await.expect("asserted");
+        house.assert_facts(&Caller::system(), id, &facts, None, None, at(n as i64)).await.expect("asserted");
     }
 }
 

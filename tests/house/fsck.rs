@@ -75,8 +75,8 @@ fn command(args: &[&str], file: &Path) -> Output {
     binary().args(args).arg(file).output().expect("runs")
 }
 
-fn fsck(config: &Path) -> (Option<i32>, Value, String) {
-    let output = command(&["evidence", "fsck", "--json", "--replay", "--config"], config);
+fn fsck(also: &[&str], config: &Path) -> (Option<i32>, Value, String) {
+    let output = command(&[&["evidence", "fsck", "--json"], also, &["--config"]].concat(), config);
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), text(&output))
 }
 
@@ -84,7 +84,7 @@ fn fsck(config: &Path) -> (Option<i32>, Value, String) {
 async fn a_used_store_agrees_with_its_entries_and_edits_by_hand_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let (config, id) = used(dir.path()).await;
-    let (code, answer, said) = fsck(&config);
+    let (code, answer, said) = fsck(&["--replay"], &config);
     assert_eq!((code, &answer["ok"]), (Some(0), &Value::Bool(true)), "{said}");
     assert_eq!(answer["incidents"], 2, "{said}");
     assert!(answer["nodes"].as_u64() > answer["entries"].as_u64() && answer["personal_values"].as_u64() > Some(20));
@@ -280,7 +280,7 @@ fn try_edit(dir: &Path, edit: &Edit) -> Option<String> {
     let edited = run(copy.path(), "sqlite3", &["-bail", database.to_str().expect("UTF-8"), &edit.sql]);
     assert!(edited.status.success(), "{name}: {}", text(&edited));
     let config = copy.path().join("breachclock.toml");
-    let (code, _, said) = fsck(&config);
+    let (code, _, said) = fsck(&[], &config);
     if code != Some(1) || !said.contains(edit.says) {
         return Some(format!("{name}: fsck, status {code:?}, does not say `{}`: {said}", edit.says));
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
 /// Mutations of each target without a limit in seconds.
-const ROUNDS: u64 = 1500;
+const ROUNDS: u64 = 600;
 /// One input may take this long, without optimisation and beside other work.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer inputs are not made: what is long is slow, and seldom another path.

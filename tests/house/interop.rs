@@ -72,7 +72,7 @@ proptest! {
     fn roots_and_inclusion_proofs_are_those_of_others(entries in entries(), at in any::<prop::sample::Index>(), flip in 0..256usize) {
         let log = Log::new(&entries);
         let (size, root) = (log.size(), log.root(log.size()));
-        prop_assert_eq!(&root[..], &log.tree.root().as_bytes()[..]);
+        prop_assert_eq!(root.to_vec(), log.tree.root().as_bytes().to_vec());
         prop_assert_eq!(theirs(root), tlog_tiles::tree_hash(size, &log.kept).expect("kept"));
         let index = at.index(entries.len()) as u64;
         let proof = merkle::inclusion(&Leaves(&log.leaves), index, size).expect("a leaf of the tree");
