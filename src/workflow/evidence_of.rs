@@ -6,7 +6,7 @@ use super::rulebook::Ruled;
 use super::tokens::AckClaims;
 use super::{Caller, House};
 use crate::evidence::{Draft, Personal, Sealer};
-use crate::law::{Fact, Incident, Obligation, Standing, Value};
+use crate::law::{Entity, Fact, Incident, Obligation, Standing, Value};
 use crate::rules::{Plan, Rulebook, hex, utc};
 use crate::store::Store;
 use crate::time::{self, Timestamp};
@@ -20,6 +20,8 @@ struct Reported {
     title: Personal<String>,
     entity_id: Option<String>,
     entity: Personal<String>,
+    /// Roles, places and contracts: what deadlines follow from besides the facts.
+    profile: Personal<Entity>,
     source: Option<String>,
     reference: Option<Personal<String>>,
     by: String,
@@ -31,6 +33,7 @@ struct EntityNamed {
     by: String,
     entity_id: Option<String>,
     entity: Personal<String>,
+    profile: Personal<Entity>,
 }
 
 #[derive(Serialize)]
@@ -76,7 +79,7 @@ struct Computed<'a> {
 }
 
 #[derive(Serialize)]
-struct ComputedObligation<'a> {
+pub(super) struct ComputedObligation<'a> {
     id: &'a str,
     standing: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,6 +275,7 @@ impl<S: Store> House<S> {
             title: sealer.seal("/title", incident.title.clone()),
             entity_id: incident.entity.id.clone(),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
+            profile: sealer.seal("/profile", incident.entity.clone()),
             source: incident.source.clone(),
             reference: incident.reference.clone().map(|r| sealer.seal("/reference", r)),
             by: caller.name.clone(),
@@ -286,6 +290,7 @@ impl<S: Store> House<S> {
             by: caller.name.clone(),
             entity_id: incident.entity.id.clone(),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
+            profile: sealer.seal("/profile", incident.entity.clone()),
         };
         self.draft(&incident.id.0, "entity.named", now, &body, sealer)
     }
@@ -558,7 +563,8 @@ fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
         .collect()
 }
 
-fn computed(o: &Obligation) -> ComputedObligation<'_> {
+/// An obligation as a `deadline.computed` entry tells it.
+pub(super) fn computed(o: &Obligation) -> ComputedObligation<'_> {
     let deadline = o.standing.deadline();
     ComputedObligation {
         id: &o.id,

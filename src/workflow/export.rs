@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an export is repeated when the stream grew while it was made.
 const ATTEMPTS: usize = 5;
@@ -234,33 +234,35 @@ impl<S: Store> House<S> {
             .map_err(|e| Trouble::NotNow(e.to_string()))
     }
 
-    /// The rule texts the entries name: each manifest, and the packs that say something about this incident.
+    /// The rule texts the entries name: each manifest, the packs that say something about this incident, and those that are
+    /// not in every copy of this program: who computes again needs them.
     fn rule_texts(&self, entries: &[&[u8]]) -> Vec<Vec<u8>> {
-        let mut texts: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+        // an incident has many computations and few rulebooks
+        let mut asked: BTreeMap<Hash, BTreeSet<String>> = BTreeMap::new();
         for entry in entries {
             let entry: Value = serde_json::from_slice(entry).unwrap_or_default();
-            if entry["type"] != "deadline.computed" {
-                continue;
+            let manifest = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32);
+            let (true, Some(manifest)) = (entry["type"] == "deadline.computed", manifest) else { continue };
+            let duties = asked.entry(manifest).or_default();
+            for o in entry["body"]["obligations"].as_array().into_iter().flatten() {
+                duties.extend(o["id"].as_str().and_then(|id| id.rsplit_once('@')).map(|(duty, _)| duty.to_string()));
             }
-            let Some(manifest_hash) = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32) else {
-                continue;
-            };
+        }
+        let mut texts: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+        for (manifest_hash, duties) in asked {
             let Some(manifest) = (self.archive)(&manifest_hash) else { continue };
             let listing: Value = serde_json::from_slice(&manifest).unwrap_or_default();
-            let mut packs: Vec<String> = vec!["conventions.toml".into(), "places.toml".into()];
+            let mut packs: BTreeSet<String> = ["conventions.toml".into(), "places.toml".into()].into();
             // a duty may have gone since, or moved to another pack
             let now = self.book();
             let book = if now.sha256 == manifest_hash { now } else { self.earlier_book(&manifest_hash).unwrap_or(now) };
-            for o in entry["body"]["obligations"].as_array().into_iter().flatten() {
-                let duty = o["id"].as_str().and_then(|id| id.rsplit_once('@')).map(|(d, _)| d).unwrap_or_default();
-                if let Some(duty) = book.duty(duty) {
-                    packs.push(format!("{}.toml", duty.pack.split('@').next().unwrap_or_default()));
-                }
+            for duty in duties.iter().filter_map(|duty| book.duty(duty)) {
+                packs.insert(format!("{}.toml", duty.pack.split('@').next().unwrap_or_default()));
             }
             for file in listing["files"].as_array().into_iter().flatten() {
-                let named = file["path"].as_str().is_some_and(|p| packs.iter().any(|pack| pack == p));
-                let hash = file["sha256"].as_str().and_then(crate::evidence::unhex32);
-                if let (true, Some(hash)) = (named, hash)
+                let Some(hash) = file["sha256"].as_str().and_then(crate::evidence::unhex32) else { continue };
+                let named = file["path"].as_str().is_some_and(|path| packs.contains(path));
+                if (named || !crate::rules::is_builtin(&hash))
                     && let Some(text) = (self.archive)(&hash)
                 {
                     texts.insert(hash, text);

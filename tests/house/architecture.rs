@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["web", "daemon/run.rs"]),
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
-    ("flate2", &["rules/builtin.rs"]),
+    ("flate2", &["rules/builtin.rs", "evidence/unzip.rs"]),
     ("jiff", &["time"]),
     ("reqwest", &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "daemon/heartbeat.rs"]),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),

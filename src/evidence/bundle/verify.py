@@ -55,7 +55,10 @@ def integer(text):
 def strict(text, compact=True):
     if compact and re.search(r"\s", re.sub(r'"(\\.|[^"\\])*"', "", text)):
         raise ValueError("white space between tokens")
-    return json.loads(text, object_pairs_hook=members, parse_float=refuse, parse_constant=refuse, parse_int=integer)
+    try:
+        return json.loads(text, object_pairs_hook=members, parse_float=refuse, parse_constant=refuse, parse_int=integer)
+    except RecursionError:
+        raise ValueError("values stand too deep inside each other") from None
 
 
 def walk(value):
@@ -393,6 +396,8 @@ def check_named(files, rows, wanted):
 def check_index(files, rows, origin, size, root, names, erased, withheld):
     try:
         index = strict(files["bundle.json"].decode(), compact=False)
+        if not isinstance(index, dict):
+            raise ValueError("it is no object")
     except ValueError as why:
         fault("bundle.json", f"cannot be read: {why}")
         return
@@ -407,7 +412,8 @@ def check_index(files, rows, origin, size, root, names, erased, withheld):
     for key, value in want.items():
         if index.get(key) != value:
             fault("bundle.json", f"`{key}` does not agree with the files")
-    kept = {item for name, value in walk(index.get("withheld")) if name == "commitments" for item in value}
+    kept = {item for name, value in walk(index.get("withheld")) if name == "commitments" and isinstance(value, list)
+            for item in value if is_hash(item)}
     if kept != withheld:
         fault("bundle.json", "`withheld` does not agree with the log")
 
@@ -425,6 +431,9 @@ def main():
             if os.path.islink(path):
                 fault(path[2:], "is a link and does not belong into a bundle")
             if os.path.isdir(path):
+                continue
+            if not os.path.isfile(path) or os.path.islink(path):
+                fault(path[2:], "is no plain file")
                 continue
             with open(path, "rb") as file:
                 files[os.path.relpath(path, ".").replace(os.sep, "/")] = file.read()

@@ -212,6 +212,9 @@ impl<'a> Reader<'a> {
     fn sums(&mut self) {
         let Some(text) = self.text("SHA256SUMS") else { return };
         let mut listed = BTreeSet::new();
+        if text.is_empty() {
+            self.fault("SHA256SUMS", "is empty");
+        }
         for line in text.split_inclusive('\n') {
             let read = line.strip_suffix('\n').and_then(|line| line.split_once("  "));
             let Some((Some(sum), name)) = read.map(|(sum, name)| (unhex32(sum), name)) else {
