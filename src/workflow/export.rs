@@ -52,6 +52,13 @@ pub struct ExportRequest {
     pub zone: Option<String>,
 }
 
+impl ExportRequest {
+    /// What `profile` leaves out and no more, in English and the entity's zone.
+    pub fn of(profile: &str) -> ExportRequest {
+        ExportRequest { profile: profile.into(), withhold: Vec::new(), language: "en".into(), zone: None }
+    }
+}
+
 impl<S: Store> House<S> {
     /// The bundle as a ZIP, with its file name. The export is itself an entry, the stream's last one.
     pub async fn bundle(

@@ -9,6 +9,7 @@ use breachclock::daemon::open;
 use breachclock::evidence::{unhex32, zipfile};
 use breachclock::law::IncidentId;
 use breachclock::store::{SqliteStore, Store};
+use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::replay::{self, Replay};
 use breachclock::workflow::{AckRequest, FilingRequest, House, Role, WaiverRequest};
 use chrono::Duration;
@@ -65,7 +66,7 @@ data = ["name", "contact"]
     let second = "title = \"Lost laptop\"\n[facts]\npersonal_data = true\n";
     let other = house.report(&admin, second, None, hours(93)).await.expect("accepted").incident.id;
     house.set_entity(&admin, &other, "acme-fr", None, None, hours(94)).await.expect("named");
-    let (_, bundle) = house.bundle(&admin, &id, "authority", &[], hours(95)).await.expect("exported");
+    let (_, bundle) = house.bundle(&admin, &id, &ExportRequest::of("authority"), hours(95)).await.expect("exported");
     std::fs::write(dir.join("bundle.zip"), bundle).expect("written");
     house.attest(hours(96)).await.expect("signed");
     (file, id)
@@ -421,7 +422,7 @@ async fn a_bundle_carries_the_packs_that_are_not_built_in() {
     let (admin, now) = (caller(Role::Admin), at("2026-03-27T15:30:00Z"));
     let report = "title = \"x\"\n[facts]\npersonal_data = true\n\"times.aware\" = \"2026-03-27T15:00:00Z\"\n";
     let id = house.report(&admin, report, None, now).await.expect("accepted").incident.id;
-    let (_, bundle) = house.bundle(&admin, &id, "internal", &[], now).await.expect("exported");
+    let (_, bundle) = house.bundle(&admin, &id, &ExportRequest::of("internal"), now).await.expect("exported");
     let path = dir.path().join("bundle.zip");
     std::fs::write(&path, &bundle).expect("written");
     let output = command(&["evidence", "verify", "--replay", "--json"], &path);
