@@ -1,6 +1,7 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
 mod assess;
+mod backup;
 mod bundle_in;
 mod check;
 mod client;
@@ -50,6 +51,9 @@ enum Command {
         /// Configuration file
         #[arg(long)]
         config: PathBuf,
+        /// Only show what is there: nothing is recorded, nobody is told; for a log that does not match its checkpoint
+        #[arg(long)]
+        read_only: bool,
     },
     /// Facts in, obligations with deadlines and derivations out; stores nothing
     Assess(assess::Args),
@@ -72,6 +76,10 @@ enum Command {
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Copy everything into one file, with the signed checkpoint; the daemon may run
+    Backup(backup::BackupArgs),
+    /// Make a data folder from a backup, and say in the log what was lost
+    Restore(backup::RestoreArgs),
     /// Hold an exercise on accelerated time: real channels, every message marked DRILL
     Drill(drill::Args),
     /// Is this installation ready? Mail, webhooks, clock, people, rule packs; each with its remedy
@@ -92,7 +100,7 @@ pub fn run() -> i32 {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config, read_only } => serve::run(&config, read_only),
         Command::Assess(args) => assess::run(args),
         Command::Period(args) => period::run(
             args,
@@ -106,6 +114,8 @@ pub fn run() -> i32 {
         Command::Check(args) => check::run(args),
         Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
         Command::Drill(args) => drill::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),

@@ -43,6 +43,7 @@ mod pack;
 pub mod postgres;
 mod prepared;
 mod queue;
+mod read_only;
 mod record_v1;
 pub mod sqlite;
 mod tracked;
@@ -50,6 +51,7 @@ mod wakes;
 
 pub use memory::MemoryStore;
 pub use postgres::PgStore;
+pub use read_only::ReadOnly;
 pub use sqlite::SqliteStore;
 
 /// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.

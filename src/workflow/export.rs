@@ -185,6 +185,9 @@ impl<S: Store> House<S> {
             }
             (Some(index), None) => Err(beyond("index", index)),
             (None, Some(old)) if old <= size && old > 0 => {
+                if let Some(why) = self.lost_with_restore(old).await? {
+                    return Err(Trouble::NotNow(why));
+                }
                 let proof = self.with_nodes(|nodes| merkle::consistency(nodes, old, size)).await?;
                 Ok(json!({ "kind": "consistency", "from": old, "size": size, "proof": hashes(proof) }))
             }

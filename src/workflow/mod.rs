@@ -4,6 +4,7 @@
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
 pub mod attest;
+pub mod backups;
 pub mod calendar;
 pub mod check_law;
 pub mod correct;
@@ -42,6 +43,7 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
@@ -112,6 +114,8 @@ pub struct Stats {
     pub last_loop: std::sync::atomic::AtomicI64,
     /// Unix microseconds of the last signed checkpoint; 0 before the first.
     pub last_checkpoint: std::sync::atomic::AtomicI64,
+    /// Unix microseconds of the last backup made since the start; 0 before the first.
+    pub last_backup: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.
     pub last_lag: std::sync::atomic::AtomicI64,
     /// Ways out that take nothing at present: `mail`, `webhook:<id>`.

@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod architecture;
+mod backup;
 mod binary;
 mod calendar_feed;
 mod calendar_props;

@@ -15,6 +15,7 @@
 //! Absent: a clock, and any row that depends on the present.
 
 mod commit;
+mod copy;
 mod migrations;
 mod outbox;
 mod pace;
@@ -31,6 +32,7 @@ use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
+pub use copy::{FILE, Glance, copy, gather, hold};
 use pace::Pace;
 use read::Readers;
 use std::collections::BTreeMap;
@@ -61,13 +63,23 @@ impl SqliteStore {
     /// Opens the store in `dir`, which must exist, and makes it when there is none. `origin` is the name of its log, for
     /// ever. Blocks while it reads the wake-ups.
     pub fn open(dir: &Path, origin: &str) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, false)
+    }
+
+    /// As [`SqliteStore::open`], also when the log does not hang together at its end: to look at what is left, behind
+    /// [`super::ReadOnly`].
+    pub fn open_damaged(dir: &Path, origin: &str) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, true)
+    }
+
+    fn open_as(dir: &Path, origin: &str, damaged: bool) -> Result<SqliteStore> {
         let lock = lock(dir)?;
         let file = dir.join(settings::FILE);
         settings::make_private(&file)?;
         let mut connection = settings::writer(&file)?;
         migrations::migrate(&mut connection)?;
         let pace = Arc::new(Pace::default());
-        let (writer, published) = Writer::load(connection, origin, pace.clone())?;
+        let (writer, published) = Writer::load(connection, origin, pace.clone(), damaged)?;
         let readers = Readers::start(&file)?;
         let pacer = pace::start(settings::pacer(&file)?, pace.clone())?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
