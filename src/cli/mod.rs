@@ -15,6 +15,7 @@ mod law;
 mod law_diff;
 mod mail;
 mod period;
+mod register;
 mod serve;
 mod token;
 
@@ -80,6 +81,10 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a data folder from a backup, and say in the log what was lost
     Restore(backup::RestoreArgs),
+    /// The register of breaches for a period, as CSV, XLSX or JSON (talks to a server)
+    Register(register::RegisterArgs),
+    /// On-time rate, time to know, to decide, to notify (talks to a server)
+    Statistics(register::StatisticsArgs),
     /// Hold an exercise on accelerated time: real channels, every message marked DRILL
     Drill(drill::Args),
     /// Is this installation ready? Mail, webhooks, clock, people, rule packs; each with its remedy
@@ -116,6 +121,8 @@ pub fn run() -> i32 {
         Command::Evidence(command) => evidence::run(command),
         Command::Backup(args) => backup::backup(args),
         Command::Restore(args) => backup::restore(args),
+        Command::Register(args) => register::register(args),
+        Command::Statistics(args) => register::statistics(args),
         Command::Drill(args) => drill::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),

@@ -21,6 +21,7 @@ pub mod fsck;
 mod key;
 pub mod merkle;
 mod personal;
+pub mod register;
 pub mod report;
 pub mod sshsig;
 mod strict;

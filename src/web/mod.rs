@@ -18,6 +18,7 @@ mod multipart;
 mod obligations;
 mod openapi;
 mod query;
+mod register;
 mod router;
 mod stream;
 

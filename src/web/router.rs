@@ -2,7 +2,10 @@
 
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
-use super::{Shared, assess, assets, calendar, evidence, health, inbound, incidents, obligations, openapi, stream};
+use super::{
+    Shared, assess, assets, calendar, evidence, health, inbound, incidents, obligations, openapi,
+    register, stream,
+};
 use crate::store::Store;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -51,6 +54,8 @@ routes! {
     post "/api/v1/assess" => assess::assess::<S>,
     post "/api/v1/calendar" => calendar::subscribe::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
+    get "/api/v1/register" => register::register::<S>,
+    get "/api/v1/statistics" => register::statistics::<S>,
     get "/api/v1/log/checkpoint" => evidence::checkpoint::<S>,
     get "/api/v1/log/entries" => evidence::log_entries::<S>,
     get "/api/v1/log/proof" => evidence::log_proof::<S>,

@@ -26,6 +26,7 @@ mod names;
 pub mod read;
 pub mod rebuild;
 pub mod replay;
+pub mod register;
 pub mod rulebook;
 pub mod sheet;
 mod status;
@@ -48,6 +49,7 @@ pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
+pub use register::{BreachStatus, RegisterFile, RegisterFormat, RegisterRequest};
 pub use rulebook::Replanned;
 pub use view::*;
 

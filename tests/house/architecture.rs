@@ -29,8 +29,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs", "evidence/unzip.rs"]),
+    ("rust_xlsxwriter", &["evidence/register"]),
     ("jiff", &["time"]),
-    ("reqwest", &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "daemon/heartbeat.rs"]),
+    (
+        "reqwest",
+        &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "cli/register.rs", "daemon/heartbeat.rs"],
+    ),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("tracing", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("rustix", &["daemon"]),

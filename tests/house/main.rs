@@ -43,6 +43,7 @@ mod notify_support;
 mod notify_webhook;
 mod overlay;
 mod readiness;
+mod register;
 mod reload;
 mod reopen;
 mod rulebook;
