@@ -15,6 +15,7 @@ pub mod packs;
 pub mod postman;
 mod program;
 pub mod run;
+pub mod shelf;
 pub mod zone_data;
 
 /// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.

@@ -2,6 +2,7 @@
 
 use super::backup::restore;
 use super::ids::SystemEntropy;
+use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
 use crate::evidence::{Checkpoint, PublicKey};
@@ -123,6 +124,7 @@ async fn assemble<S: Store>(
         log_key,
         export_key,
         archive,
+        attachments: Arc::new(FolderShelf::of(&config.data_dir)),
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),

@@ -13,6 +13,7 @@
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
 
+pub mod attachment;
 mod checkpoint;
 mod entry;
 mod error;

@@ -5,6 +5,7 @@
 
 mod assess;
 mod assets;
+mod attachments;
 mod auth;
 mod body;
 mod calendar;

@@ -3,7 +3,7 @@
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
 use super::{
-    Shared, assess, assets, calendar, evidence, health, inbound, incidents, obligations, openapi,
+    Shared, assess, assets, attachments, calendar, evidence, health, inbound, incidents, obligations, openapi,
     register, stream,
 };
 use crate::store::Store;
@@ -37,6 +37,9 @@ routes! {
     get "/api/v1/incidents/{id}" => incidents::show::<S>,
     post "/api/v1/incidents/{id}/facts" => incidents::assert_facts::<S>,
     get "/api/v1/incidents/{id}/timeline" => incidents::timeline::<S>,
+    post "/api/v1/incidents/{id}/attachments" => attachments::attach::<S>,
+    get "/api/v1/incidents/{id}/attachments" => attachments::list::<S>,
+    get "/api/v1/incidents/{id}/attachments/{entry}" => attachments::read::<S>,
     post "/api/v1/incidents/{id}/close" => incidents::close::<S>,
     post "/api/v1/incidents/{id}/entity" => incidents::set_entity::<S>,
     post "/api/v1/incidents/{id}/sign-off" => incidents::sign_off::<S>,

@@ -121,6 +121,9 @@ struct Filed<'a> {
     proof_sha256: Option<Personal<String>>,
     complete: bool,
     note: Option<Personal<String>>,
+    /// Entries that name the files which show it.
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    documents: &'a [u64],
 }
 
 #[derive(Serialize)]
@@ -133,6 +136,23 @@ struct Decided<'a> {
     review_on: Option<&'a str>,
     reopen_when: &'a [String],
     state: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    grounds: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<ScoreBody<'a>>,
+    /// What was known when it was decided, as far as it was named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    facts: Vec<FactBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ScoreBody<'a> {
+    method: &'a str,
+    value: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -341,6 +361,7 @@ impl<S: Store> House<S> {
         incident: &Incident,
         obligation: &str,
         filing: &crate::law::Filing,
+        documents: &[u64],
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
@@ -355,6 +376,7 @@ impl<S: Store> House<S> {
             proof_sha256: filing.proof.map(|p| sealer.seal("/proof_sha256", hex(&p))),
             complete: filing.complete,
             note: filing.note.clone().map(|n| sealer.seal("/note", n)),
+            documents,
         };
         self.draft(&incident.id.0, "notification.filed", now, &body, sealer)
     }
@@ -364,10 +386,13 @@ impl<S: Store> House<S> {
         incident: &Incident,
         obligation: &str,
         waiver: &crate::law::Waiver,
+        ask: &super::WaiverRequest,
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
         let mut sealer = self.sealer();
+        let facts = &incident.facts;
+        let inputs: Vec<Fact> = ask.inputs.iter().filter_map(|key| facts.assertion(key)).cloned().collect();
         let body = Decided {
             obligation,
             reason: sealer.seal("/reason", waiver.reason.clone()),
@@ -377,6 +402,14 @@ impl<S: Store> House<S> {
             review_on: waiver.review_on.as_deref(),
             reopen_when: &waiver.reopen_when,
             state: if waiver.approved_at.is_some() { "approved" } else { "pending" },
+            grounds: &ask.grounds,
+            score: ask.score.as_ref().map(|s| ScoreBody {
+                method: &s.method,
+                value: &s.value,
+                band: s.band.as_deref(),
+            }),
+            facts: fact_bodies(&inputs, &mut sealer),
+            approved_at: waiver.approved_at.map(utc),
         };
         self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
     }
@@ -552,6 +585,7 @@ fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
                 Value::Text(text) => FactValue::Text(sealer.seal(&format!("/facts/{at}/value"), text.clone())),
                 Value::Hold(hold) => FactValue::Plain(serde_json::json!({
                     "from": hold.from.map(utc), "until": hold.until.map(utc), "written": hold.written,
+                    "by": sealer.seal(&format!("/facts/{at}/value/by"), hold.by.clone()),
                 })),
                 other => FactValue::Plain(super::read::value_json(other)),
             }),

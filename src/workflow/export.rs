@@ -23,19 +23,21 @@ const ATTEMPTS: usize = 5;
 const PAGE: u64 = 1000;
 
 /// Kinds of personal fields that an export may leave out, with the ends of the pointers they stand at.
-const WITHHOLDABLE: [(&str, &[&str]); 5] = [
+const WITHHOLDABLE: [(&str, &[&str]); 6] = [
     ("privileged", &["/note"]),
     ("people", &["/by", "/second_approver"]),
     ("reasons", &["/reason"]),
     ("third-party", &["/value"]),
     ("delivery", &["/answer", "/detail"]),
+    // with the hash goes the file
+    ("attachments", &["/sha256", "/name", "/how", "/tool"]),
 ];
 
 /// Who a bundle may be for, and what it leaves out without being asked: notes may be legal advice, and a client need
 /// not learn who works here, what others told us or how we weighed it.
 const PROFILES: [(&str, &[&str]); 3] = [
     ("authority", &["privileged"]),
-    ("client", &["privileged", "people", "reasons", "third-party", "delivery"]),
+    ("client", &["privileged", "people", "reasons", "third-party", "delivery", "attachments"]),
     ("internal", &[]),
 ];
 
@@ -77,8 +79,15 @@ impl<S: Store> House<S> {
             let dossier = self.dossier(caller, id).await?;
             let before = self.store.stream(id).await?;
             let disclosures = self.store.disclosures(id).await?;
-            let (withheld, disclosed) =
-                partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
+            let lines: Vec<&[u8]> = before.iter().map(|e| e.bytes.as_slice()).collect();
+            let (mut withheld, mut disclosed) = partition(&lines, &disclosures, &kinds);
+            let (attachments, unavailable) = self.bundled(id, &lines, &disclosed).await?;
+            if !unavailable.is_empty() {
+                // the entry stays, and says that there was a file
+                disclosed.retain(|d| !unavailable.contains(&d.commitment));
+                let commitments = unavailable.iter().map(|c| hex(c)).collect();
+                withheld.push(Withheld { reason: "unavailable".into(), commitments });
+            }
             let body = ExportCreated {
                 actor: caller.name.clone(),
                 profile: profile.into(),
@@ -104,7 +113,7 @@ impl<S: Store> House<S> {
                 entries: entries.into_iter().map(|e| e.bytes).collect(),
                 proofs,
                 disclosures: disclosed,
-                attachments: Vec::new(),
+                attachments,
                 rules,
                 checkpoint: self.signed(&checkpoint)?,
                 log_key: &self.log_key,

@@ -3,11 +3,13 @@
 //!
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
+pub mod attachments;
 pub mod attest;
 pub mod backups;
 pub mod calendar;
 pub mod check_law;
 pub mod correct;
+mod custody;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
@@ -25,8 +27,9 @@ pub mod life;
 mod names;
 pub mod read;
 pub mod rebuild;
-pub mod replay;
 pub mod register;
+pub mod replay;
+mod review;
 pub mod rulebook;
 pub mod sheet;
 mod status;
@@ -44,6 +47,7 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
@@ -68,6 +72,8 @@ pub struct House<S> {
     pub export_key: SigningKey,
     /// Texts of rule packs by SHA-256, also of earlier rulebooks: an export carries what was decided with.
     pub archive: RuleArchive,
+    /// Where the files of incidents lie.
+    pub attachments: Arc<dyn Shelf>,
     /// Earlier rulebooks whose limits still stand somewhere.
     pub earlier: EarlierBooks,
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.

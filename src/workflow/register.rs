@@ -97,7 +97,7 @@ impl<S: Store> House<S> {
         let scope = self.scope(caller, ask, now);
         let numbers = statistics(&breaches, now);
         let bytes = match format {
-            RegisterFormat::Csv => csv::write(&breaches),
+            RegisterFormat::Csv => delimited::write(&breaches),
             RegisterFormat::Xlsx => {
                 xlsx::write(&scope, &breaches, &numbers).map_err(|e| Trouble::NotNow(e.to_string()))?
             }

@@ -29,6 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs", "evidence/unzip.rs"]),
+    ("chacha20poly1305", &["evidence/attachment.rs", "store/keys.rs"]),
     ("rust_xlsxwriter", &["evidence/register"]),
     ("jiff", &["time"]),
     (

@@ -10,6 +10,7 @@ mod channels_config;
 mod clock_steps;
 mod config_faults;
 mod crash;
+mod custody;
 mod default_policy;
 mod depend;
 mod digests;

@@ -91,6 +91,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         log_key: SigningKey::from_seed(&[7; 32]),
         export_key: SigningKey::from_seed(&[9; 32]),
         archive: archive(),
+        attachments: Arc::new(breachclock::workflow::MemoryShelf::default()),
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
