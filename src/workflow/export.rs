@@ -121,7 +121,11 @@ impl<S: Store> House<S> {
                 exporter: &exporter_name(&self.settings.origin),
                 report: ReportModel { timeline, ..self.report_model(&dossier, profile, words, zone, &kinds, now) },
             };
-            let bundle = export::build(input).and_then(|b| b.to_zip()).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            let bundle = export::build(input).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            if let Some(why) = &bundle.not_printed {
+                tracing::warn!(incident = id, why, "the bundle goes out without its printed report");
+            }
+            let bundle = bundle.to_zip().map_err(|e| Trouble::NotNow(e.to_string()))?;
             self.announce();
             let name = format!("breachclock-{id}-{profile}-{}.zip", now.format("%Y%m%dT%H%M%SZ"));
             return Ok((name, bundle));
