@@ -4,6 +4,7 @@ use super::client::{Connection, Server};
 use super::exit;
 use crate::config::StoreKind;
 use crate::daemon::open;
+use crate::evidence::tsp::Roots;
 use crate::evidence::{verify, zipfile};
 use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
@@ -35,6 +36,9 @@ pub enum Command {
     Verify {
         /// ZIP file, or the folder it was unpacked into
         file: PathBuf,
+        /// Certificates (PEM) of the time-stamping authorities you trust; those in the bundle when left out
+        #[arg(long)]
+        tsa: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
@@ -76,12 +80,12 @@ pub fn run(command: Command) -> i32 {
             Ok((status, bytes)) => super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
             Err(code) => code,
         },
-        Command::Verify { file, json } => verify_bundle(&file, json),
+        Command::Verify { file, tsa, json } => verify_bundle(&file, tsa.as_deref(), json),
         Command::Fsck { config, json } => fsck(&config, json),
     }
 }
 
-fn verify_bundle(path: &Path, json: bool) -> i32 {
+fn verify_bundle(path: &Path, tsa: Option<&Path>, json: bool) -> i32 {
     let files = if path.is_dir() {
         read_folder(path)
     } else {
@@ -98,18 +102,31 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
             return code;
         }
     };
-    let report = verify::verify_bundle(&files);
+    let authorities = match tsa.map(authorities).transpose() {
+        Ok(authorities) => authorities,
+        Err((code, text)) => {
+            eprintln!("error: {text}");
+            return code;
+        }
+    };
+    let trust = verify::Trust { authorities, ..verify::Trust::default() };
+    let report = verify::verify_bundle_with(&files, &trust);
     if json {
         let checks: Vec<serde_json::Value> = report
             .checks
             .iter()
             .map(|c| serde_json::json!({ "name": c.name, "ok": c.ok, "detail": c.detail, "file": c.file }))
             .collect();
+        let existed: Vec<serde_json::Value> = report
+            .existed
+            .iter()
+            .map(|run| serde_json::json!({ "from": run.from, "to": run.to, "no_later_than": run.no_later_than }))
+            .collect();
         super::print_json(&serde_json::json!({
             "ok": report.ok, "origin": report.origin, "stream": report.stream, "entries": report.entries,
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
-            "checks": checks, "not_provable": report.not_provable,
+            "existed": existed, "packed": report.packed, "checks": checks, "not_provable": report.not_provable,
         }));
     } else {
         super::print(&verdict(&report));
@@ -134,6 +151,14 @@ fn verdict(report: &verify::VerifyReport) -> String {
         report.erased,
         report.withheld
     ));
+    for run in &report.existed {
+        if let Some(time) = &run.no_later_than {
+            text.push_str(&format!("entries {} to {} existed no later than {time}\n", run.from, run.to));
+        }
+    }
+    if let Some(time) = &report.packed {
+        text.push_str(&format!("the bundle was packed no later than {time}\n"));
+    }
     text.push_str(&format!(
         "export key {}\nlog key    {}\n\nNot provable by this bundle:\n",
         report.export_fingerprint, report.log_fingerprint
@@ -142,6 +167,12 @@ fn verdict(report: &verify::VerifyReport) -> String {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text
+}
+
+fn authorities(path: &Path) -> Result<Roots, (i32, String)> {
+    let named = |error: &dyn std::fmt::Display| format!("`{}` {error}", path.display());
+    let text = std::fs::read(path).map_err(|error| (exit::NO_INPUT, named(&format!("cannot be read: {error}"))))?;
+    Roots::from_pem(&text).map_err(|fault| (exit::REJECTED, named(&fault)))
 }
 
 type Files = std::collections::BTreeMap<String, Vec<u8>>;

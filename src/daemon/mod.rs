@@ -1,5 +1,6 @@
 //! Composition: keys, tasks, clock, signals, the service manager.
 
+pub mod anchor;
 pub mod clock;
 pub mod clock_sync;
 pub mod clock_watch;

@@ -82,6 +82,7 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
         tokens: RwLock::new(None),
     };
     house.check_log().await.map_err(|text| OpenError { code: 1, text })?;

@@ -100,12 +100,14 @@ pub struct EventRow {
     pub outcome: String,
 }
 
-/// How many personal-data fields the bundle shows and does not show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many personal-data fields the bundle shows and does not show; and since when its entries exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     pub disclosed: usize,
     pub erased: usize,
     pub withheld: usize,
+    /// One line on the time stamps.
+    pub stamped: String,
 }
 
 pub(super) struct EntryLine<'a> {
@@ -141,7 +143,7 @@ pub(super) fn html(
     page.events("Filings", "To", &model.filings);
     page.disclosure(counts);
     page.entries(entries);
-    page.check(checkpoint, exporter);
+    page.check(checkpoint, exporter, &counts.stamped);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -252,7 +254,7 @@ impl Page {
 
     fn disclosure(&mut self, counts: &Counts) {
         self.section("What is shown and what is not");
-        let Counts { disclosed, erased, withheld } = *counts;
+        let Counts { disclosed, erased, withheld, .. } = *counts;
         self.paragraph(&format!(
             "Personal data stands in the log only as salted hashes. This bundle discloses {disclosed} such fields, \
              {erased} were erased and {withheld} are withheld; each of the latter is named by the log and can be handed \
@@ -273,7 +275,7 @@ impl Page {
         self.rows(&["No.", "In the log", "UTC", "Entry", "SHA-256 of the entry"], rows.collect(), "loglist");
     }
 
-    fn check(&mut self, checkpoint: &Checkpoint, exporter: &str) {
+    fn check(&mut self, checkpoint: &Checkpoint, exporter: &str, stamped: &str) {
         self.section("Check it yourself");
         self.paragraph(
             "No account, no network and no trust in the sender is needed. Take the fingerprints from the first \
@@ -284,17 +286,18 @@ impl Page {
              ssh-keygen -Y verify -f ../check/allowed_signers -I {} -n breachclock-export-v1 -s SHA256SUMS.sig &lt; SHA256SUMS\n\
              sh verify.sh ../check/allowed_signers</pre>\n\
              <dl class=\"kv\"><dt>Log</dt><dd><code>{}</code></dd><dt>Size, root</dt><dd class=\"hash\">{}, {}</dd>\
-             <dt>Outside stamp</dt><dd>no time stamp was configured</dd></dl>\n",
+             <dt>Outside stamp</dt><dd>{}</dd></dl>\n",
             esc(exporter),
             esc(&checkpoint.origin),
             checkpoint.size,
             esc(&checkpoint.root_base64()),
+            esc(stamped),
         ));
         self.put(format_args!(
             "<h3>Shown by this bundle</h3><p>The bytes are unchanged since export. The entries are in the log in this \
              order, without a gap, and none was left out as of the export.</p>\n<h3>Not shown by this bundle</h3>\
-             <p>That a statement was true when it was written. That an entry is as old as it says: no outside time stamp \
-             was configured. Whether a duty existed or was met: that is for the reader to judge.</p>\n"
+             <p>That a statement was true when it was written. That an entry is not younger than it says: a time stamp \
+             says \"no later than\". Whether a duty existed or was met: that is for the reader to judge.</p>\n"
         ));
     }
 

@@ -83,7 +83,9 @@ impl<S: Store> House<S> {
                 exporter: &exporter_name(&self.settings.origin),
                 report: ReportModel { timeline: words, ..self.report_model(&dossier, profile, now) },
             };
-            let bundle = export::build(input).and_then(|b| b.to_zip()).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            let stamps = self.stamps(&checkpoint, &indices, now).await?;
+            let bundle = self.stamped_bundle(&input, stamps, now).await.and_then(|b| b.to_zip());
+            let bundle = bundle.map_err(|e| Trouble::NotNow(e.to_string()))?;
             self.announce();
             let name = format!("breachclock-{id}-{profile}-{}.zip", now.format("%Y%m%dT%H%M%SZ"));
             return Ok((name, bundle));
@@ -164,7 +166,7 @@ impl<S: Store> House<S> {
         }
     }
 
-    async fn inclusion_proofs(&self, indices: &[u64], size: u64) -> Answered<Vec<Vec<Hash>>> {
+    pub(super) async fn inclusion_proofs(&self, indices: &[u64], size: u64) -> Answered<Vec<Vec<Hash>>> {
         self.with_nodes(|nodes| {
             // every index is asked before giving up, so that one round fetches for all
             let proofs: Vec<Option<Vec<Hash>>> = indices.iter().map(|i| merkle::inclusion(nodes, *i, size)).collect();
@@ -174,7 +176,7 @@ impl<S: Store> House<S> {
     }
 
     /// Runs a computation over stored nodes, fetching what it misses and running it again: O(log n) rounds.
-    async fn with_nodes<T>(&self, compute: impl Fn(&Fetched) -> Option<T>) -> Answered<T> {
+    pub(super) async fn with_nodes<T>(&self, compute: impl Fn(&Fetched) -> Option<T>) -> Answered<T> {
         let mut known = BTreeMap::new();
         loop {
             let fetched = Fetched { known, missing: RefCell::new(Vec::new()) };
@@ -204,7 +206,7 @@ impl<S: Store> House<S> {
         }
     }
 
-    fn signed(&self, stored: &StoredCheckpoint) -> Answered<Checkpoint> {
+    pub(super) fn signed(&self, stored: &StoredCheckpoint) -> Answered<Checkpoint> {
         Checkpoint::parse(&stored.note)
             .and_then(|c| c.verify(&self.settings.origin, &self.log_key.public()))
             .map_err(|e| Trouble::NotNow(e.to_string()))
@@ -383,7 +385,7 @@ fn entry_words(happenings: Vec<Happening>, zone: Zone) -> BTreeMap<u64, EntryWor
 }
 
 /// Nodes fetched so far, and those a computation missed.
-struct Fetched {
+pub(super) struct Fetched {
     known: BTreeMap<(u8, u64), Hash>,
     missing: RefCell<Vec<(u8, u64)>>,
 }
