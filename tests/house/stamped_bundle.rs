@@ -9,8 +9,8 @@ use breachclock::evidence::{SigningKey, Trust, VerifyReport, sha256, verify_bund
 use breachclock::notify::authority::{Authority, Settings};
 use breachclock::store::MemoryStore;
 use breachclock::time::Timestamp;
-use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::anchor::Anchors;
+use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::{House, Role};
 use std::collections::BTreeMap;
 use std::path::Path;
