@@ -4,7 +4,7 @@ use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
 use crate::evidence::register::statistics::{Statistics, statistics};
 use crate::evidence::register::{
-    Breach, Effects, Facts, NotNotified, Outcome, Owed, OwedTimes, Scope, Times, csv, xlsx,
+    Breach, Effects, Facts, NotNotified, Outcome, Owed, OwedTimes, Scope, Times, delimited, xlsx,
 };
 use crate::evidence::{hex, sha256};
 use crate::law::{Act, FactBook, Obligation, Standing, Value};
