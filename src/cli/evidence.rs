@@ -3,8 +3,11 @@
 use super::bundle_in::{self, Problem};
 use super::client::{Connection, Server};
 use super::{evidence_check, exit};
+use crate::config::StoreKind;
+use crate::daemon::rotate;
 use crate::evidence::tsp::Roots;
 use crate::evidence::verify;
+use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +49,14 @@ pub enum Command {
         /// Certificates (PEM) of the time-stamping authorities you trust; those in the bundle when left out
         #[arg(long)]
         tsa: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the key that signs the log: an entry names both keys, and a checkpoint is signed by both; the daemon must be
+    /// stopped
+    RotateKey {
+        #[arg(long)]
+        config: PathBuf,
         #[arg(long)]
         json: bool,
     },
@@ -92,6 +103,7 @@ pub fn run(command: Command) -> i32 {
             Err(code) => code,
         },
         Command::Verify { file, tsa, replay, json } => verify_bundle(&file, tsa.as_deref(), replay, json),
+        Command::RotateKey { config, json } => rotate_key(&config, json),
         Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),
     }
 }
@@ -134,11 +146,16 @@ fn verify_bundle(path: &Path, tsa: Option<&Path>, replay: bool, json: bool) -> i
             .iter()
             .map(|run| serde_json::json!({ "from": run.from, "to": run.to, "no_later_than": run.no_later_than }))
             .collect();
+        let keys: Vec<serde_json::Value> = report
+            .earlier_log_keys
+            .iter()
+            .map(|(size, key)| serde_json::json!({ "up_to_size": size, "fingerprint": key }))
+            .collect();
         super::print_json(&serde_json::json!({
             "ok": report.ok, "origin": report.origin, "stream": report.stream, "entries": report.entries,
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
-            "existed": existed, "packed": report.packed, "checks": checks, "not_provable": report.not_provable,
+            "earlier_log_keys": keys, "existed": existed, "packed": report.packed, "checks": checks, "not_provable": report.not_provable,
             "replay": replayed.as_ref().map(evidence_check::replay_json),
         }));
     } else {
@@ -177,10 +194,11 @@ fn verdict(report: &verify::VerifyReport) -> String {
     if let Some(time) = &report.packed {
         text.push_str(&format!("the bundle was packed no later than {time}\n"));
     }
-    text.push_str(&format!(
-        "export key {}\nlog key    {}\n\nNot provable by this bundle:\n",
-        report.export_fingerprint, report.log_fingerprint
-    ));
+    text.push_str(&format!("export key {}\nlog key    {}\n", report.export_fingerprint, report.log_fingerprint));
+    for (size, key) in &report.earlier_log_keys {
+        text.push_str(&format!("           {key} up to size {size}\n"));
+    }
+    text.push_str("\nNot provable by this bundle:\n");
     for sentence in &report.not_provable {
         text.push_str(&format!("  - {sentence}\n"));
     }
@@ -191,4 +209,36 @@ fn authorities(path: &Path) -> Result<Roots, (i32, String)> {
     let named = |error: &dyn std::fmt::Display| format!("`{}` {error}", path.display());
     let text = std::fs::read(path).map_err(|error| (exit::NO_INPUT, named(&format!("cannot be read: {error}"))))?;
     Roots::from_pem(&text).map_err(|fault| (exit::REJECTED, named(&fault)))
+}
+
+fn rotate_key(path: &Path, json: bool) -> i32 {
+    let config = match super::configuration(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
+    let rotated = match config.store {
+        StoreKind::Sqlite => runtime.block_on(rotate::rotate_key::<SqliteStore>(&config)),
+        StoreKind::Postgres(_) => runtime.block_on(rotate::rotate_key::<PgStore>(&config)),
+    };
+    match rotated {
+        Ok(rotated) if json => {
+            super::print_json(&serde_json::json!({
+                "size": rotated.size, "old": rotated.old, "new": rotated.new, "vkey": rotated.vkey,
+            }));
+            exit::DONE
+        }
+        Ok(rotated) => {
+            super::print(&format!(
+                "the log key was changed at size {}\nold {}\nnew {}\n{}\n\nPublish the new fingerprint where the old one \
+                 stands; bundles prove that one followed the other. Copy `keys/log.pem` to every other node before it starts.\n",
+                rotated.size, rotated.old, rotated.new, rotated.vkey
+            ));
+            exit::DONE
+        }
+        Err(error) => {
+            eprintln!("error: {}", error.text);
+            error.code
+        }
+    }
 }

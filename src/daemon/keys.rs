@@ -52,6 +52,26 @@ pub fn beside(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<SigningKe
     make().map_err(|error| format!("the key `{}` cannot be made: {error}", path.display()))
 }
 
+/// The key that is to follow `DIR/keys/<name>.pem`: made, or the one that an interrupted change made.
+///
+/// # Errors
+/// When the present key is a credential, which only the service manager can exchange.
+pub fn following(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<SigningKey, String> {
+    if credential(name)?.is_some() {
+        return Err(format!("the {name} key is a systemd credential: run this where it lies as `keys/{name}.pem`"));
+    }
+    beside(dir, &format!("{name}-next"), entropy)
+}
+
+/// Puts the following key into force. The one before is gone: its signatures stay, and nobody can make new ones.
+pub fn follow(dir: &Path, name: &str) -> Result<(), String> {
+    let folder = dir.join("keys");
+    let (from, to) = (folder.join(format!("{name}-next.pem")), folder.join(format!("{name}.pem")));
+    fs::rename(&from, &to)
+        .and_then(|()| fs::File::open(&folder)?.sync_all())
+        .map_err(|error| format!("`{}` cannot be renamed to `{}`: {error}; rename it", from.display(), to.display()))
+}
+
 /// Reads a key file.
 pub fn read(path: &Path) -> Result<SigningKey, String> {
     let text =

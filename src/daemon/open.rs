@@ -59,11 +59,13 @@ impl Backend for PgStore {
 
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
-    let house = assemble(config, async |key: &PublicKey| S::open_for(config, key).await).await?;
+    let mut house = assemble(config, async |key: &PublicKey| S::open_for(config, key).await).await?;
     house.check_log().await.map_err(|text| OpenError {
         code: 1,
         text: format!("{text}. `breachclock serve --read-only` shows what is there, and writes nothing"),
     })?;
+    let changes = house.find_key_changes().await;
+    house.key_changes = changes.map_err(|error| OpenError { code: 1, text: error.to_string() })?;
     Ok(house)
 }
 
@@ -73,7 +75,9 @@ pub async fn open_to_read<S: Backend>(config: &Config) -> Result<(House<ReadOnly
         return Err(OpenError::config(format!("there is no database in `{}`", config.data_dir.display())));
     }
     let open = async |key: &PublicKey| S::open_damaged(config, key).await.map(ReadOnly);
-    let house = assemble(config, open).await?;
+    let mut house = assemble(config, open).await?;
+    // what is damaged may not tell
+    house.key_changes = house.find_key_changes().await.unwrap_or_default();
     let wrong = house.check_log().await.err();
     Ok((house, wrong))
 }
@@ -128,6 +132,7 @@ async fn assemble<S: Store>(
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        key_changes: Vec::new(),
         anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
         tokens: RwLock::new(None),
     };

@@ -47,6 +47,13 @@ impl Checkpoint {
         Ok(Checkpoint { origin: origin.to_string(), size, root, note })
     }
 
+    /// Adds the signature of another key of the same log: how a new key is vouched for by the one before.
+    pub fn also_signed(mut self, key: &SigningKey) -> Checkpoint {
+        let signature = [&key.public().note_id(&self.origin)[..], &key.sign(self.text().as_bytes())].concat();
+        self.note.push_str(&format!("\u{2014} {} {}\n", self.origin, STANDARD.encode(signature)));
+        self
+    }
+
     /// Reads a note's text; its signatures stay unchecked.
     ///
     /// # Errors

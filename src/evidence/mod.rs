@@ -7,8 +7,7 @@
 //! ```
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
-//! from names to bytes. Absent from this version of the format: witness cosignatures, a change of the log key
-//! (`key.rotated`).
+//! from names to bytes. Absent from this version of the format: witness cosignatures.
 //!
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
@@ -42,7 +41,7 @@ pub use key::{PublicKey, SigningKey};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
 pub use report::ReportModel;
-pub use stamps::{Earlier, Stamps, Token};
+pub use stamps::{Earlier, KeyRotated, Rotation, Stamps, Token};
 pub use timeline::{Happening, timeline};
 pub use verify::{Check, Existed, Trust, VerifyReport, verify_bundle, verify_bundle_with};
 

@@ -5,6 +5,7 @@
 //! anchors/0000000005/            an earlier checkpoint: checkpoint.txt, checkpoint.txt.tsr over it,
 //!   consistency.txt              that the log of the export grew from it, one hash a line,
 //!   000002.tlog-proof            and that these entries were in it
+//! rotations/0000000004/          a change of the log key: the entry that says so, under a checkpoint both keys signed
 //! tsa/<name>.pem                 certificates of an authority as of the stamping
 //! SHA256SUMS.tsr                 over the whole bundle; made last, by whoever has the bundle and an authority
 //! ```
@@ -38,7 +39,29 @@ pub struct Earlier {
     pub proofs: Vec<(u64, u64, Vec<Hash>)>,
 }
 
-/// The time stamps of one export.
+/// A change of the log key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The `key.rotated` entry, exact bytes, and its index.
+    pub entry: Vec<u8>,
+    pub idx: u64,
+    pub proof: Vec<Hash>,
+    /// Signed by both keys.
+    pub checkpoint: Checkpoint,
+    /// From it to the checkpoint of the export.
+    pub consistency: Vec<Hash>,
+}
+
+/// Body of a `key.rotated` entry: member order is part of the format. Verifier keys of C2SP signed-note.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeyRotated {
+    /// `log`.
+    pub key: &'static str,
+    pub old: String,
+    pub new: String,
+}
+
+/// The time stamps of one export, and the changes of its log's key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamps {
     /// Whether there is anybody to be asked: what is missing is explained by it.
@@ -48,6 +71,7 @@ pub struct Stamps {
     pub earlier: Vec<Earlier>,
     /// PEM by name of the authority.
     pub certificates: BTreeMap<String, String>,
+    pub rotations: Vec<Rotation>,
     /// Whether `SHA256SUMS.tsr` will lie beside the bundle's other files.
     pub sums: bool,
 }
@@ -61,14 +85,21 @@ impl Stamps {
         }
         for earlier in &self.earlier {
             let folder = folder(earlier.checkpoint.size);
-            let consistency: String = earlier.consistency.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
             files.push((format!("{folder}/checkpoint.txt"), earlier.checkpoint.note.clone().into_bytes()));
             files.push((format!("{folder}/checkpoint.txt.tsr"), earlier.token.response.clone()));
-            files.push((format!("{folder}/consistency.txt"), consistency.into_bytes()));
+            files.push((format!("{folder}/consistency.txt"), lines(&earlier.consistency)));
             for (n, idx, proof) in &earlier.proofs {
                 let text = tlog_proof(*idx, proof, &earlier.checkpoint);
                 files.push((format!("{folder}/{n:06}.tlog-proof"), text.into_bytes()));
             }
+        }
+        for rotation in &self.rotations {
+            let folder = format!("rotations/{:010}", rotation.checkpoint.size);
+            let proof = tlog_proof(rotation.idx, &rotation.proof, &rotation.checkpoint);
+            files.push((format!("{folder}/checkpoint.txt"), rotation.checkpoint.note.clone().into_bytes()));
+            files.push((format!("{folder}/consistency.txt"), lines(&rotation.consistency)));
+            files.push((format!("{folder}/entry.json"), rotation.entry.clone()));
+            files.push((format!("{folder}/entry.tlog-proof"), proof.into_bytes()));
         }
         debug_assert!(self.earlier.iter().all(|earlier| earlier.checkpoint.size < last.size));
         files.extend(self.certificates.iter().map(|(name, pem)| (format!("tsa/{name}.pem"), pem.clone().into_bytes())));
@@ -128,6 +159,12 @@ impl Stamps {
             lines.push_str(&format!(
                 " * {} existed no later than {time}, says a time-stamping authority.\n",
                 run(from, to)
+            ));
+        }
+        for rotation in &self.rotations {
+            let size = rotation.checkpoint.size;
+            lines.push_str(&format!(
+                " * The log key was changed at size {size}; rotations/ shows that the one before agreed.\n"
             ));
         }
         if self.sums {
@@ -192,6 +229,10 @@ impl Stamps {
         }
         steps
     }
+}
+
+fn lines(hashes: &[Hash]) -> Vec<u8> {
+    hashes.iter().map(|hash| STANDARD.encode(hash) + "\n").collect::<String>().into_bytes()
 }
 
 fn run(from: u64, to: u64) -> String {

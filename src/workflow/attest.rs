@@ -1,7 +1,9 @@
 //! Checkpoints: the signed head of the log, one per size, ever.
 
+use super::anchor::kind_of;
+use super::evidence_of::SYSTEM;
 use super::{Answered, House, Trouble};
-use crate::evidence::{Checkpoint, leaf_hash, merkle};
+use crate::evidence::{Checkpoint, Draft, KeyRotated, SigningKey, leaf_hash, merkle};
 use crate::store::{Change, Changeset, Store, StoreError, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -29,6 +31,42 @@ impl<S: Store> House<S> {
             self.stats.last_checkpoint.store(now.timestamp_micros(), Ordering::Relaxed);
             return Ok(Some(new));
         }
+    }
+
+    /// Changes the log key to `new`: an entry that names both, and a checkpoint over it that both sign. `self` has the old
+    /// key still; whoever asked opens the log with the new one from then on. Nobody else may write meanwhile.
+    ///
+    /// # Errors
+    /// When somebody wrote in between, or the store fails.
+    pub async fn rotate_key(&self, new: &SigningKey, now: Timestamp) -> Answered<StoredCheckpoint> {
+        let old = self.attest(now).await?.map(|checkpoint| checkpoint.size);
+        let origin = &self.settings.origin;
+        let vkey = |key: &SigningKey| key.public().to_vkey(origin);
+        let body = KeyRotated { key: "log", old: vkey(&self.log_key), new: vkey(new) };
+        let first = Draft::new(SYSTEM.to_string(), "key.rotated", now, self.nonce(), &body);
+        let receipt = self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
+        let head = self.store.head().await?;
+        if receipt.entries.first().map(|(idx, _)| idx + 1) != Some(head.size) {
+            return Err(Trouble::NotNow("somebody else writes to the log; stop every daemon of it and repeat".into()));
+        }
+        let signed = Checkpoint::sign(origin, head.size, head.root(), new)
+            .map_err(|error| Trouble::NotNow(error.to_string()))?
+            .also_signed(&self.log_key);
+        let checkpoint = StoredCheckpoint { size: head.size, root: head.root(), note: signed.note };
+        self.store.replace_checkpoint(old, checkpoint.clone()).await?;
+        Ok(checkpoint)
+    }
+
+    /// Where the log says that its key was changed. A change that was begun and has no checkpoint of both keys is none.
+    pub async fn find_key_changes(&self) -> Answered<Vec<u64>> {
+        let mut changes = Vec::new();
+        for entry in self.store.stream(SYSTEM).await?.iter().filter(|entry| kind_of(&entry.bytes) == "key.rotated") {
+            let checkpoint = self.store.checkpoint_over(entry.idx + 1).await?;
+            if checkpoint.is_some_and(|c| c.size == entry.idx + 1 && c.note.lines().count() == 6) {
+                changes.push(entry.idx);
+            }
+        }
+        Ok(changes)
     }
 
     /// The current checkpoint as a signed note.

@@ -81,6 +81,8 @@ pub struct House<S> {
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
+    /// Indices of the entries by which the log key was changed, ascending.
+    pub key_changes: Vec<u64>,
     /// Who outside witnesses the log.
     pub anchors: anchor::Anchors,
     /// Tokens as last read, and when: asked with every request. Emptied by whoever changes one.

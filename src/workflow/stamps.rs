@@ -1,9 +1,11 @@
 //! The time stamps of one export: what the store has of them, and what is asked for now.
 
 use super::anchor::{EXPORT_PATIENCE, host_of};
-use super::{Answered, House};
+use super::{Answered, House, Trouble};
 use crate::evidence::tsp::{self, Roots, Stamp};
-use crate::evidence::{Bundle, Earlier, EvidenceError, ExportInput, Stamps, Token, export, merkle, sha256};
+use crate::evidence::{
+    Bundle, Checkpoint, Earlier, EvidenceError, ExportInput, Rotation, Stamps, Token, export, merkle, sha256,
+};
 use crate::store::{Store, StoredAnchor, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -39,7 +41,7 @@ impl<S: Store> House<S> {
             let proofs = covered.iter().zip(proofs).zip(n + 1..).map(|((idx, proof), n)| (n, *idx, proof)).collect();
             let (from, to) = (old.size, checkpoint.size);
             let consistency = self.with_nodes(|nodes| merkle::consistency(nodes, from, to)).await?;
-            earlier.push(Earlier { checkpoint: self.signed(&old)?, token, consistency, proofs });
+            earlier.push(Earlier { checkpoint: stored(&old)?, token, consistency, proofs });
         }
         let pem = |(name, roots): (String, Roots)| (name, tsp::pem(roots.certificates()));
         Ok(Stamps {
@@ -47,8 +49,26 @@ impl<S: Store> House<S> {
             sums: own.is_some() && !self.anchors.authorities.is_empty(),
             checkpoint: own,
             earlier,
+            rotations: self.key_changes(checkpoint.size).await?,
             certificates: found.certificates.into_iter().map(pem).collect(),
         })
+    }
+
+    /// The changes of the log key before a checkpoint, oldest first.
+    async fn key_changes(&self, size: u64) -> Answered<Vec<Rotation>> {
+        let mut changes = Vec::new();
+        for &idx in self.key_changes.iter().filter(|idx| **idx < size) {
+            let entry = self.store.entries(idx..idx + 1).await?.pop();
+            let checkpoint = self.store.checkpoint_over(idx + 1).await?;
+            let (Some(entry), Some(checkpoint)) = (entry, checkpoint) else {
+                return Err(Trouble::NotNow(format!("the change of the log key at {idx} has no checkpoint")));
+            };
+            let at = checkpoint.size;
+            let proof = self.inclusion_proofs(&[idx], at).await?.remove(0);
+            let consistency = self.with_nodes(|nodes| merkle::consistency(nodes, at, size)).await?;
+            changes.push(Rotation { entry: entry.bytes, idx, proof, checkpoint: stored(&checkpoint)?, consistency });
+        }
+        Ok(changes)
     }
 
     /// Address and token of the stamp over the checkpoint of an export.
@@ -104,6 +124,12 @@ impl<S: Store> House<S> {
         let host = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         known.map_or_else(|| host_of(url).chars().map(host).collect(), |authority| authority.name.clone())
     }
+}
+
+/// One of our own, as kept: the key that signed it may have been changed since.
+fn stored(checkpoint: &StoredCheckpoint) -> Answered<Checkpoint> {
+    let read = Checkpoint::parse(&checkpoint.note).map_err(|error| Trouble::NotNow(error.to_string()))?;
+    Ok(read.claimed().clone())
 }
 
 /// Certificates by the name of the authority, as tokens are taken in.

@@ -34,6 +34,7 @@ mod ical;
 mod inbound;
 mod interop;
 mod jurisdictions;
+mod key_rotation;
 mod life_signs;
 mod mail_in;
 mod nodes;

@@ -21,7 +21,7 @@ FIXED = {
 }
 HEX = "[0-9a-f]{64}"
 OPTIONAL = {"checkpoint.txt.tsr", "SHA256SUMS.tsr"}
-KNOWN = re.compile(rf"(anchors/\d{{10}}/(checkpoint\.txt|checkpoint\.txt\.tsr|consistency\.txt|\d{{6,}}\.tlog-proof)|"
+KNOWN = re.compile(rf"(rotations/\d{{10}}/(checkpoint\.txt|consistency\.txt|entry\.json|entry\.tlog-proof)|anchors/\d{{10}}/(checkpoint\.txt|checkpoint\.txt\.tsr|consistency\.txt|\d{{6,}}\.tlog-proof)|"
                    rf"tsa/[A-Za-z0-9._-]+\.pem|entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
 ENVELOPE = re.compile(
     r'\{"v":1,"log":"([A-Za-z0-9._/:-]+)","idx":(0|[1-9][0-9]*),"stream":"([A-Za-z0-9._-]+)","n":(0|[1-9][0-9]*),'
@@ -442,7 +442,7 @@ def timestamp(response, data, roots):
     return when, shown
 
 
-def check_stamps(files, rows, trusted, keys, size, root):
+def check_stamps(files, rows, trusted, origin, chain, size, root):
     """Lines of the index, the covering stamps (size, time), and when the bundle was packed."""
     roots = []
     for name in sorted(name for name in files if name.startswith("tsa/")):
@@ -473,17 +473,11 @@ def check_stamps(files, rows, trusted, keys, size, root):
             fault(name, "is missing")
         if missing:
             continue
-        old, old_root = check_note(files, checkpoint, *keys)
+        old, old_root = check_note(files, checkpoint, origin, key_for(chain, int(folder[8:])), 2)
         if not 0 < old < size or folder != f"anchors/{old:010}":
             fault(checkpoint, "is not of the size its folder is named by, or not earlier than checkpoint.txt")
             continue
-        try:
-            lines = files[f"{folder}/consistency.txt"].decode().split("\n")
-            holds = lines.pop() == "" and grown(old, size, [b64(line) for line in lines], old_root, root)
-        except ValueError:
-            holds = False
-        if not holds:
-            fault(f"{folder}/consistency.txt", "does not show that the log grew from the earlier checkpoint")
+        check_grown(files, f"{folder}/consistency.txt", old, size, old_root, root)
         for name in sorted(name for name in files if name.startswith(f"{folder}/") and name.endswith(".tlog-proof")):
             row = by_name.get(name[19:-11])
             if row is None:
@@ -563,47 +557,105 @@ def check_sums(files):
             fault(name, "does not belong into a bundle")
 
 
-def check_keys(files, trusted):
+def vkey_of(origin, key):
+    key_id = hashlib.sha256(origin.encode() + b"\n\1" + key).digest()[:4]
+    return f"{origin}+{key_id.hex()}+{base64.b64encode(bytes([1]) + key).decode()}"
+
+
+def check_keys(files):
     try:
         (exporter, export_key), (origin, log_key) = signers(files["keys/allowed_signers"])
     except ValueError as why:
         fault("keys/allowed_signers", f"does not hold one export key and one log key: {why}")
         return None
-    key_id = hashlib.sha256(origin.encode() + b"\n\1" + log_key).digest()[:4]
-    vkey = f"{origin}+{key_id.hex()}+{base64.b64encode(bytes([1]) + log_key).decode()}\n"
-    if files["keys/log.vkey"].decode("utf-8", "replace") != vkey:
+    if files["keys/log.vkey"].decode("utf-8", "replace") != vkey_of(origin, log_key) + "\n":
         fault("keys/log.vkey", "is not the log key of allowed_signers")
     der = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + log_key).decode()
     if files["keys/log.pub.pem"] != f"-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n".encode():
         fault("keys/log.pub.pem", "is not the log key of allowed_signers")
-    if trusted is not None and trusted != [(exporter, export_key), (origin, log_key)]:
+    return exporter, export_key, origin, log_key
+
+
+def check_trust(trusted, exporter, export_key, origin, log_keys):
+    """What is trusted may be a log key from before a change of it that the log proves."""
+    if trusted is not None and (trusted[0] != (exporter, export_key) or trusted[1] not in [(origin, key) for key in log_keys]):
         fault("keys/allowed_signers", "does not hold the keys you trust")
-    return export_key, origin, log_key, key_id
 
 
-def check_note(files, name, origin, log_key, key_id):
-    """Size and root that the log key signed; a fault and nothing otherwise."""
+def check_note(files, name, origin, log_key, most=1):
+    """Size and root that the log key signed, it alone or among others; a fault and nothing otherwise."""
     try:
-        note = files[name]
-        lines = note.decode().split("\n")
-        if len(lines) != 6 or lines[0] != origin or lines[3] or lines[5]:
-            raise ValueError("five lines expected")
+        lines = files[name].decode().split("\n")
+        signatures = lines[4:-1]
+        if not 1 <= len(signatures) <= most or lines[0] != origin or lines[3] or lines[-1]:
+            raise ValueError("three lines, an empty one and its signatures expected")
         if not re.fullmatch("0|[1-9][0-9]*", lines[1]):
             raise ValueError("no size")
-        blob = b64(lines[4][len(f"\u2014 {origin} "):])
-        if not lines[4].startswith(f"\u2014 {origin} ") or blob[:4] != key_id:
-            raise ValueError("not this log key")
-        if not ed25519(log_key, "\n".join(lines[:3] + [""]).encode(), blob[4:]):
-            raise ValueError("the signature does not fit")
+        key_id = hashlib.sha256(origin.encode() + b"\n\1" + log_key).digest()[:4]
+        blobs = [b64(line[len(f"\u2014 {origin} "):]) for line in signatures if line.startswith(f"\u2014 {origin} ")]
+        text = "\n".join(lines[:3] + [""]).encode()
+        if len(blobs) != len(signatures) or not any(
+                blob[:4] == key_id and ed25519(log_key, text, blob[4:]) for blob in blobs):
+            raise ValueError("not this log key, or the signature does not fit")
         return int(lines[1]), b64(lines[2])
     except ValueError as why:
         fault(name, f"is not signed by the log key: {why}")
         return 0, b""
 
 
-def check_checkpoint(files, origin, log_key, key_id):
+def check_rotations(files, origin, log_key, size, root):
+    """Log keys with the size of the log up to which they signed, newest first; the present one signs to the end."""
+    chain = [(size, log_key)]
+    for folder in sorted({name[:20] for name in files if re.match(r"rotations/\d{10}/", name, re.A)}, reverse=True):
+        missing = [f"{folder}/{name}" for name in ("checkpoint.txt", "consistency.txt", "entry.json", "entry.tlog-proof")
+                   if f"{folder}/{name}" not in files]
+        for name in missing:
+            fault(name, "is missing")
+        if missing:
+            continue
+        checkpoint, entry, key = f"{folder}/checkpoint.txt", f"{folder}/entry.json", chain[-1][1]
+        try:
+            match = ENVELOPE.fullmatch(files[entry].decode())
+            body = strict(match[8]) if match else None
+            if not match or match[1] != origin or match[3] != "_system" or match[7] != "key.rotated":
+                raise ValueError("it is no entry of this log on a change of its key")
+            if list(body) != ["key", "old", "new"] or body["key"] != "log" or body["new"] != vkey_of(origin, key):
+                raise ValueError("it does not name the log key that follows")
+            old = b64(body["old"].split("+", 2)[2])[1:]
+            if len(old) != 32 or vkey_of(origin, old) != body["old"]:
+                raise ValueError("it names no log key that went before")
+        except (ValueError, IndexError, AttributeError) as why:
+            fault(entry, f"shows no change of the log key: {why}")
+            continue
+        at, at_root = check_note(files, checkpoint, origin, key, 2)
+        if check_note(files, checkpoint, origin, old, 2) == (0, b"") or folder != f"rotations/{at:010}":
+            fault(checkpoint, "is not signed by both keys, or is not of the size its folder is named by")
+            continue
+        row = {"idx": integer(match[2]), "file": entry}
+        check_proof(files, f"{folder}/entry.tlog-proof", row, files[entry], at, at_root, checkpoint)
+        check_grown(files, f"{folder}/consistency.txt", at, size, at_root, root)
+        chain.append((at, old))
+    return chain
+
+
+def key_for(chain, size):
+    """The key that signed a checkpoint of this size."""
+    return ([key for at, key in chain if size <= at] or [chain[0][1]])[-1]
+
+
+def check_grown(files, name, old, size, old_root, root):
+    try:
+        lines = files[name].decode().split("\n")
+        holds = lines.pop() == "" and grown(old, size, [b64(line) for line in lines], old_root, root)
+    except ValueError:
+        holds = False
+    if not holds:
+        fault(name, "does not show that the log grew from the earlier checkpoint")
+
+
+def check_checkpoint(files, origin, log_key):
     note = files["checkpoint.txt"]
-    tree = check_note(files, "checkpoint.txt", origin, log_key, key_id)
+    tree = check_note(files, "checkpoint.txt", origin, log_key)
     if sshsig(files["checkpoint.txt.sig"], CHECKPOINT, note) != log_key:
         fault("checkpoint.txt.sig", "is not by the log key")
     return tree
@@ -786,17 +838,19 @@ def main():
             fault(name, "is missing")
         return
     check_sums(files)
-    keys = check_keys(files, trusted)
+    keys = check_keys(files)
     if keys is None:
         return
-    export_key, origin, log_key, key_id = keys
+    exporter, export_key, origin, log_key = keys
     if sshsig(files["SHA256SUMS.sig"], EXPORT, files["SHA256SUMS"]) != export_key:
         fault("SHA256SUMS.sig", "is not by the export key")
-    size, root = check_checkpoint(files, origin, log_key, key_id)
+    size, root = check_checkpoint(files, origin, log_key)
+    chain = check_rotations(files, origin, log_key, size, root)
+    check_trust(trusted, exporter, export_key, origin, [key for _, key in chain])
     rows = check_entries(files, origin, size, root)
     if not rows:
         return
-    stamps, covering, packed = check_stamps(files, rows, authorities, (origin, log_key, key_id), size, root)
+    stamps, covering, packed = check_stamps(files, rows, authorities, origin, chain, size, root)
     shown, erased, withheld, wanted = check_fields(files, rows)
     names = check_named(files, rows, wanted)
     check_index(files, rows, origin, size, root, names, erased, withheld, stamps)
@@ -806,6 +860,10 @@ def main():
         for what, key in (("export", export_key), ("log", log_key)):
             blob = string(b"ssh-ed25519") + string(key)
             print(f"       {what} key SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}")
+        for at, key in chain[1:]:
+            blob = string(b"ssh-ed25519") + string(key)
+            print(f"       up to size {at} the log key was"
+                  f" SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}")
         tell_ages(rows, covering, packed)
         print("not shown: that statements were true when written; that entries are not younger than they say;")
         print("that nobody was shown another log. Compare the fingerprints above, and the certificates of the time-stamping")

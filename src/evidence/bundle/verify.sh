@@ -35,10 +35,11 @@ if grep -v "^$x64  [A-Za-z0-9_][A-Za-z0-9._/-]*\$" SHA256SUMS > /dev/null; then 
 if grep -qF .. SHA256SUMS || [ -n "$(tail -c 1 SHA256SUMS)" ]; then fail SHA256SUMS "a line is no sum and name"; fi
 sha256sum --strict --quiet -c SHA256SUMS > "$tmp/sums" 2>&1 || {
   fail SHA256SUMS "does not fit the files"; sed 's/^/       /' "$tmp/sums"; }
-for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/*/..?*; do
+for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/*/..?* \
+  rotations/*/* rotations/*/.[!.]* rotations/*/..?*; do
   [ -e "$f" ] || [ -L "$f" ] || continue
   case $f in
-    keys | entries | proofs | disclosures | rules | attachments | tsa | anchors | anchors/[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9])
+    keys | entries | proofs | disclosures | rules | attachments | tsa | anchors | rotations | anchors/[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9] | rotations/[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9])
       [ -d "$f" ] && [ ! -L "$f" ] && continue ;;
   esac
   if [ -d "$f" ] || [ -L "$f" ]; then fail "$f" "does not belong into a bundle"; continue; fi
@@ -51,6 +52,7 @@ for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/
   case $f in
     README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
     keys/allowed_signers | keys/log.pub.pem | keys/log.vkey | checkpoint.txt.tsr) continue ;;
+    rotations/*/checkpoint.txt | rotations/*/consistency.txt | rotations/*/entry.json | rotations/*/entry.tlog-proof) continue ;;
     anchors/*/checkpoint.txt | anchors/*/checkpoint.txt.tsr | anchors/*/consistency.txt) continue ;;
   esac
   stem=${f#*/}; stem=${stem%.json}
@@ -80,33 +82,44 @@ raw() { openssl base64 -d -A | tail -c 32 | openssl base64 -A; }
 in_signers=$(printf %s "${log_line##* }" | raw)
 in_vkey=$(sed -n '1s/^[^+]*+[^+]*+//p' keys/log.vkey | raw)
 in_pem=$(openssl pkey -pubin -in keys/log.pub.pem -outform DER 2> "$tmp/err" | tail -c 32 | openssl base64 -A)
-id=$({ printf '%s\n\001' "$origin"; printf %s "$in_signers" | openssl base64 -d -A; } | openssl dgst -sha256 | sed 's/.* \(........\).*/\1/')
+name_key() { { printf '%s\n\001' "$origin"; printf %s "$1" | openssl base64 -d -A; } | openssl dgst -sha256 | sed 's/.* \(........\).*/\1/'; }
+id=$(name_key "$in_signers")
 case $(cat keys/log.vkey) in "$origin+$id+"*) ;; *) fail keys/log.vkey "is not the log key of allowed_signers" ;; esac
 [ "$in_vkey" = "$in_signers" ] || fail keys/log.vkey "is not the log key of allowed_signers"
 [ "$in_pem" = "$in_signers" ] || fail keys/log.pub.pem "is not the log key of allowed_signers"
 for list in $signers ${trusted:+"$trusted"}; do
   ssh-keygen -Y verify -f "$list" -I "$exporter" -n breachclock-export-v1 -s SHA256SUMS.sig < SHA256SUMS > "$tmp/out" 2>&1 ||
     fail SHA256SUMS.sig "is not by the key of $exporter in $list"
-  ssh-keygen -Y verify -f "$list" -I "$origin" -n breachclock-checkpoint-v1 -s checkpoint.txt.sig < checkpoint.txt > "$tmp/out" 2>&1 ||
-    fail checkpoint.txt.sig "is not by the key of $origin in $list"
 done
+ssh-keygen -Y verify -f $signers -I "$origin" -n breachclock-checkpoint-v1 -s checkpoint.txt.sig < checkpoint.txt > "$tmp/out" 2>&1 ||
+  fail checkpoint.txt.sig "is not by the key of $origin in $signers"
 say "SHA256SUMS is signed by the export key"
 
 # 3 the log's signature on size and root
 dash=$(printf '\342\200\224')
-# base64 of the key id is a prefix up to its last two bits: compare id and signature as one
-octal=$(for b in $(echo "$id" | sed 's/../0x& /g'); do printf '\\%o%o%o' $((b / 64)) $((b / 8 % 8)) $((b % 8)); done)
-signed() { # note
-  sed '/^$/,$d' "$1" > "$tmp/text"
-  line=$(sed -n "5s|^$dash $origin ||p" "$1")
-  printf %s "$line" | openssl base64 -d -A | tail -c +5 > "$tmp/sig"
-  [ "$(grep -c '' "$1")" -eq 5 ] && [ "$(sed -n 1p "$1")" = "$origin" ] && [ -z "$(sed -n 4p "$1")" ] ||
-    fail "$1" "is no checkpoint with one signature"
-  [ "$({ printf "$octal"; cat "$tmp/sig"; } | openssl base64 -A)" = "$line" ] || fail "$1" "does not name the log key"
-  openssl pkeyutl -verify -rawin -pubin -inkey keys/log.pub.pem -in "$tmp/text" -sigfile "$tmp/sig" > "$tmp/out" 2>&1 ||
-    fail "$1" "is not signed by the log key"
+use_key() { # raw key in base64
+  # base64 of the key id is a prefix up to its last two bits: compare id and signature as one
+  octal=$(for b in $(name_key "$1" | sed 's/../0x& /g'); do printf '\\%o%o%o' $((b / 64)) $((b / 8 % 8)) $((b % 8)); done)
+  { echo '-----BEGIN PUBLIC KEY-----'
+    { printf '\060\052\060\005\006\003\053\145\160\003\041\000'; printf %s "$1" | openssl base64 -d -A; } | openssl base64
+    echo '-----END PUBLIC KEY-----'; } > "$tmp/key.pem"
 }
-signed checkpoint.txt
+signed() { # note most: by the key in use, with at most so many signatures
+  sed '/^$/,$d' "$1" > "$tmp/text"
+  lines=$(grep -c '' "$1")
+  [ "$lines" -ge 5 ] && [ "$lines" -le $((4 + $2)) ] && [ "$(sed -n 1p "$1")" = "$origin" ] && [ -z "$(sed -n 4p "$1")" ] &&
+    [ "$(sed '1,4d' "$1" | grep -c "^$dash $origin [A-Za-z0-9+/=]*\$")" -eq $((lines - 4)) ] ||
+    fail "$1" "is no checkpoint with $2 signature(s) at most"
+  by=
+  for line in $(sed -n "5,\$s|^$dash $origin ||p" "$1"); do
+    printf %s "$line" | openssl base64 -d -A | tail -c +5 > "$tmp/sig"
+    [ "$({ printf "$octal"; cat "$tmp/sig"; } | openssl base64 -A)" = "$line" ] || continue
+    openssl pkeyutl -verify -rawin -pubin -inkey "$tmp/key.pem" -in "$tmp/text" -sigfile "$tmp/sig" > "$tmp/out" 2>&1 && by=1
+  done
+  [ -n "$by" ] || fail "$1" "is not signed by the log key"
+}
+use_key "$in_signers"
+signed checkpoint.txt 1
 size=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' checkpoint.txt)
 root=$(sed -n 3p checkpoint.txt)
 [ -n "$size" ] || { fail checkpoint.txt "has no size"; size=0; }
@@ -235,12 +248,55 @@ grown() { # proof size root: the tree of size and root grew into that of the exp
   [ -n "$first" ] && [ "$last" -eq 0 ] && [ "$(openssl base64 -A < "$tmp/old")" = "$3" ] &&
     [ "$(openssl base64 -A < "$tmp/new")" = "$root" ]
 }
+# the log key may have been changed: an entry says so, under a checkpoint that both keys signed; newest first
+: > "$tmp/rotations"; key=$in_signers
+for d in $(printf '%s\n' rotations/* | sort -r); do
+  [ -d "$d" ] || continue
+  c=$d/checkpoint.txt; e=$d/entry.json
+  for f in "$c" "$e" "$d/entry.tlog-proof" "$d/consistency.txt"; do [ -f "$f" ] || { fail "$f" "is missing"; c=; }; done
+  [ -n "$c" ] || continue
+  id=$(name_key "$key"); word=$({ printf '\001'; printf %s "$key" | openssl base64 -d -A; } | openssl base64 -A)
+  # shellcheck disable=SC2046 # six words are wanted
+  set -- $(parts "$e")
+  before_id=$(sed -n 's/.*"body":{"key":"log","old":"[^"+]*+\([0-9a-f]*\)+[^"]*","new":.*/\1/p' "$e")
+  before_key=$(sed -n 's/.*"body":{"key":"log","old":"[^"+]*+[0-9a-f]*+\([A-Za-z0-9+/=]*\)","new":.*/\1/p' "$e" | raw)
+  before_word=$({ printf '\001'; printf %s "$before_key" | openssl base64 -d -A; } | openssl base64 -A)
+  if ! grep -q "$form" "$e" || [ "$(grep -c '' "$e")" -ne 1 ] || [ -n "$(tail -c 1 "$e")" ] || [ "$2 $6" != "_system key.rotated" ] ||
+    ! grep -qF "{\"v\":1,\"log\":\"$origin\",\"idx\":" "$e" || [ "$before_id" != "$(name_key "$before_key")" ] ||
+    ! grep -qF "\"body\":{\"key\":\"log\",\"old\":\"$origin+$before_id+$before_word\",\"new\":\"$origin+$id+$word\"}}" "$e"; then
+    fail "$e" "shows no change of the log key to the one that follows"; continue
+  fi
+  use_key "$key"; signed "$c" 2
+  use_key "$before_key"; signed "$c" 2
+  old=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' "$c"); old_root=$(sed -n 3p "$c"); p=$d/entry.tlog-proof
+  if [ -z "$old" ] || [ "$d" != "rotations/$(printf %010d "$old")" ]; then
+    fail "$c" "is not of the size its folder is named by"; continue
+  fi
+  [ "$(sed -n 1p "$p")" = c2sp.org/tlog-proof@v1 ] && [ "$(sed -n 2p "$p")" = "index $1" ] || fail "$p" "is for another index than that of $e"
+  [ "$(sed '1,/^$/d' "$p")" = "$(cat "$c")" ] || fail "$p" "is no proof under $c"
+  included "$e" "$p" "$1" "$old" "$old_root" || fail "$p" "does not lead from $e to the root"
+  grown "$d/consistency.txt" "$old" "$old_root" ||
+    fail "$d/consistency.txt" "does not show that the log grew from the earlier checkpoint"
+  key=$before_key; echo "$old $key" >> "$tmp/rotations"
+done
+if [ -n "$trusted" ]; then
+  known=$(sed -n "s|^$origin namespaces=\"breachclock-checkpoint-v1\" ssh-ed25519 ||p" "$trusted" | raw)
+  { [ -n "$known" ] && { [ "$known" = "$in_signers" ] || grep -q " $known\$" "$tmp/rotations"; }; } ||
+    fail checkpoint.txt.sig "is not by the key of $origin in $trusted, nor by one that followed it"
+fi
+say "the log key is the one it was, or each change of it is in the log"
+key_for() { # size
+  found=$in_signers
+  while read -r at key; do [ "$1" -gt "$at" ] || found=$key; done < "$tmp/rotations"
+  echo "$found"
+}
 for d in anchors/*; do
   [ -d "$d" ] || continue
   c=$d/checkpoint.txt
   for f in "$c" "$c.tsr" "$d/consistency.txt"; do [ -f "$f" ] || { fail "$f" "is missing"; c=; }; done
   [ -n "$c" ] || continue
-  signed "$c"
+  old=${d#anchors/}; while [ "${old#0}" != "$old" ]; do old=${old#0}; done
+  use_key "$(key_for "${old:-0}")"; signed "$c" 2
   old=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' "$c"); old_root=$(sed -n 3p "$c")
   if [ -z "$old" ] || [ "$old" -ge "$size" ] || [ "$d" != "anchors/$(printf %010d "$old")" ]; then
     fail "$c" "is not of the size its folder is named by, or not earlier than checkpoint.txt"; continue
@@ -374,6 +430,10 @@ echo "VERIFIED: $n entries of $stream in log $origin (size $size, root $root)"
 for line in "$export_line" "$log_line"; do
   echo "${line#* }" | ssh-keygen -l -f - | sed "s|^|       ${line%% *} |"
 done
+while read -r at key; do
+  { printf '\000\000\000\013ssh-ed25519\000\000\000\040'; printf %s "$key" | openssl base64 -d -A; } | openssl base64 -A |
+    sed 's/^/ssh-ed25519 /' | ssh-keygen -l -f - | sed "s|^|       log key up to size $at: |"
+done < "$tmp/rotations"
 ages
 [ -z "$packed" ] || echo "since  this bundle was packed no later than $packed"
 echo "not shown: that statements were true when written; that entries are not younger than they say;"

@@ -4,6 +4,7 @@
 //! taken, and the report says so.
 
 use super::super::tsp::{self, Roots, Stamp};
+use super::rotations::{Chain, key_for};
 use super::*;
 
 /// What the index has to say of one time stamp.
@@ -16,12 +17,20 @@ pub(super) struct Anchored {
 
 impl<'a> Reader<'a> {
     /// Every stamp of the bundle, by size; that over `SHA256SUMS` apart, as no file can list it.
-    pub(super) fn anchors(&mut self, keys: &Keys, tree: &Tree, entries: &[Entry<'a>], trust: &Trust) -> Vec<Anchored> {
+    pub(super) fn anchors(
+        &mut self,
+        keys: &Keys,
+        chain: &Chain,
+        tree: &Tree,
+        entries: &[Entry<'a>],
+        trust: &Trust,
+    ) -> Vec<Anchored> {
         let mut found = Vec::new();
         self.check("time stamps", "each is by an authority of tsa/, over what lies beside it", |reader| {
             let roots = reader.roots(trust);
-            for (folder, names) in reader.anchor_folders() {
-                found.extend(reader.earlier(&folder, &names, keys, tree, entries, &roots));
+            for (folder, names) in reader.folders("anchors/") {
+                let beside = (keys, chain, tree, entries);
+                found.extend(reader.earlier(&folder, &names, beside, &roots));
             }
             if let Some(stamp) = reader.stamp("checkpoint.txt", &roots) {
                 let file = "checkpoint.txt.tsr".to_string();
@@ -63,11 +72,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Folders of `anchors/` with the names in them.
-    fn anchor_folders(&self) -> BTreeMap<String, Vec<&'a str>> {
+    /// Folders whose names begin so, with the names in them.
+    pub(super) fn folders(&self, prefix: &str) -> BTreeMap<String, Vec<&'a str>> {
         let mut folders: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         let files = self.files;
-        for name in files.keys().filter(|name| name.starts_with("anchors/")) {
+        for name in files.keys().filter(|name| name.starts_with(prefix)) {
             // what has another form is named by the layout
             if let Some((folder, file)) = name.rsplit_once('/') {
                 folders.entry(folder.to_string()).or_default().push(file);
@@ -80,21 +89,16 @@ impl<'a> Reader<'a> {
         &mut self,
         folder: &str,
         names: &[&str],
-        keys: &Keys,
-        tree: &Tree,
-        entries: &[Entry<'a>],
+        (keys, chain, tree, entries): (&Keys, &Chain, &Tree, &[Entry<'a>]),
         roots: &Roots,
     ) -> Option<Anchored> {
         let checkpoint = format!("{folder}/checkpoint.txt");
         let note = self.text(&checkpoint)?;
-        let Some((old, id, signature)) = read_note(note) else {
-            self.fault(&checkpoint, "is no checkpoint with one signature");
+        let Some((old, _)) = read_note(note, 2) else {
+            self.fault(&checkpoint, "is no checkpoint with one or two signatures");
             return None;
         };
-        let signed = &note[..note.len() - note.split_once("\n\n").map_or(0, |(_, rest)| rest.len()) - 1];
-        let good =
-            keys.log.is_some_and(|key| id == key.note_id(&keys.origin) && key.verify(signed.as_bytes(), &signature));
-        if old.origin != keys.origin || !good {
+        if !key_for(chain, old.size).is_some_and(|key| signed_by(note, &keys.origin, &key, 2)) {
             self.fault(&checkpoint, "is not signed by the log key");
         }
         if folder.strip_prefix("anchors/") != Some(&format!("{:010}", old.size)) || old.size >= tree.size {
@@ -128,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The log of the export grew from the earlier one.
-    fn grown(&mut self, folder: &str, old: &Tree, tree: &Tree) {
+    pub(super) fn grown(&mut self, folder: &str, old: &Tree, tree: &Tree) {
         let file = format!("{folder}/consistency.txt");
         let Some(text) = self.text(&file) else { return };
         let path: Option<Vec<Hash>> = text

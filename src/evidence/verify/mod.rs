@@ -6,6 +6,7 @@
 
 mod anchors;
 mod content;
+mod rotations;
 
 use super::strict::{Envelope, Json, envelope, number};
 use super::tsp::Roots;
@@ -40,6 +41,8 @@ pub struct VerifyReport {
     /// `SHA256:…` of the keys that signed, to be compared with what was published.
     pub export_fingerprint: String,
     pub log_fingerprint: String,
+    /// Log keys before the present one, with the size of the log up to which each signed; newest first.
+    pub earlier_log_keys: Vec<(u64, String)>,
     /// Since when the entries exist at least, in runs, as time-stamping authorities say.
     pub existed: Vec<Existed>,
     /// The time that the stamp over the whole bundle states.
@@ -78,9 +81,10 @@ pub fn verify_bundle_with(files: &BTreeMap<String, Vec<u8>>, trust: &Trust) -> V
     let keys = reader.keys(trust);
     reader.check("export signature", "SHA256SUMS is signed by the export key", |r| r.export_signature(&keys));
     let tree = reader.checkpoint(&keys);
+    let chain = reader.rotations(&keys, &tree, trust);
     let entries = reader.entries(&tree);
     reader.check("proofs", "each entry is in the log", |r| r.proofs(&tree, &entries));
-    let anchors = reader.anchors(&keys, &tree, &entries, trust);
+    let anchors = reader.anchors(&keys, &chain, &tree, &entries, trust);
     reader.content(&tree, &entries, &anchors);
     let mut report = reader.report;
     report.ok = reader.faults == 0;
@@ -235,6 +239,11 @@ impl<'a> Reader<'a> {
                 "proofs" => numbered(".tlog-proof"),
                 "disclosures" | "rules" => hashed(".json"),
                 "attachments" => hashed(""),
+                "rotations" => file.split_once('/').is_some_and(|(size, file)| {
+                    size.len() == 10
+                        && size.bytes().all(|c| c.is_ascii_digit())
+                        && ["checkpoint.txt", "consistency.txt", "entry.json", "entry.tlog-proof"].contains(&file)
+                }),
                 "tsa" => file.strip_suffix(".pem").is_some_and(|name| !name.is_empty() && !name.contains('/')),
                 "anchors" => file.split_once('/').is_some_and(|(size, file)| {
                     let proof = file.strip_suffix(".tlog-proof");
@@ -288,11 +297,9 @@ impl<'a> Reader<'a> {
             false => "no key was given to compare with: taken are those of the bundle itself",
         };
         self.check("trust", words, |reader| {
-            for (have, want, file) in [(keys.export, trust.export_key, "export"), (keys.log, trust.log_key, "log")] {
-                if let Some(want) = want.filter(|want| have != Some(*want)) {
-                    let text = format!("the {file} key is not {}", want.fingerprint());
-                    reader.fault("keys/allowed_signers", text);
-                }
+            // the log key may have been changed since: that is judged by its changes
+            if let Some(want) = trust.export_key.filter(|want| keys.export != Some(*want)) {
+                reader.fault("keys/allowed_signers", format!("the export key is not {}", want.fingerprint()));
             }
         });
         let print = |key: Option<PublicKey>| key.map(|key| key.fingerprint()).unwrap_or_default();
@@ -341,13 +348,9 @@ impl<'a> Reader<'a> {
         let mut tree = Tree::default();
         self.check("checkpoint", "size and root are signed by the log key, twice", |reader| {
             let Some(note) = reader.text("checkpoint.txt") else { return };
-            match read_note(note) {
-                Some((read, id, signature)) => {
-                    let signed = &note[..note.len() - note.split_once("\n\n").map_or(0, |(_, rest)| rest.len()) - 1];
-                    let good = keys.log.is_some_and(|key| {
-                        id == key.note_id(&keys.origin) && key.verify(signed.as_bytes(), &signature)
-                    });
-                    if read.origin != keys.origin || !good {
+            match read_note(note, 1) {
+                Some((read, _)) => {
+                    if !keys.log.is_some_and(|key| signed_by(note, &keys.origin, &key, 1)) {
                         reader.fault("checkpoint.txt", "is not signed by the log key");
                     }
                     tree = read;
@@ -382,21 +385,39 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a note of three lines and exactly one signature: the tree, key id, signature.
-fn read_note(note: &str) -> Option<(Tree, [u8; 4], [u8; 64])> {
+/// Key id and signature of one line of a note.
+type Signature = ([u8; 4], [u8; 64]);
+
+/// Reads a note of three lines and at most `most` signatures, all of the log's name.
+fn read_note(note: &str, most: usize) -> Option<(Tree, Vec<Signature>)> {
     let lines: Vec<&str> = note.strip_suffix('\n')?.split('\n').collect();
-    let [origin, size, root, "", signature] = lines[..] else { return None };
-    let signature = signature.strip_prefix(&format!("\u{2014} {origin} "))?;
+    let [origin, size, root, "", ref signatures @ ..] = lines[..] else { return None };
     let decode = |text: &str| STANDARD.decode(text).ok();
-    let blob = decode(signature)?;
-    let (id, signature) = blob.split_first_chunk::<4>()?;
+    let signature = |line: &&str| {
+        let blob = decode(line.strip_prefix(&format!("\u{2014} {origin} "))?)?;
+        let (id, signature) = blob.split_first_chunk::<4>()?;
+        Some((*id, signature.try_into().ok()?))
+    };
+    let signatures = signatures.iter().map(signature).collect::<Option<Vec<Signature>>>()?;
+    if signatures.is_empty() || signatures.len() > most {
+        return None;
+    }
     let tree = Tree {
         origin: origin.to_string(),
         size: number(size)?,
         root: decode(root)?.try_into().ok()?,
         note: note.to_string(),
     };
-    Some((tree, *id, signature.try_into().ok()?))
+    Some((tree, signatures))
+}
+
+/// Whether one of at most `most` signatures of a note is this key's.
+fn signed_by(note: &str, origin: &str, key: &PublicKey, most: usize) -> bool {
+    let signed = &note[..note.len() - note.split_once("\n\n").map_or(0, |(_, rest)| rest.len()) - 1];
+    read_note(note, most).is_some_and(|(tree, signatures)| {
+        let good = |(id, signature): &Signature| *id == key.note_id(origin) && key.verify(signed.as_bytes(), signature);
+        tree.origin == origin && signatures.iter().any(good)
+    })
 }
 
 /// Reads a C2SP tlog-proof@v1 without extra data whose checkpoint is `note`.

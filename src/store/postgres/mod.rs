@@ -38,7 +38,7 @@ use super::{
     StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
-use crate::evidence::{Draft, Head, PublicKey, StreamHead, leaf_hash};
+use crate::evidence::{Checkpoint, Draft, Head, PublicKey, StreamHead, leaf_hash};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
 use batch::{Work, maybe, one, read_head, run};
@@ -250,7 +250,16 @@ async fn belongs(client: &Object, origin: &str, key: &PublicKey) -> Result<()> {
             "the log in this database is named `{stored}`, not `{origin}`; a log keeps its name"
         )));
     }
-    if stored_key != key.0 {
+    // a change of the key: the newest checkpoint is signed by both, so that this one was put in force by the one before
+    let followed = match read::checkpoint(client).await.map_err(backend)? {
+        Some(newest) if stored_key != key.0 => {
+            Checkpoint::parse(&newest.note).and_then(|note| note.verify(origin, key)).is_ok()
+        }
+        _ => false,
+    };
+    if followed {
+        run(client, "UPDATE log SET key = $1", &[&&key.0[..]]).await.map_err(backend)?;
+    } else if stored_key != key.0 {
         return Err(StoreError::Backend(
             "the log in this database is signed with another key; copy `keys/` from the data folder of the node that made it"
                 .into(),

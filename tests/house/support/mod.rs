@@ -97,6 +97,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         anchors: Default::default(),
+        key_changes: Vec::new(),
         tokens: RwLock::new(None),
     }
 }
