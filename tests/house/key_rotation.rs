@@ -9,6 +9,7 @@ use breachclock::notify::authority::{Authority, Settings};
 use breachclock::store::MemoryStore;
 use breachclock::time::Timestamp;
 use breachclock::workflow::anchor::Anchors;
+use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::{House, Role};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,7 +85,7 @@ async fn a_log_whose_key_was_changed_twice_is_verified_from_any_of_them() {
     house.attest(clock()).await.expect("signs");
     let changes = house.find_key_changes().await.expect("reads");
     assert_eq!((changes.len(), &changes), (2, &house.key_changes));
-    let (_, zip) = house.bundle(&admin, &id, "authority", &[], clock()).await.expect("exported");
+    let (_, zip) = house.bundle(&admin, &id, &ExportRequest::of("authority"), clock()).await.expect("exported");
     let files = zipfile::read(&zip).expect("our own ZIP");
     assert_eq!(files.keys().filter(|name| name.starts_with("rotations/")).count(), 8, "{:?}", files.keys());
     assert!(files.keys().any(|name| name.starts_with("anchors/")), "a stamp from before the changes");
