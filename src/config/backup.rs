@@ -72,7 +72,8 @@ impl Checker<'_> {
             true => alive_to.to_vec(),
             false => self.who("alarm_to", &raw.alarm_to, directory),
         };
-        if alarm_to.is_empty() {
+        // names nobody knows have their own fault
+        if raw.alarm_to.is_empty() && alarm_to.is_empty() {
             let text =
                 "nobody hears when a backup is missing; fill `[backup].alarm_to`, as in `alarm_to = [\"role:dpo\"]`";
             self.fault("[backup]", text);

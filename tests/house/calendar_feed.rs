@@ -55,7 +55,8 @@ async fn a_subscription_shows_dated_obligations_until_they_are_done() {
     let checkpoint = server.house.attest(at("2026-03-28T01:00:00Z")).await.expect("signs").expect("not empty");
     let root = base64::engine::general_purpose::STANDARD.encode(checkpoint.root);
     let head = format!("X-WR-CALDESC:Evidence log test.example/log\\, size {}\\, root {root}\r\n", checkpoint.size);
-    let unfolded = fetch(&server, &path, "").await.body.replace("\r\n ", "");
+    let reply = fetch(&server, &path, "").await;
+    let unfolded = reply.body.replace("\r\n ", "");
     assert!(unfolded.contains(&head), "{head}{unfolded}");
 
     let view = server.get(Role::Responder, &format!("/api/v1/obligations/{obligation}")).await.json();

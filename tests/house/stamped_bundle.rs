@@ -57,6 +57,8 @@ async fn exported(house: &House<MemoryStore>, stamped: bool) -> Files {
     if stamped {
         // the first one comes at once
         house.anchor(clock).await.expect("the store answers");
+        // a stamp names the second: the next one must be of a later one
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     }
     foreign().await;
     let more = r#"{"facts": {"risk": "high"}}"#;
