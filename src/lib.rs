@@ -40,6 +40,7 @@
 //! * Nothing below `daemon` calls `now()`; whoever needs the present has a parameter of that name.
 //! * No row stores a status that depends on the present moment; there are no timer rows, one alarm per incident.
 //! * No write without evidence; the evidence table refuses updates and deletions.
+//! * No text in an entry that nobody called public: the compiler asks about every field of a body.
 //! * No duty without citation, no deadline without derivation, no message without reason.
 //! * No jurisdiction's name in code: the law is data under `jurisdictions/`.
 //! * The daemon never notifies an authority by itself; it records that people did.
@@ -57,6 +58,7 @@
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
+//! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs` | the compiler |
 //! | a kind of entry in the timeline | `src/evidence/timeline.rs`, one arm | its cases |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |

@@ -21,6 +21,7 @@ pub mod fsck;
 mod key;
 pub mod merkle;
 mod personal;
+mod public;
 pub mod report;
 pub mod sshsig;
 mod strict;
@@ -36,6 +37,9 @@ pub use fsck::{LogReport, verify_log};
 pub use key::{PublicKey, SigningKey};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
+#[doc(hidden)]
+pub use public::sealed;
+pub use public::{Detail, Id, Made, Public, ids};
 pub use report::ReportModel;
 pub use timeline::{Happening, timeline};
 pub use verify::{Check, Trust, VerifyReport, verify_bundle, verify_bundle_with};

@@ -246,7 +246,7 @@ mod tests {
         let mut head = StreamHead::default();
         let mut entries = Vec::new();
         for (idx, (kind, ts, body)) in bodies.into_iter().enumerate() {
-            let draft = Draft::new("inc-1", kind, ts.parse().expect("RFC 3339"), [0; 16], &body);
+            let draft = Draft::unchecked("inc-1", kind, ts.parse().expect("RFC 3339"), [0; 16], &body);
             let entry = seal(&draft, "test.example/log", idx as u64, &head);
             head = StreamHead::after(&entry);
             entries.push(entry.bytes);

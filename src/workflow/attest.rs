@@ -1,7 +1,7 @@
 //! Checkpoints: the signed head of the log, one per size, ever.
 
 use super::{Answered, House, Trouble};
-use crate::evidence::{Checkpoint, leaf_hash, merkle};
+use crate::evidence::{Checkpoint, Detail, leaf_hash, merkle};
 use crate::store::{Change, Changeset, Store, StoreError, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -37,7 +37,7 @@ impl<S: Store> House<S> {
         checkpoint.map(|c| c.note).ok_or_else(|| Trouble::NotNow("the log is empty".into()))
     }
 
-    pub async fn record_system(&self, kind: &'static str, detail: serde_json::Value, now: Timestamp) -> Answered<()> {
+    pub async fn record_system(&self, kind: &'static str, detail: Detail, now: Timestamp) -> Answered<()> {
         let first = self.draft_system(kind, "breachclock", detail, now);
         self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
         Ok(())

@@ -51,8 +51,8 @@ impl<S: Store> House<S> {
             let (withheld, disclosed) =
                 partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
             let body = ExportCreated {
-                actor: caller.name.clone(),
-                profile: profile.into(),
+                actor: caller.name.clone().into(),
+                profile: profile.to_string().into(),
                 entries: before.len() as u64 + 1,
                 withheld,
             };

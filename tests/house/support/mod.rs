@@ -119,7 +119,7 @@ pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now:
                 };
                 let settlement = Settlement { outcome, at: now, retry_at: None };
                 let draft =
-                    house.draft_system("test.delivered", "test", serde_json::json!({ "key": claim.message.key }), now);
+                    house.draft_system("test.delivered", "test", breachclock::detail! { "key": breachclock::evidence::Made::of(claim.message.key.clone()) }, now);
                 settlements.push((claim, settlement, draft));
             }
             for settled in house.store.settle(settlements).await.expect("settles") {
