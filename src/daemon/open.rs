@@ -3,10 +3,10 @@
 use super::ids::SystemEntropy;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, LogReport, PublicKey, verify_log};
+use crate::evidence::{Checkpoint, LogReport, Made, PublicKey, verify_log};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
-use crate::store::{PgStore, SqliteStore, Store, StoreError};
+use crate::store::{Keeper, PgStore, SqliteStore, Store, StoreError};
 use crate::workflow::{Exercise, House, Settings, Stats};
 use std::sync::{Arc, RwLock};
 
@@ -25,21 +25,21 @@ impl OpenError {
 
 /// A store that a configuration can name. Callers choose it once: `match config.store`.
 pub trait Backend: Store + Sized {
-    /// Opens what `config` names; `key` signs the checkpoints of its log.
-    fn open_for(config: &Config, key: &PublicKey) -> impl Future<Output = Result<Self, StoreError>> + Send;
+    /// Opens what `config` names; `key` signs the checkpoints of its log, `keeper` wraps its data keys.
+    fn open_for(config: &Config, key: &PublicKey, keeper: Keeper) -> impl Future<Output = Result<Self, StoreError>> + Send;
 }
 
 impl Backend for SqliteStore {
     // its log shows by its checkpoints whose it is, see `House::check_log`
-    async fn open_for(config: &Config, _key: &PublicKey) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open(&config.data_dir, &config.origin)
+    async fn open_for(config: &Config, _key: &PublicKey, keeper: Keeper) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(&config.data_dir, &config.origin, keeper)
     }
 }
 
 impl Backend for PgStore {
-    async fn open_for(config: &Config, key: &PublicKey) -> Result<PgStore, StoreError> {
+    async fn open_for(config: &Config, key: &PublicKey, keeper: Keeper) -> Result<PgStore, StoreError> {
         match &config.store {
-            StoreKind::Postgres(settings) => PgStore::open(settings, &config.origin, key).await,
+            StoreKind::Postgres(settings) => PgStore::open(settings, &config.origin, key, keeper).await,
             StoreKind::Sqlite => Err(StoreError::Backend("`[store].url` names no PostgreSQL database".into())),
         }
     }
@@ -58,7 +58,8 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
     let key = if config.drill { keys::beside } else { keys::load_or_create };
     let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
-    let store = S::open_for(config, &log_key.public()).await.map_err(|error| OpenError {
+    let keeper = keys::keeper(&config.data_dir, config.drill, &entropy).map_err(OpenError::config)?;
+    let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|error| OpenError {
         code: if matches!(error, StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
     })?;
@@ -152,12 +153,12 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     let now = clock::now();
     house.clock_against_log(now).await.map_err(|error| error.to_string())?;
     let book = house.book();
-    let detail = serde_json::json!({
+    let detail = crate::detail! {
         "version": env!("CARGO_PKG_VERSION"),
-        "rulebook": crate::rules::hex(&book.sha256),
-        "rulebook_version": book.version,
+        "rulebook": Made::of(crate::rules::hex(&book.sha256)),
+        "rulebook_version": Made::of(book.version.clone()),
         "tzdb": crate::time::tzdb_version(),
-    });
+    };
     house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
 }
 
@@ -166,7 +167,8 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
 pub async fn fsck<S: Backend>(config: &Config) -> Result<LogReport, OpenError> {
     let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
     let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
-    let store = S::open_for(config, &log_key.public()).await.map_err(|e| broken(&e))?;
+    let keeper = keys::keeper(&config.data_dir, config.drill, &SystemEntropy::new()).map_err(OpenError::config)?;
+    let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|e| broken(&e))?;
     // before the head: the log may grow meanwhile
     let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
     let head = store.head().await.map_err(|e| broken(&e))?;

@@ -120,6 +120,26 @@ fn crates_stay_in_their_homes() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Doors for tests alone: the first lets a text into an entry that nobody called public, the others keep data under a key
+/// that everybody knows.
+#[test]
+fn doors_for_tests_are_closed() {
+    const DOORS: [(&str, &str); 3] = [
+        ("Draft::unchecked(", "evidence/entry.rs"),
+        ("Keeper::of_tests()", "store/sqlite/mod.rs"),
+        ("SqliteStore::open(", "store/sqlite/mod.rs"),
+    ];
+    let mut faults = Vec::new();
+    for (file, text) in sources() {
+        for (number, line) in code(&text) {
+            for (door, home) in DOORS.iter().filter(|(door, home)| line.contains(door) && file != *home) {
+                faults.push(format!("src/{file}:{number}: `{door}` is for tests, and for {home}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 #[test]
 fn the_map_names_paths_that_exist() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("src/lib.rs");

@@ -15,7 +15,10 @@ const LOCK: i64 = 0x4243_6c6b;
 const OLDEST: i32 = 13;
 
 /// Name and text, in order; number `n` stands at `n - 1`.
-const SCRIPTS: &[(&str, &str)] = &[("0001_first", include_str!("migrations/0001_first.sql"))];
+const SCRIPTS: &[(&str, &str)] = &[
+    ("0001_first", include_str!("migrations/0001_first.sql")),
+    ("0031_sealed", include_str!("migrations/0031_sealed.sql")),
+];
 
 /// Brings the database to the newest form, in one transaction. Refuses a server that is too old, a database that is not
 /// UTF-8, a schema of another program, of a newer version, and one whose scripts were changed after they ran.
