@@ -7,6 +7,7 @@ mod contracts;
 mod digests;
 mod people;
 mod policies;
+mod retention;
 mod store;
 mod watchdog;
 
@@ -93,6 +94,7 @@ struct Raw {
     digest: Vec<digests::RawDigest>,
     timestamp: Option<RawTimestamp>,
     store: Option<store::RawStore>,
+    retention: Option<retention::RawRetention>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -254,6 +256,8 @@ pub struct Config {
     pub digests: Vec<crate::workflow::DigestPlan>,
     /// Time-stamping authorities (RFC 3161), https.
     pub timestamp_authorities: Vec<String>,
+    /// How long personal values stay after closing.
+    pub retention: crate::workflow::erase::Retention,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -340,6 +344,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
+    once(&mut into.retention, part.retention, "retention", name, faults);
     if !part.include.is_empty() {
         faults.push(ConfigFault {
             file: name.to_string(),
@@ -503,6 +508,7 @@ impl Checker<'_> {
             inbound,
             webhooks,
             channels,
+            retention: self.retention(raw.retention.unwrap_or_default(), &entities),
             entities,
             contracts,
             directory,

@@ -43,6 +43,7 @@
 //! * No text in an entry that nobody called public: the compiler asks about every field of a body.
 //! * No duty without citation, no deadline without derivation, no message without reason.
 //! * No jurisdiction's name in code: the law is data under `jurisdictions/`.
+//! * No personal text that erasing does not reach, in SQLite down to the bytes of the files; `tests/house/erasure.rs`.
 //! * The daemon never notifies an authority by itself; it records that people did.
 //!
 //! # Where to add things
@@ -59,6 +60,7 @@
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
 //! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs` | the compiler |
+//! | a text about an incident, besides the log | `src/workflow/erase/texts.rs`: erasing must reach it | the compiler |
 //! | a kind of entry in the timeline | `src/evidence/timeline.rs`, one arm | its cases |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
@@ -74,6 +76,7 @@
 //! * *notification*: the statutory act towards a recipient; *message*: what we send to our own people.
 //! * *acknowledgement*: a lease; it silences for a while and ends nothing.
 //! * *exercise*, *drill*: real people and channels on synthetic time; `clock::now` is synthetic then, `Context::wall` real.
+//! * *disclosure*: a personal value beside the log, behind a commitment in it; *hold*: nothing of an incident is erased.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
 
 pub mod cli;

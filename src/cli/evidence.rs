@@ -31,6 +31,8 @@ pub enum Command {
         #[command(flatten)]
         to: Connection,
     },
+    #[command(flatten)]
+    Personal(super::erase::Command),
     /// Check a bundle: offline, without configuration
     Verify {
         /// ZIP file, or the folder it was unpacked into
@@ -76,6 +78,7 @@ pub fn run(command: Command) -> i32 {
             Ok((status, bytes)) => super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
             Err(code) => code,
         },
+        Command::Personal(command) => super::erase::run(command),
         Command::Verify { file, json } => verify_bundle(&file, json),
         Command::Fsck { config, json } => fsck(&config, json),
     }

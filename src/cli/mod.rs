@@ -7,6 +7,7 @@ mod config_check;
 mod demo;
 mod doctor;
 mod drill;
+mod erase;
 mod evidence;
 mod law;
 mod law_diff;

@@ -13,6 +13,7 @@ pub mod open;
 pub mod packs;
 pub mod postman;
 mod program;
+pub mod retention;
 pub mod run;
 pub mod zone_data;
 

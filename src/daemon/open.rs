@@ -26,7 +26,11 @@ impl OpenError {
 /// A store that a configuration can name. Callers choose it once: `match config.store`.
 pub trait Backend: Store + Sized {
     /// Opens what `config` names; `key` signs the checkpoints of its log, `keeper` wraps its data keys.
-    fn open_for(config: &Config, key: &PublicKey, keeper: Keeper) -> impl Future<Output = Result<Self, StoreError>> + Send;
+    fn open_for(
+        config: &Config,
+        key: &PublicKey,
+        keeper: Keeper,
+    ) -> impl Future<Output = Result<Self, StoreError>> + Send;
 }
 
 impl Backend for SqliteStore {

@@ -4,8 +4,8 @@
 
 use super::zipfile::is_name;
 use super::{
-    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, check_stream, hex, leaf_hash, merkle, report,
-    sha256, sshsig, unhex32, zipfile,
+    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, check_stream, hex, leaf_hash, merkle,
+    report, sha256, sshsig, unhex32, zipfile,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

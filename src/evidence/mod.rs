@@ -8,7 +8,7 @@
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
 //! from names to bytes. Absent from this version of the format: RFC 3161 time stamps (`*.tsr`, `anchors/`, `tsa/`),
-//! witness cosignatures, a PDF report, a change of the log key (`key.rotated`), and encryption of stored disclosures.
+//! witness cosignatures, a PDF report, and a change of the log key (`key.rotated`). Disclosures are sealed by the store.
 //!
 //! Entries are never re-serialised: the stored bytes are the truth. [`verify`] and [`fsck`] read with their own
 //! strict readers and share only the hash functions and the signature check with what writes.

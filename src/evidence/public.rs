@@ -60,8 +60,8 @@
 //! impl breachclock::evidence::Public for Reported {}
 //! ```
 
-use super::export::{ExportCreated, Withheld};
 use super::Personal;
+use super::export::{ExportCreated, Withheld};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -127,6 +127,23 @@ impl Reader<'_> {
                 let answer = shown(&self.values, &body["answer"]);
                 say("delivery", format!("{}: {} ({answer})", plain("to"), plain("outcome")));
             }
+            "disclosure.erased" => {
+                let basis = shown(&self.values, &body["basis"]);
+                say("decision", format!("{} personal fields erased ({basis})", count(&body["commitments"])));
+            }
+            "disclosure.withheld" => {
+                let (count, reason) = (count(&body["commitments"]), plain("reason"));
+                say("decision", format!("{count} personal fields withheld from exports: {reason}"));
+            }
+            "erasure.refused" => {
+                let ground = shown(&self.values, &body["ground"]);
+                say("decision", format!("an erasure was refused, as the incident is held: {ground}"));
+            }
+            "hold.set" | "hold.lifted" => {
+                let ground = shown(&self.values, &body["ground"]);
+                let word = if kind == "hold.set" { "nothing may be erased" } else { "erasing is allowed again" };
+                say("decision", format!("{word}: {ground}"));
+            }
             "export.created" => say("export", format!("exported, profile {}", plain("profile"))),
             _ if kind.starts_with("message.") => {
                 let news = [plain("state"), plain("what")].into_iter().find(|word| !word.is_empty()).unwrap_or(kind);
@@ -225,6 +242,10 @@ fn shown(values: &BTreeMap<String, Value>, value: &Value) -> String {
         },
         other => other.to_string(),
     }
+}
+
+fn count(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
 }
 
 /// Enough of a hash to tell two apart.

@@ -156,9 +156,7 @@ impl Sheet {
 
 /// Binds a wrapped sheet to its number.
 fn sheet_name(number: i64) -> [u8; 32] {
-    let mut name = *b"breachclock sheet of data keys \0\0\0\0\0\0\0\0\0"
-        .first_chunk()
-        .expect("32 of 40 bytes");
+    let mut name = *b"breachclock sheet of data keys \0\0\0\0\0\0\0\0\0".first_chunk().expect("32 of 40 bytes");
     name[24..].copy_from_slice(&number.to_le_bytes());
     name
 }

@@ -5,8 +5,8 @@
 use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query, Receipt, Record, Result, Settlement,
-    Store, StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query, Receipt, Record, Result,
+    Settlement, Store, StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};

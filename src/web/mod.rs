@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod calendar;
 mod dashboard;
+mod erase;
 mod error;
 mod evidence;
 mod health;

@@ -2,7 +2,9 @@
 
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
-use super::{Shared, assess, assets, calendar, evidence, health, inbound, incidents, obligations, openapi, stream};
+use super::{
+    Shared, assess, assets, calendar, erase, evidence, health, inbound, incidents, obligations, openapi, stream,
+};
 use crate::store::Store;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -40,6 +42,11 @@ routes! {
     get "/api/v1/incidents/{id}/evidence" => evidence::entries::<S>,
     get "/api/v1/incidents/{id}/bundle" => evidence::bundle::<S>,
     post "/api/v1/incidents/{id}/bundle/preview" => evidence::preview::<S>,
+    get "/api/v1/incidents/{id}/fields" => erase::fields::<S>,
+    post "/api/v1/incidents/{id}/erasure" => erase::erase::<S>,
+    post "/api/v1/incidents/{id}/hold" => erase::hold::<S>,
+    post "/api/v1/incidents/{id}/hold/lift" => erase::lift::<S>,
+    post "/api/v1/incidents/{id}/withholding" => erase::withhold::<S>,
     get "/api/v1/obligations" => obligations::list::<S>,
     get "/api/v1/obligations/{id}" => obligations::show::<S>,
     post "/api/v1/obligations/{id}/ack" => obligations::acknowledge::<S>,

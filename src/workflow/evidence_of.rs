@@ -6,12 +6,12 @@
 use super::rulebook::Ruled;
 use super::tokens::AckClaims;
 use super::{Caller, House};
-use crate::{detail, entry_body};
 use crate::evidence::{Detail, Draft, Id, Made, Personal, Public, Sealer, ids};
 use crate::law::{Fact, Incident, Obligation, Standing, Value};
 use crate::rules::{Dates, Plan, Rulebook, Shift, hex, utc};
 use crate::store::Store;
 use crate::time::{self, Timestamp};
+use crate::{detail, entry_body};
 
 /// Stream of everything that is not about one incident.
 pub const SYSTEM: &str = crate::law::IncidentId::HOUSE;
@@ -272,6 +272,35 @@ entry_body! {
     }
 }
 
+entry_body! {
+    pub(super) struct Erased {
+        pub commitments: Vec<Made>,
+        pub basis: Personal<String>,
+        pub request: Personal<String>,
+        pub by: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct Refused {
+        pub ground: Personal<String>,
+        pub basis: Personal<String>,
+        pub request: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct HoldChanged {
+        pub ground: Personal<String>,
+        pub by: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct WithheldBody {
+        pub reason: Id<'static>,
+        pub commitments: Vec<Made>,
+        pub actor: Id<'static>,
+    }
+}
+
 /// An instant as entries write it.
 fn at(instant: Timestamp) -> Made {
     Made::of(utc(instant))
@@ -290,15 +319,21 @@ impl<S: Store> House<S> {
         })
     }
 
-    fn draft(
+    fn draft(&self, stream: &str, kind: &'static str, at: Timestamp, body: &impl Public, sealer: Sealer<'_>) -> Draft {
+        Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+    }
+
+    /// An entry whose body `make` builds with a sealer for its personal fields.
+    pub(super) fn draft_sealed<B: Public>(
         &self,
         stream: &str,
         kind: &'static str,
         at: Timestamp,
-        body: &impl Public,
-        sealer: Sealer<'_>,
+        make: impl FnOnce(&mut Sealer<'_>) -> B,
     ) -> Draft {
-        Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+        let mut sealer = self.sealer();
+        let body = make(&mut sealer);
+        self.draft(stream, kind, at, &body, sealer)
     }
 
     pub(super) fn draft_reported(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {

@@ -1,5 +1,6 @@
 //! One incident as a bundle that a regulator checks without us; and the log's entries and proofs.
 
+use super::erase::withheld_of;
 use super::evidence_of::SYSTEM;
 use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
@@ -47,7 +48,12 @@ impl<S: Store> House<S> {
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
             let before = self.store.stream(id).await?;
-            let disclosures = self.store.disclosures(id).await?;
+            let mut disclosures = self.store.disclosures(id).await?;
+            if profile != "internal" {
+                // the log says so already, with the reason
+                let standing = withheld_of(&before);
+                disclosures.retain(|commitment, _| !standing.contains_key(commitment));
+            }
             let (withheld, disclosed) =
                 partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
             let body = ExportCreated {

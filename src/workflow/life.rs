@@ -7,8 +7,8 @@
 use super::evidence_of::SYSTEM;
 use super::{Answered, House};
 use crate::detail;
-use crate::evidence::{Detail, Made};
 use crate::escalation::{Brief, DueRun, Event, Extra, Message, Reason, Target, Who, due_run};
+use crate::evidence::{Detail, Made};
 use crate::law::IncidentId;
 use crate::notify::{maildir, words};
 use crate::rules::utc;

@@ -2,8 +2,8 @@
 
 use super::{Answered, Caller, House, Right, Role, Trouble};
 use crate::detail;
-use crate::evidence::{Id, ids};
 use crate::escalation::Message;
+use crate::evidence::{Id, ids};
 use crate::law::IncidentId;
 use crate::store::{Change, Changeset, Store, TokenRecord};
 use crate::time::Timestamp;

@@ -30,7 +30,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs"]),
     ("jiff", &["time"]),
-    ("reqwest", &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "daemon/heartbeat.rs"]),
+    (
+        "reqwest",
+        &["notify/http", "cli/check.rs", "cli/client.rs", "cli/erase.rs", "cli/evidence.rs", "daemon/heartbeat.rs"],
+    ),
     ("tokio", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("tracing", &["store", "notify", "workflow", "web", "daemon", "cli"]),
     ("rustix", &["daemon"]),

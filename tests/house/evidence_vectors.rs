@@ -650,9 +650,14 @@ fn personal_data_is_not_in_an_entry_nor_in_debug_output() {
     let mut sealer = Sealer::new(|| [3; 32]);
     let name = sealer.seal("/by", "Ada".to_string());
     let disclosures = sealer.into_disclosures();
-    let draft =
-        Draft::unchecked("inc-1", "a.b", chrono::DateTime::UNIX_EPOCH, [0; 16], &serde_json::json!({"by": name.clone()}))
-            .with_disclosures(disclosures.clone());
+    let draft = Draft::unchecked(
+        "inc-1",
+        "a.b",
+        chrono::DateTime::UNIX_EPOCH,
+        [0; 16],
+        &serde_json::json!({"by": name.clone()}),
+    )
+    .with_disclosures(disclosures.clone());
     assert!(!format!("{name:?} {draft:?}").contains("Ada"));
     let want = r#"["AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM","/by","Ada"]"#;
     assert_eq!(disclosures[0].bytes, want.as_bytes());

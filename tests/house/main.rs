@@ -15,6 +15,7 @@ mod digests;
 mod doctor;
 mod drill;
 mod entity;
+mod erasure;
 mod evidence_vectors;
 mod fault_clock;
 mod fault_disk;

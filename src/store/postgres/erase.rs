@@ -21,7 +21,8 @@ pub(super) async fn write(batch: &mut Batch<'_>, erasure: &PreparedErasure) -> S
     };
     let row = batch.row(&erasure.incident.id);
     let sql = &batch.sql;
-    let select = "SELECT disclosure.idx, body FROM entry JOIN disclosure ON disclosure.idx = entry.idx WHERE stream = $1";
+    let select =
+        "SELECT disclosure.idx, body FROM entry JOIN disclosure ON disclosure.idx = entry.idx WHERE stream = $1";
     for found in all(sql, select, &[&row]).await? {
         let (idx, body): (i64, &[u8]) = (found.try_get(0)?, found.try_get(1)?);
         let (rest, keys) = match sealed::without(body, &erasure.commitments) {
@@ -35,8 +36,7 @@ pub(super) async fn write(batch: &mut Batch<'_>, erasure: &PreparedErasure) -> S
             Some(body) => run(sql, "UPDATE disclosure SET body = $2 WHERE idx = $1", &[&idx, &body]).await?,
             None => run(sql, "DELETE FROM disclosure WHERE idx = $1", &[&idx]).await?,
         };
-        let (sheets, places): (Vec<i64>, Vec<i32>) =
-            keys.iter().map(|key| (key.sheet, i32::from(key.place))).unzip();
+        let (sheets, places): (Vec<i64>, Vec<i32>) = keys.iter().map(|key| (key.sheet, i32::from(key.place))).unzip();
         let doom = "INSERT INTO key_to_destroy (sheet, place) SELECT * FROM unnest($1::bigint[], $2::integer[])
                     ON CONFLICT DO NOTHING";
         run(sql, doom, &[&sheets, &places]).await?;

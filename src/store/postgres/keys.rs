@@ -1,11 +1,11 @@
 //! Data keys on a database server: in a schema of their own, or with `[store].keys` in another database, so that a dump of
 //! the one holds nothing of the other.
 
-use super::pool::{Pool, backend, within};
-use super::settings::Settings;
 use super::Result;
 use super::batch::{all, run};
-use crate::store::keys::{DataKey, KeyId, Keeper, Pool as Unused, Remembered, Sheet, missing};
+use super::pool::{Pool, backend, within};
+use super::settings::Settings;
+use crate::store::keys::{DataKey, Keeper, KeyId, Pool as Unused, Remembered, Sheet, missing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -41,8 +41,7 @@ impl ServerKeys {
         })
         .await?;
         for row in any {
-            let (number, wrapped): (i64, &[u8]) =
-                (row.try_get(0).map_err(backend)?, row.try_get(1).map_err(backend)?);
+            let (number, wrapped): (i64, &[u8]) = (row.try_get(0).map_err(backend)?, row.try_get(1).map_err(backend)?);
             Sheet::unwrap(number, wrapped, &keeper)?;
         }
         Ok(ServerKeys { keeper, pool, unused: Mutex::default(), remembered: Mutex::default() })
@@ -68,7 +67,8 @@ impl ServerKeys {
                 sheets.iter().map(|(number, sheet)| (*number, sheet.wrap(*number, &self.keeper))).unzip();
             let insert = "INSERT INTO breachclock_keys.sheet (number, wrapped)
                           SELECT * FROM unnest($1::bigint[], $2::bytea[])";
-            within(async { run(&self.pool.get().await?, insert, &[&numbers, &wrapped]).await.map_err(backend) }).await?;
+            within(async { run(&self.pool.get().await?, insert, &[&numbers, &wrapped]).await.map_err(backend) })
+                .await?;
             self.unused().add(sheets);
         }
     }
@@ -103,11 +103,9 @@ impl ServerKeys {
 
     async fn read(&self, numbers: &[i64]) -> Result<BTreeMap<i64, Sheet>> {
         let select = "SELECT number, wrapped FROM breachclock_keys.sheet WHERE number = ANY ($1)";
-        let rows =
-            within(async { all(&self.pool.get().await?, select, &[&numbers]).await.map_err(backend) }).await?;
+        let rows = within(async { all(&self.pool.get().await?, select, &[&numbers]).await.map_err(backend) }).await?;
         let sheet = |row: &tokio_postgres::Row| {
-            let (number, wrapped): (i64, &[u8]) =
-                (row.try_get(0).map_err(backend)?, row.try_get(1).map_err(backend)?);
+            let (number, wrapped): (i64, &[u8]) = (row.try_get(0).map_err(backend)?, row.try_get(1).map_err(backend)?);
             Ok((number, Sheet::unwrap(number, wrapped, &self.keeper)?))
         };
         rows.iter().map(sheet).collect()

@@ -77,9 +77,7 @@ fn disclosures(sql: &Connection, stream: i64) -> Sql<Vec<(i64, Vec<u8>)>> {
 pub(super) fn clear(sql: &Connection, keys: &FileKeys) -> Result<()> {
     let doomed: Vec<KeyId> = sql
         .prepare_cached("SELECT sheet, place FROM key_to_destroy")
-        .and_then(|mut find| {
-            find.query_map([], |row| Ok(KeyId { sheet: row.get(0)?, place: row.get(1)? }))?.collect()
-        })
+        .and_then(|mut find| find.query_map([], |row| Ok(KeyId { sheet: row.get(0)?, place: row.get(1)? }))?.collect())
         .map_err(backend)?;
     if !doomed.is_empty() {
         keys.destroy(&doomed)?;

@@ -3,7 +3,7 @@
 //! After a key is destroyed the file is written anew: SQLite overwrites what it frees, but not the copies that moving rows
 //! between pages leaves behind.
 
-use super::super::keys::{DataKey, KeyId, Keeper, Pool, Remembered, Sheet, missing};
+use super::super::keys::{DataKey, Keeper, KeyId, Pool, Remembered, Sheet, missing};
 use super::{Result, backend, settings};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,11 +42,9 @@ impl FileKeys {
         let file = dir.join(FILE);
         settings::make_private(&file)?;
         let sql = settings::keys(&file)?;
-        let number = |pragma: &str| {
-            sql.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).map_err(backend)
-        };
-        let tables: i64 =
-            sql.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(backend)?;
+        let number =
+            |pragma: &str| sql.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).map_err(backend);
+        let tables: i64 = sql.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(backend)?;
         if tables > 0 && number("application_id")? != APPLICATION_ID {
             return Err(super::StoreError::Backend(format!("`{}` belongs to another program", file.display())));
         }

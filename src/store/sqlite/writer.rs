@@ -3,8 +3,8 @@
 use super::super::queue::{Nexts, Queues};
 use super::super::wakes::Wakes;
 use super::super::{Lane, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
-use super::pace::Pace;
 use super::keys::FileKeys;
+use super::pace::Pace;
 use super::{backend, erase, read};
 use crate::escalation::Message;
 use crate::evidence::{Draft, Head, Nodes, StreamHead, completed_nodes, leaf_hash, seal, sha256};

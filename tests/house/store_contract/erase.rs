@@ -3,9 +3,7 @@
 use super::{ORIGIN, Random, asked, at, change, check_log, draft, handed_over, message, record};
 use breachclock::evidence::Disclosure;
 use breachclock::law::{IncidentId, Value};
-use breachclock::store::{
-    Change, Changeset, Erasure, Idempotency, Lane, Record, SqliteStore, Store, StoreError,
-};
+use breachclock::store::{Change, Changeset, Erasure, Idempotency, Lane, Record, SqliteStore, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -80,7 +78,10 @@ pub async fn erased_values_are_gone<S: Store>(store: &S) {
     let left: BTreeMap<_, _> = kept.iter().map(|d| (d.commitment, d.bytes.clone())).collect();
     assert_eq!(store.disclosures(&id.0).await, Ok(left));
     assert_eq!(store.disclosures("inc-b").await.expect("read").len(), 1);
-    assert_eq!(store.dossier(&IncidentId("inc-b".into())).await.expect("read").record.incident.title, "Jane Roe's laptop");
+    assert_eq!(
+        store.dossier(&IncidentId("inc-b".into())).await.expect("read").record.incident.title,
+        "Jane Roe's laptop"
+    );
 
     // the hash of the request is gone: its key alone knows it
     let other_request = Idempotency { request: [2; 32], ..key.clone() };
@@ -223,10 +224,8 @@ async fn disclosures_of_earlier_versions_are_sealed_at_the_next_start() {
     let sql = rusqlite::Connection::open(dir.path().join("breachclock.db")).expect("opens");
     sql.execute("DELETE FROM disclosure", []).expect("deletes");
     for (idx, disclosures) in given.chunks(2).enumerate() {
-        let body: Vec<u8> = disclosures
-            .iter()
-            .flat_map(|d| [&(d.bytes.len() as u32).to_le_bytes()[..], &d.bytes].concat())
-            .collect();
+        let body: Vec<u8> =
+            disclosures.iter().flat_map(|d| [&(d.bytes.len() as u32).to_le_bytes()[..], &d.bytes].concat()).collect();
         sql.execute("INSERT INTO disclosure_plain (idx, body) VALUES (?1, ?2)", (idx as i64, body)).expect("inserts");
     }
     drop(sql);

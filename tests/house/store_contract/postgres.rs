@@ -43,7 +43,10 @@ async fn a_log_keeps_its_name_and_its_key() {
     let other = open(&url, "breach.example.org/other").await.expect_err("another log").to_string();
     assert!(other.contains("`breach.example.org/test`"), "{other}");
     let (settings, stranger) = (Settings::parse(&url, None, None).expect("a URL"), SigningKey::from_seed(&[8; 32]));
-    let other = PgStore::open(&settings, ORIGIN, &stranger.public(), Keeper::of_tests()).await.expect_err("another key").to_string();
+    let other = PgStore::open(&settings, ORIGIN, &stranger.public(), Keeper::of_tests())
+        .await
+        .expect_err("another key")
+        .to_string();
     assert!(other.contains("another key; copy `keys/`"), "{other}");
     open(&url, ORIGIN).await.expect("opens again");
 }

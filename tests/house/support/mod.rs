@@ -118,8 +118,12 @@ pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now:
                     false => Outcome::HandedOver { answer: "250 ok".into() },
                 };
                 let settlement = Settlement { outcome, at: now, retry_at: None };
-                let draft =
-                    house.draft_system("test.delivered", "test", breachclock::detail! { "key": breachclock::evidence::Made::of(claim.message.key.clone()) }, now);
+                let draft = house.draft_system(
+                    "test.delivered",
+                    "test",
+                    breachclock::detail! { "key": breachclock::evidence::Made::of(claim.message.key.clone()) },
+                    now,
+                );
                 settlements.push((claim, settlement, draft));
             }
             for settled in house.store.settle(settlements).await.expect("settles") {
