@@ -16,6 +16,8 @@ need cc || install+=(build-essential)
 need python3 && python3 -c "import venv, ensurepip" 2>/dev/null || install+=(python3-venv)
 # a real PostgreSQL server for the tests, each run with a cluster of its own
 need initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || install+=(postgresql)
+# reads the printed report back
+need pdfdetach || install+=(poppler-utils)
 if ((${#install[@]})); then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
@@ -33,3 +35,5 @@ export BREACHCLOCK_TEST_PYTHON="$PWD/$venv/bin/python"
 
 cargo test --locked --lib --bins --tests
 cargo test --locked --doc
+# the printed report is a crate of its own: its typesetter takes longer to build than all the rest
+cargo test --locked -p breachclock-report-pdf

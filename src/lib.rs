@@ -61,7 +61,12 @@
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
 //! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs` | the compiler |
 //! | a text about an incident, besides the log | `src/workflow/erase/texts.rs`: erasing must reach it | the compiler |
+//! | a language of the report | `src/evidence/bundle/words.toml`, one table | its tests, `tests/house/export.rs` |
+//! | a part of the report | `src/evidence/report/mod.rs`; both renderers draw blocks | `tests/house/export.rs`, `report-pdf/tests` |
 //! | a kind of entry in the timeline | `src/evidence/timeline.rs`, one arm | its cases |
+//! | a kind of entry that changes an incident | `src/workflow/rebuild.rs`, one arm | the scenarios: each ends with a comparison of store and entries |
+//! | a manipulation of evidence | `tests/vectors/evidence`, one file; one of the database in `tests/house/fsck.rs`, of a ZIP file in `tests/house/hostile_bundles.rs` | all verifiers name the file |
+//! | a reader of outside bytes | `fuzz/targets.rs`, one function; `fuzz/corpus` | `tests/house/fuzz.rs` |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |

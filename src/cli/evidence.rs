@@ -1,11 +1,9 @@
 //! `evidence`: export and checkpoint through a server; verify and fsck on their own.
 
+use super::bundle_in::{self, Problem};
 use super::client::{Connection, Server};
-use super::exit;
-use crate::config::StoreKind;
-use crate::daemon::open;
-use crate::evidence::{verify, zipfile};
-use crate::store::{PgStore, SqliteStore};
+use super::{evidence_check, exit};
+use crate::evidence::verify;
 use reqwest::Method;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +21,12 @@ pub enum Command {
         /// Leave out personal fields of this kind; may be repeated
         #[arg(long)]
         withhold: Vec<String>,
+        /// Language of the report's frame text: en, de or fr
+        #[arg(long, default_value = "en")]
+        language: String,
+        /// Zone of the reader, e.g. Europe/Berlin; else the entity's
+        #[arg(long)]
+        zone: Option<String>,
         #[command(flatten)]
         to: Connection,
     },
@@ -37,13 +41,19 @@ pub enum Command {
     Verify {
         /// ZIP file, or the folder it was unpacked into
         file: PathBuf,
+        /// Also compute each deadline again, from the entries and rule packs of the bundle
+        #[arg(long)]
+        replay: bool,
         #[arg(long)]
         json: bool,
     },
-    /// Rebuild the whole log from its entries and compare; the daemon must be stopped
+    /// Rebuild log, tree and incidents from the entries and compare; the daemon must be stopped
     Fsck {
         #[arg(long)]
         config: PathBuf,
+        /// Also compute each deadline again, from the entries and the kept rule packs
+        #[arg(long)]
+        replay: bool,
         #[arg(long)]
         json: bool,
     },
@@ -51,9 +61,10 @@ pub enum Command {
 
 pub fn run(command: Command) -> i32 {
     match command {
-        Command::Export { id, output, profile, withhold, to } => {
-            let query: String = withhold.iter().map(|kind| format!("&withhold={kind}")).collect();
-            let path = format!("/api/v1/incidents/{id}/bundle?profile={profile}{query}");
+        Command::Export { id, output, profile, withhold, language, zone, to } => {
+            let mut query: String = withhold.iter().map(|kind| format!("&withhold={kind}")).collect();
+            query.extend(zone.map(|zone| format!("&zone={}", zone.replace('+', "%2B"))));
+            let path = format!("/api/v1/incidents/{id}/bundle?profile={profile}&language={language}{query}");
             let (status, bytes) = match Server::new(&to).and_then(|s| s.call_bytes(Method::GET, &path, None)) {
                 Ok(answer) => answer,
                 Err(code) => return code,
@@ -79,29 +90,30 @@ pub fn run(command: Command) -> i32 {
             Err(code) => code,
         },
         Command::Personal(command) => super::erase::run(command),
-        Command::Verify { file, json } => verify_bundle(&file, json),
-        Command::Fsck { config, json } => fsck(&config, json),
+        Command::Verify { file, replay, json } => verify_bundle(&file, replay, json),
+        Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),
     }
 }
 
-fn verify_bundle(path: &Path, json: bool) -> i32 {
-    let files = if path.is_dir() {
-        read_folder(path)
-    } else {
-        match std::fs::read(path) {
-            Ok(bytes) => zipfile::read(&bytes)
-                .map_err(|error| (exit::NEGATIVE, format!("`{}` is not a readable bundle: {error}", path.display()))),
-            Err(error) => Err((exit::NO_INPUT, format!("`{}` cannot be read: {error}", path.display()))),
-        }
-    };
-    let files = match files {
+fn verify_bundle(path: &Path, replay: bool, json: bool) -> i32 {
+    let files = match bundle_in::read(path) {
         Ok(files) => files,
-        Err((code, text)) => {
-            eprintln!("error: {text}");
-            return code;
+        Err(Problem::Unreadable(error)) => {
+            eprintln!("error: `{}` cannot be read: {error}", path.display());
+            return exit::NO_INPUT;
+        }
+        Err(Problem::Refused(refusal)) => {
+            eprintln!("error: `{}` is refused: {refusal}", path.display());
+            if json {
+                let check = serde_json::json!({ "name": "container", "ok": false, "detail": refusal.why, "file": refusal.file });
+                super::print_json(&serde_json::json!({ "ok": false, "checks": [check] }));
+            }
+            return exit::NEGATIVE;
         }
     };
     let report = verify::verify_bundle(&files);
+    // deadlines of a forged bundle prove nothing
+    let replayed = (replay && report.ok).then(|| evidence_check::replay(&files));
     if json {
         let checks: Vec<serde_json::Value> = report
             .checks
@@ -113,11 +125,17 @@ fn verify_bundle(path: &Path, json: bool) -> i32 {
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
             "checks": checks, "not_provable": report.not_provable,
+            "replay": replayed.as_ref().map(evidence_check::replay_json),
         }));
     } else {
         super::print(&verdict(&report));
+        match &replayed {
+            Some(replay) => super::print(&evidence_check::replay_text("the entries", replay)),
+            None if replay => super::print("Not computed again: a bundle that is not verified proves no deadline.\n"),
+            None => {}
+        }
     }
-    if report.ok { exit::DONE } else { exit::NEGATIVE }
+    if report.ok && replayed.is_none_or(|replay| replay.is_ok()) { exit::DONE } else { exit::NEGATIVE }
 }
 
 fn verdict(report: &verify::VerifyReport) -> String {
@@ -145,64 +163,4 @@ fn verdict(report: &verify::VerifyReport) -> String {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text
-}
-
-type Files = std::collections::BTreeMap<String, Vec<u8>>;
-
-fn read_folder(root: &Path) -> Result<Files, (i32, String)> {
-    fn walk(root: &Path, dir: &Path, files: &mut Files) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                walk(root, &path, files)?;
-            } else {
-                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-                files.insert(name, std::fs::read(&path)?);
-            }
-        }
-        Ok(())
-    }
-    let mut files = Files::new();
-    walk(root, root, &mut files)
-        .map_err(|error| (exit::NO_INPUT, format!("`{}` cannot be read: {error}", root.display())))?;
-    Ok(files)
-}
-
-fn fsck(path: &Path, json: bool) -> i32 {
-    let config = match super::configuration(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
-    let checked = match config.store {
-        StoreKind::Sqlite => runtime.block_on(open::fsck::<SqliteStore>(&config)),
-        StoreKind::Postgres(_) => runtime.block_on(open::fsck::<PgStore>(&config)),
-    };
-    match checked {
-        Ok(report) => {
-            let faults: Vec<serde_json::Value> =
-                report.faults.iter().map(|f| serde_json::json!({ "idx": f.idx, "what": f.what })).collect();
-            if json {
-                super::print_json(&serde_json::json!({
-                    "ok": report.ok, "entries": report.entries, "streams": report.streams, "checkpoints": report.checkpoints,
-                    "root": crate::evidence::hex(&report.root), "fault_count": report.fault_count, "faults": faults,
-                }));
-            } else {
-                for fault in &report.faults {
-                    let place = fault.idx.map_or("the log".to_string(), |idx| format!("entry {idx}"));
-                    eprintln!("{place}: {}", fault.what);
-                }
-                let verdict = if report.ok { "the log is whole" } else { "the log is NOT whole" };
-                super::print(&format!(
-                    "{verdict}: {} entries in {} streams, {} checkpoint(s) compared\n",
-                    report.entries, report.streams, report.checkpoints
-                ));
-            }
-            if report.ok { exit::DONE } else { exit::NEGATIVE }
-        }
-        Err(error) => {
-            eprintln!("error: {}", error.text);
-            error.code
-        }
-    }
 }

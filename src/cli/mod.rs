@@ -1,6 +1,7 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
 mod assess;
+mod bundle_in;
 mod check;
 mod client;
 mod config_check;
@@ -9,6 +10,7 @@ mod doctor;
 mod drill;
 mod erase;
 mod evidence;
+mod evidence_check;
 mod law;
 mod law_diff;
 mod mail;

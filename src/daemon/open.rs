@@ -3,11 +3,12 @@
 use super::ids::SystemEntropy;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, LogReport, Made, PublicKey, verify_log};
+use crate::evidence::{Checkpoint, Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, SqliteStore, Store, StoreError};
-use crate::workflow::{Exercise, House, Settings, Stats};
+use crate::workflow::fsck::StoreReport;
+use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -166,31 +167,27 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
 }
 
-/// Rebuilds the whole log from its entries and compares; nothing is written. A data folder with SQLite must not be in use;
-/// a PostgreSQL database may be.
-pub async fn fsck<S: Backend>(config: &Config) -> Result<LogReport, OpenError> {
+/// Rebuilds log, tree and records from the entries and compares; nothing is written. With `replay`, computes every deadline
+/// again. A data folder with SQLite must not be in use; a PostgreSQL database may be.
+pub async fn fsck<S: Backend>(config: &Config, replay: bool) -> Result<StoreReport, OpenError> {
     let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
     let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
     let keeper = keys::keeper(&config.data_dir, config.drill, &SystemEntropy::new()).map_err(OpenError::config)?;
     let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|e| broken(&e))?;
     // before the head: the log may grow meanwhile
-    let checkpoint = store.checkpoint().await.map_err(|e| broken(&e))?;
-    let head = store.head().await.map_err(|e| broken(&e))?;
-    let mut entries: Vec<Vec<u8>> = Vec::with_capacity(head.size as usize);
-    while (entries.len() as u64) < head.size {
-        let from = entries.len() as u64;
-        let batch = store.entries(from..(from + 10_000).min(head.size)).await.map_err(|e| broken(&e))?;
-        if batch.is_empty() {
-            return Err(broken(&format!("entry {from} of {} is missing", head.size)));
-        }
-        entries.extend(batch.into_iter().map(|e| e.bytes));
-    }
     let mut signed = Vec::new();
-    if let Some(stored) = checkpoint {
+    if let Some(stored) = store.checkpoint().await.map_err(|e| broken(&e))? {
         let verified = Checkpoint::parse(&stored.note)
             .and_then(|c| c.verify(&config.origin, &log_key.public()))
-            .map_err(|e| broken(&e))?;
+            .map_err(|e| broken(&format!("the stored checkpoint cannot be believed: {e}")))?;
+        if (verified.size, verified.root) != (stored.size, stored.root) {
+            return Err(broken(&"the stored checkpoint is not the one that was signed"));
+        }
         signed.push(verified);
     }
-    Ok(verify_log(&config.origin, entries, &signed))
+    let rules = config.data_dir.join("rules");
+    let mut books =
+        replay::books(move |hash| std::fs::read(rules.join(format!("{}.json", crate::rules::hex(hash)))).ok());
+    let books: Option<&mut replay::Books<'_>> = if replay { Some(&mut books) } else { None };
+    workflow::fsck::check(&store, &config.origin, signed, books).await.map_err(|e| broken(&e))
 }

@@ -280,12 +280,17 @@ impl View<'_> {
         }
         let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
         let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
-        let every = latest.step.repeat.map(|r| r.seconds(window)).filter(|s| *s > 0);
+        // a step that does not repeat ends the repeating of the one before while a later step will come; past the limit,
+        // and past the last step, that one goes on: they are told again until somebody acts
+        let earlier = due.iter().rev().find_map(|(p, _)| p.step.repeat);
+        let goes_on = planned.iter().map(|p| p.at).max().into_iter().chain(subject.limit()).min().unwrap_or(now);
+        let not_until = if latest.step.repeat.is_none() { goes_on } else { subject.started_at };
+        let every = latest.step.repeat.or(earlier).map(|r| r.seconds(window)).filter(|s| *s > 0);
         if let Some(last) = told {
             // this step, or a later one, was sent to this target: its next way or its repeat can be due
             let fallen = self.fall_over(planned, latest, ladder, last, wake_at);
-            let repeats =
-                every.map(|every| last.message.reason.due_at.max(last.message.created_at) + Duration::seconds(every));
+            let told_at = last.message.reason.due_at.max(last.message.created_at);
+            let repeats = every.map(|every| (told_at + Duration::seconds(every)).max(not_until));
             // what was due while somebody held it is due when the lease ends
             let ended = self.lease_ended_since(last.message.created_at);
             let next = ended.map(|(at, _)| at).or(repeats);
@@ -315,7 +320,7 @@ impl View<'_> {
             return (messages, None);
         }
         if let Some(every) = every {
-            look_at(wake_at, self.after_quiet(now + Duration::seconds(every), target), now);
+            look_at(wake_at, self.after_quiet((now + Duration::seconds(every)).max(not_until), target), now);
         }
         if ladder.rungs.len() > 1 {
             look_at(wake_at, now + self.patience(now), now);

@@ -3,6 +3,7 @@
 use crate::law::{DutyId, IncidentId};
 use crate::time::{Timestamp, Zone};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The event a message carries; webhook receivers filter on these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -388,7 +389,8 @@ impl DeliveryState {
 /// A message and what became of it so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    pub message: Message,
+    /// Shared: an incident is read far more often than its messages are made.
+    pub message: Arc<Message>,
     pub state: DeliveryState,
     pub attempts: u32,
     pub settled_at: Option<Timestamp>,

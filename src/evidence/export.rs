@@ -1,6 +1,6 @@
 //! One incident as a bundle of plain files that somebody without our software, account or network can check.
 //!
-//! Absent: time stamps, a PDF, anchors (the README in the bundle says so), and the choice of what to withhold.
+//! Absent: time stamps and anchors (the README in the bundle says so), and the choice of what to withhold.
 
 use super::zipfile::is_name;
 use super::{
@@ -131,6 +131,21 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
     files.insert("checkpoint.txt".into(), note);
     keys(&input, &mut files);
     files.insert("bundle.json".into(), index(&input, &stream, &rows, &fields, &rules, &attachments).into_bytes());
+    reports(&input, &rows, &fields, &mut files)?;
+    files.insert("verify.sh".into(), VERIFY_SH.into());
+    files.insert("verify.py".into(), VERIFY_PY.into());
+    files.insert("README.txt".into(), readme(&input, &stream, &rows).into_bytes());
+    seal_sums(&mut files, input.export_key);
+    Ok(Bundle { files })
+}
+
+/// The bundle for people: the page, and the printed report where this program has a printer.
+fn reports(
+    input: &ExportInput<'_>,
+    rows: &[Row],
+    fields: &Fields,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), EvidenceError> {
     let counts = report::Counts {
         disclosed: input.disclosures.len(),
         erased: fields.erased.len(),
@@ -140,13 +155,24 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
         .iter()
         .map(|row| report::EntryLine { n: row.n, idx: row.idx, ts: &row.ts, kind: &row.kind, sha256: &row.sha256 })
         .collect();
-    let page = report::html(&input.report, &hashes, &counts, &input.checkpoint, input.exporter, input.product);
-    files.insert("report.html".into(), page.into_bytes());
-    files.insert("verify.sh".into(), VERIFY_SH.into());
-    files.insert("verify.py".into(), VERIFY_PY.into());
-    files.insert("README.txt".into(), readme(&input, &stream, &rows).into_bytes());
-    seal_sums(&mut files, input.export_key);
-    Ok(Bundle { files })
+    let frame = report::Frame {
+        entries: &hashes,
+        counts,
+        checkpoint: &input.checkpoint,
+        exporter: input.exporter,
+        product: input.product,
+    };
+    let document = report::document(&input.report, &frame);
+    files.insert("report.html".into(), report::html(&document).into_bytes());
+    let attached: Vec<(&str, &[u8])> = ["bundle.json", "checkpoint.txt"]
+        .iter()
+        .filter_map(|name| Some((*name, files.get(*name)?.as_slice())))
+        .collect();
+    if let Some(printed) = report::pdf(&document, &attached) {
+        let printed = printed.map_err(EvidenceError::Export)?;
+        files.insert("report.pdf".into(), printed);
+    }
+    Ok(())
 }
 
 /// Writes `SHA256SUMS` over every other file and signs it, replacing what is there.

@@ -3,15 +3,15 @@
 //! ```text
 //! Draft ── seal(origin, idx, stream head) ──► EvidenceEntry ── leaf hash ──► Head ── root ──► Checkpoint (signed)
 //!   └ personal data: Personal<T> in the body, Disclosure beside it             └ stored nodes ──► proofs
-//! one stream's entries + proofs + checkpoint + disclosures ── export::build ──► Bundle ── zipfile ──► verify
+//! one stream's entries + proofs + checkpoint + disclosures ── export::build ──► Bundle ── zipfile ──► unzip ──► verify
 //! ```
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
 //! from names to bytes. Absent from this version of the format: RFC 3161 time stamps (`*.tsr`, `anchors/`, `tsa/`),
-//! witness cosignatures, a PDF report, and a change of the log key (`key.rotated`). Disclosures are sealed by the store.
+//! witness cosignatures, and a change of the log key (`key.rotated`). Disclosures are sealed by the store.
 //!
-//! Entries are never re-serialised: the stored bytes are the truth. [`verify`] and [`fsck`] read with their own
-//! strict readers and share only the hash functions and the signature check with what writes.
+//! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
+//! own strict readers and share only the hash functions and the signature check with what writes.
 
 mod checkpoint;
 mod entry;
@@ -26,6 +26,7 @@ pub mod report;
 pub mod sshsig;
 mod strict;
 mod timeline;
+pub mod unzip;
 pub mod verify;
 pub mod zipfile;
 

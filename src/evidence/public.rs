@@ -120,6 +120,11 @@ impl<'a> Id<'a> {
         Id(text.chars().take(Id::MOST).map(plain).collect::<String>().into())
     }
 
+    /// A name that was looked up: of an obligation, a fact, an entity. It stays as it is.
+    pub fn known(text: impl Into<Cow<'a, str>>) -> Id<'a> {
+        Id(text.into())
+    }
+
     /// Whether `text` is a name as it stands.
     pub fn fits(text: &str) -> bool {
         text.len() <= Id::MOST && text.chars().all(Id::may_hold)
@@ -146,9 +151,9 @@ impl From<String> for Id<'static> {
     }
 }
 
-/// Names of things, in their order.
+/// Names that were looked up, in their order.
 pub fn ids<'a, T: AsRef<str> + 'a>(names: impl IntoIterator<Item = &'a T>) -> Vec<Id<'a>> {
-    names.into_iter().map(|name| Id::new(name.as_ref())).collect()
+    names.into_iter().map(|name| Id::known(name.as_ref())).collect()
 }
 
 /// A text that this program made, or that stands in the operator's configuration: an instant, a hash, a version, a

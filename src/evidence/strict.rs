@@ -5,6 +5,7 @@
 
 use super::{Hash, unhex32};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A JSON value. Members keep their order.
@@ -67,6 +68,8 @@ impl<'de> Deserialize<'de> for Json {
 struct JsonVisitor;
 
 const LIMIT: u64 = 1 << 53;
+/// Members compared one by one; more are kept in a set.
+const FEW: usize = 32;
 
 impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json;
@@ -105,9 +108,19 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut members: Vec<(String, Json)> = Vec::new();
+        // a hostile file may have millions
+        let mut many = BTreeSet::new();
         while let Some((name, value)) = map.next_entry::<String, Json>()? {
-            if members.iter().any(|(seen, _)| *seen == name) {
-                return Err(A::Error::custom(format!("member `{name}` stands twice")));
+            let twice = match members.len() {
+                0..FEW => members.iter().any(|(seen, _)| *seen == name),
+                FEW => {
+                    many.extend(members.iter().map(|(seen, _)| seen.clone()));
+                    !many.insert(name.clone())
+                }
+                _ => !many.insert(name.clone()),
+            };
+            if twice {
+                return Err(A::Error::custom(format!("member `{}` stands twice", name.escape_debug())));
             }
             members.push((name, value));
         }

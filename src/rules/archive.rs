@@ -2,11 +2,13 @@
 
 use super::answer::hex;
 use super::book::Rulebook;
+use super::builtin::builtin_packs;
 use super::load::{FileKind, SourceFile, kind_of, load};
 use crate::time::Calendars;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 const FORMAT: &str = "breachclock-rulebook-v1";
 
@@ -62,6 +64,30 @@ pub fn restore(hash: &[u8; 32], find: &dyn Fn(&[u8; 32]) -> Option<Vec<u8>>) -> 
     load(&files, Arc::new(Calendars::builtin().clone())).ok().filter(|book| book.sha256 == *hash)
 }
 
+/// A rule text of the packs built into this program, by its hash.
+pub fn builtin_text(hash: &[u8; 32]) -> Option<Vec<u8>> {
+    builtin_texts().get(hash).map(|text| text.clone().into_bytes())
+}
+
+/// Whether every copy of this program has the text: an export need not carry it for computing again.
+pub fn is_builtin(hash: &[u8; 32]) -> bool {
+    static HASHES: OnceLock<BTreeSet<[u8; 32]>> = OnceLock::new();
+    HASHES.get_or_init(|| archive(&builtin_packs()).into_iter().map(|(hash, _)| hash).collect()).contains(hash)
+}
+
+fn builtin_texts() -> &'static BTreeMap<[u8; 32], String> {
+    static TEXTS: OnceLock<BTreeMap<[u8; 32], String>> = OnceLock::new();
+    TEXTS.get_or_init(|| archive(&builtin_packs()).into_iter().collect())
+}
+
+/// How many of the texts that the rulebook of that hash names `find` does not have, of how many. `None` when it does not
+/// even have the manifest.
+pub fn lacking(hash: &[u8; 32], find: &dyn Fn(&[u8; 32]) -> Option<Vec<u8>>) -> Option<(usize, usize)> {
+    let manifest: Manifest = serde_json::from_slice(&find(hash)?).ok()?;
+    let lacks = |listed: &&Listed| unhex(&listed.sha256).and_then(|hash| find(&hash)).is_none();
+    Some((manifest.files.iter().filter(lacks).count(), manifest.files.len()))
+}
+
 fn archived(file: &SourceFile) -> String {
     serde_json::json!({ "path": file.path, "text": file.text }).to_string()
 }
@@ -84,8 +110,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::builtin_packs;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_rulebook_is_read_back_from_its_texts_or_not_at_all() {

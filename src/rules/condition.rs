@@ -3,7 +3,8 @@
 //! The form is the one a lawyer writes in a pack (see `jurisdictions/README.md`); there is no general language.
 
 use super::counts;
-use super::places::Places;
+use super::places::{Places, Whereabouts};
+use super::roles::Standings;
 use crate::law::{Entity, FactBook};
 use chrono::Duration;
 
@@ -112,7 +113,8 @@ pub struct Scene<'a> {
     /// The obligation's place.
     pub place: &'a str,
     pub places: &'a Places,
-    pub roles: &'a super::roles::Roles,
+    pub whereabouts: &'a Whereabouts<'a>,
+    pub standings: &'a Standings<'a>,
     pub counts: &'a counts::Counts<'a>,
 }
 
@@ -234,7 +236,7 @@ impl Atom {
                 (None, _) => unknown(a),
                 (_, None) => unknown(b),
             },
-            Atom::Role(role) => match scene.roles.has(scene.entity, role) {
+            Atom::Role(role) => match scene.standings.get(role) {
                 Truth::Unknown => unknown("entity.roles"),
                 decided => decided,
             },
@@ -243,11 +245,11 @@ impl Atom {
                 unknown("entity.sectors")
             }
             Atom::Sector(sector) => Truth::of(scene.entity.sectors.iter().any(|s| s == sector)),
-            Atom::OperatesIn(place) => match scene.places.operates_in(scene.entity, place) {
+            Atom::OperatesIn(place) => match scene.whereabouts.operates_in(place) {
                 Truth::Unknown => unknown("entity.operates_in"),
                 decided => decided,
             },
-            Atom::EstablishedIn(place) => match scene.places.established_in(scene.entity, place) {
+            Atom::EstablishedIn(place) => match scene.whereabouts.established_in(place) {
                 Truth::Unknown => unknown("entity.established_in"),
                 decided => decided,
             },

@@ -7,7 +7,9 @@ use super::book::Rulebook;
 use super::clock::{self, Parties};
 use super::condition::{Condition, Scene, Truth};
 use super::counts::Counts;
+use super::places::{Places, Whereabouts};
 use super::plan::{Candidate, Options, cannot_count, push_new};
+use super::roles::Standings;
 use crate::law::{
     Certainty, Combination, Deadline, Duty, DutyId, FactBook, Incident, Order, Place, Standing, Started, Trigger,
 };
@@ -23,6 +25,23 @@ pub(super) struct Asking<'a> {
     pub options: Options,
     pub parties: &'a Parties,
     pub counts: &'a Counts<'a>,
+    pub whereabouts: &'a Whereabouts<'a>,
+    pub standings: &'a Standings<'a>,
+}
+
+impl<'a> Asking<'a> {
+    /// What a condition sees of an obligation at `place`.
+    pub fn scene(&self, place: &'a str, places: &'a Places) -> Scene<'a> {
+        Scene {
+            facts: &self.incident.facts,
+            entity: &self.incident.entity,
+            place,
+            places,
+            whereabouts: self.whereabouts,
+            standings: self.standings,
+            counts: self.counts,
+        }
+    }
 }
 
 /// What is known of a clock that starts at a limit.
@@ -157,14 +176,7 @@ impl Rulebook {
     ) -> Starts {
         let (place, seat) = (&candidates[at].obligation.jurisdiction, &candidates[at].seat);
         let facts = &asking.incident.facts;
-        let scene = Scene {
-            facts,
-            entity: &asking.incident.entity,
-            place,
-            places: &self.places,
-            roles: &self.roles,
-            counts: asking.counts,
-        };
+        let scene = asking.scene(place, &self.places);
         let zone = clock::of(self, duty, seat, asking.parties).zone;
         // a limit is exclusive: the last instant inside it is the one that has a date
         let last = |limit: Timestamp| limit - chrono::Duration::microseconds(1);

@@ -32,7 +32,7 @@ pub use answer::{
     Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Unsigned, Warning, due_label, hex,
     iso_duration, utc,
 };
-pub use archive::{archive, restore};
+pub use archive::{archive, builtin_text, is_builtin, lacking, restore};
 pub use book::{Authority, ConventionRecord, PackRecord, Rulebook};
 pub use builtin::{builtin, builtin_files, builtin_packs};
 pub use compare::{

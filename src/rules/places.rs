@@ -3,7 +3,8 @@
 use super::condition::Truth;
 use crate::law::Entity;
 use crate::time::Zone;
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Clone, Debug)]
 pub struct PlaceRecord {
@@ -23,6 +24,8 @@ pub struct Places {
     pub(super) odd_parents: BTreeMap<String, String>,
     /// For every place the countries and regions it lies in. Asked many times per plan, hence hashed.
     around: HashMap<String, Vec<String>>,
+    /// The reverse: what lies in a place.
+    inside: HashMap<String, Vec<String>>,
 }
 
 impl Places {
@@ -53,6 +56,13 @@ impl Places {
     /// Works out once what lies in what. Call it when all places and regions are in.
     pub(super) fn index(&mut self) {
         self.around = self.ids().map(|id| (id.to_string(), self.find_around(id))).collect();
+        let mut inside: HashMap<String, Vec<String>> = HashMap::new();
+        for part in self.ids() {
+            for whole in self.around.get(part).into_iter().flatten() {
+                inside.entry(whole.clone()).or_default().push(part.to_string());
+            }
+        }
+        self.inside = inside;
     }
 
     fn find_around(&self, place: &str) -> Vec<String> {
@@ -94,25 +104,69 @@ impl Places {
         self.contains(a, b) || self.contains(b, a)
     }
 
-    pub fn established_in(&self, entity: &Entity, place: &str) -> Truth {
-        self.among(entity.establishments(), place)
+    /// Places on record inside `place`, itself left out, in the order of their names.
+    pub fn inside(&self, place: &str) -> impl Iterator<Item = &str> {
+        self.inside.get(place).into_iter().flatten().map(String::as_str)
+    }
+
+    /// Where `entity` is established and operates, worked out once for the many questions of a plan.
+    pub fn whereabouts<'a>(&'a self, entity: &'a Entity) -> Whereabouts<'a> {
+        let operating = entity.establishments().chain(entity.operates_in.iter().map(String::as_str));
+        Whereabouts { established: Stated::of(self, entity.establishments()), operating: Stated::of(self, operating) }
+    }
+}
+
+/// The places an entity states, ready to be asked.
+pub struct Whereabouts<'a> {
+    established: Stated<'a>,
+    operating: Stated<'a>,
+}
+
+impl Whereabouts<'_> {
+    pub fn established_in(&self, place: &str) -> Truth {
+        self.established.among(place)
     }
 
     /// Established or operating there.
-    pub fn operates_in(&self, entity: &Entity, place: &str) -> Truth {
-        self.among(entity.establishments().chain(entity.operates_in.iter().map(String::as_str)), place)
+    pub fn operates_in(&self, place: &str) -> Truth {
+        self.operating.among(place)
+    }
+}
+
+struct Stated<'a> {
+    places: &'a Places,
+    stated: HashSet<&'a str>,
+    /// The stated places and all they lie in.
+    within: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Stated<'a> {
+    fn of(places: &'a Places, stated: impl Iterator<Item = &'a str>) -> Stated<'a> {
+        let stated: HashSet<&str> = stated.collect();
+        let mut within: HashSet<Cow<'_, str>> = HashSet::new();
+        for place in stated.iter().copied() {
+            within.insert(Cow::Borrowed(place));
+            match places.around.get(place) {
+                Some(around) => within.extend(around.iter().map(|place| Cow::Borrowed(place.as_str()))),
+                None => within.extend(places.find_around(place).into_iter().map(Cow::Owned)),
+            }
+        }
+        Stated { places, stated, within }
     }
 
-    /// Yes when one of `stated` lies in `place`; unknown when one only contains it, or none is stated at all.
-    fn among<'a>(&self, stated: impl Iterator<Item = &'a str>, place: &str) -> Truth {
-        let (mut any, mut wider) = (false, false);
-        for s in stated {
-            any = true;
-            if self.contains(place, s) {
-                return Truth::Yes;
-            }
-            wider |= self.contains(s, place);
+    /// Yes when a stated place lies in `place`; unknown when one only contains it, or none is stated at all.
+    fn among(&self, place: &str) -> Truth {
+        if self.stated.is_empty() {
+            return Truth::Unknown;
         }
-        if wider || !any { Truth::Unknown } else { Truth::No }
+        if place == "total" || self.within.contains(place) {
+            return Truth::Yes;
+        }
+        let wider = self.stated.contains("total")
+            || match self.places.around.get(place) {
+                Some(around) => around.iter().any(|whole| self.stated.contains(whole.as_str())),
+                None => self.places.find_around(place).iter().any(|whole| self.stated.contains(whole.as_str())),
+            };
+        if wider { Truth::Unknown } else { Truth::No }
     }
 }

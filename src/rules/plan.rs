@@ -92,8 +92,18 @@ impl Rulebook {
         let mut plan = Plan::default();
         let parties = Parties::of(self, &incident.entity);
         let standings = self.roles.standing_of(&incident.entity);
+        let whereabouts = self.places.whereabouts(&incident.entity);
         let footprint = Footprint::of(self, incident);
         let counts = Counts::of(&incident.facts, &self.places);
+        let asking = Asking {
+            incident,
+            now,
+            options,
+            parties: &parties,
+            counts: &counts,
+            whereabouts: &whereabouts,
+            standings: &standings,
+        };
         let mut candidates: Vec<Candidate> = Vec::new();
         for at in self.worth_asking(&standings, &footprint, &incident.entity, options) {
             let duty = &self.duties[at];
@@ -108,7 +118,7 @@ impl Rulebook {
             if role == Truth::No && !options.all {
                 continue;
             }
-            let mut recipients = reach::recipients(self, duty, incident, &counts);
+            let mut recipients = reach::recipients(self, duty, incident, &whereabouts, &counts);
             if recipients.is_empty() && options.all {
                 recipients.push(reach::Recipient {
                     place: duty.jurisdiction.clone(),
@@ -125,24 +135,11 @@ impl Rulebook {
                 if truth == Truth::No && !options.all {
                     continue;
                 }
-                self.ask(
-                    at,
-                    duty,
-                    incident,
-                    recipient.place,
-                    truth,
-                    missing,
-                    now,
-                    options,
-                    &parties,
-                    &counts,
-                    &mut candidates,
-                    &mut plan,
-                );
+                self.ask(at, duty, recipient.place, truth, missing, &asking, &mut candidates, &mut plan);
             }
         }
         self.compose(&mut candidates);
-        self.depend(&mut candidates, &Asking { incident, now, options, parties: &parties, counts: &counts });
+        self.depend(&mut candidates, &asking);
         self.project(&mut candidates, now, &parties);
         plan.obligations = candidates
             .into_iter()
@@ -190,24 +187,20 @@ impl Rulebook {
         &self,
         at: usize,
         duty: &Duty<Condition>,
-        incident: &Incident,
         place: Place,
         mut applies: Truth,
         mut missing: Vec<String>,
-        now: Timestamp,
-        options: Options,
-        parties: &Parties,
-        counts: &Counts<'_>,
+        asking: &Asking<'_>,
         candidates: &mut Vec<Candidate>,
         plan: &mut Plan,
     ) {
+        let Asking { incident, now, options, parties, .. } = *asking;
         let facts = &incident.facts;
         let contract = contract::contract_of(duty, &incident.entity, &place);
         let agreed = contract.map(|contract| Box::new(self.agreed(duty, contract)));
         let duty = agreed.as_deref().unwrap_or(duty);
         let seat = contract.map_or_else(|| place.clone(), |contract| contract::seat(duty, Some(contract)));
-        let scene =
-            Scene { facts, entity: &incident.entity, place: &place, places: &self.places, roles: &self.roles, counts };
+        let scene = asking.scene(&place, &self.places);
         let mut because = Vec::new();
         let note_no = |applies: Truth, because: &mut Vec<String>, text: &dyn Fn() -> String| {
             if applies == Truth::No && options.all {

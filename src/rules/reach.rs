@@ -4,6 +4,7 @@ use super::book::Rulebook;
 use super::condition::{Comparison, Condition, Truth};
 use super::contract;
 use super::counts::{self, Counts};
+use super::places::Whereabouts;
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, RecipientKind, Recipients};
 
@@ -84,7 +85,13 @@ struct Touched {
 }
 
 /// The recipients of a duty, each with whether the duty reaches the entity for it.
-pub fn recipients(book: &Rulebook, duty: &Duty<Condition>, incident: &Incident, counts: &Counts<'_>) -> Vec<Recipient> {
+pub fn recipients(
+    book: &Rulebook,
+    duty: &Duty<Condition>,
+    incident: &Incident,
+    whereabouts: &Whereabouts<'_>,
+    counts: &Counts<'_>,
+) -> Vec<Recipient> {
     let entity = &incident.entity;
     let scope = duty.region.as_deref().unwrap_or(&duty.jurisdiction);
     let mut found = match duty.recipients {
@@ -98,7 +105,7 @@ pub fn recipients(book: &Rulebook, duty: &Duty<Condition>, incident: &Incident, 
     // reach is asked of the whole scope for routed duties, of the place itself for a single recipient
     let (reached, key) = match duty.recipients {
         Recipients::EachContract => (Truth::Yes, None),
-        _ => reach(book, duty.reach, scope, incident, counts),
+        _ => reach(book, duty.reach, scope, incident, whereabouts, counts),
     };
     for recipient in &mut found {
         recipient.truth = recipient.truth.and(reached);
@@ -116,15 +123,16 @@ fn reach(
     reach: Reach,
     scope: &str,
     incident: &Incident,
+    whereabouts: &Whereabouts<'_>,
     counts: &Counts<'_>,
 ) -> (Truth, Option<String>) {
     let entity = &incident.entity;
     match reach {
         Reach::Role => (Truth::Yes, None),
-        Reach::Established => (book.places.established_in(entity, scope), Some("entity.established_in".into())),
-        Reach::Operates => (book.places.operates_in(entity, scope), Some("entity.operates_in".into())),
+        Reach::Established => (whereabouts.established_in(scope), Some("entity.established_in".into())),
+        Reach::Operates => (whereabouts.operates_in(scope), Some("entity.operates_in".into())),
         Reach::Residents => residents(book, scope, incident, counts),
-        Reach::Market => match (book.places.operates_in(entity, scope), residents(book, scope, incident, counts)) {
+        Reach::Market => match (whereabouts.operates_in(scope), residents(book, scope, incident, counts)) {
             (Truth::Yes, _) | (_, (Truth::Yes, _)) => (Truth::Yes, None),
             (Truth::Unknown, _) if entity.establishments().next().is_some() || !entity.operates_in.is_empty() => {
                 (Truth::Unknown, Some("entity.operates_in".into()))
@@ -239,9 +247,7 @@ fn each_established(book: &Rulebook, duty: &Duty<Condition>, scope: &str, entity
 fn each_affected(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> Vec<Recipient> {
     let members = match book.places.members(scope).as_slice() {
         // a country stands for its subdivisions on record
-        [only] if *only == scope => {
-            book.places.ids().filter(|p| *p != scope && book.places.contains(scope, p)).collect()
-        }
+        [only] if *only == scope => book.places.inside(scope).collect(),
         members => members.to_vec(),
     };
     members

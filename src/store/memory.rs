@@ -158,7 +158,13 @@ impl State {
         };
         let (urgent_at, made_at) = (pack::micros(message.urgent_at), pack::micros(message.created_at));
         self.queue.insert(Lane::of(&message.target), at as i64, urgent_at, made_at);
-        self.sent.push(Sent { message, state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None });
+        self.sent.push(Sent {
+            message: message.into(),
+            state: DeliveryState::Queued,
+            attempts: 0,
+            settled_at: None,
+            detail: None,
+        });
         Some(at)
     }
 
@@ -204,7 +210,7 @@ impl State {
         for (message, detail) in messages {
             let Some(stream) = self.row_of(&message.incident) else { continue };
             if let Some(&at) = self.sent_rows.get(&(stream, pack::message_key(&message))) {
-                (self.sent[at].message, self.sent[at].detail) = (message, detail);
+                (self.sent[at].message, self.sent[at].detail) = (message.into(), detail);
             }
         }
         let forgotten = reference.map(|(source, text)| pack::request_key(pack::REFERENCE, &source, &text));
@@ -264,7 +270,7 @@ impl State {
             let sent = &mut self.sent[row as usize];
             sent.attempts += 1;
             Claim {
-                message: sent.message.clone(),
+                message: Message::clone(&sent.message),
                 attempt: sent.attempts,
                 lease: u64::from(sent.attempts),
                 leased_until: pack::instant_of(until),

@@ -6,6 +6,7 @@ use super::body::{Id, Members, Text};
 use super::error::{Answer, Problem};
 use super::query::Params;
 use crate::store::Store;
+use crate::workflow::export::ExportRequest;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -20,17 +21,21 @@ pub async fn entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, I
     Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
 }
 
-/// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND`.
+/// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND&language=en|de|fr&zone=NAME`.
 pub async fn bundle<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
     params: Params,
 ) -> Answer<Response> {
-    params.only(&["profile", "withhold"])?;
-    let profile = profile(params.get("profile"))?;
-    let withhold: Vec<String> = params.all("withhold").map(str::to_string).collect();
-    let (name, bytes) = web.house.bundle(&caller, &id, profile, &withhold, web.now()).await?;
+    params.only(&["profile", "withhold", "language", "zone"])?;
+    let wanted = ExportRequest {
+        profile: profile(params.get("profile"))?.to_string(),
+        withhold: params.all("withhold").map(str::to_string).collect(),
+        language: params.get("language").unwrap_or("en").to_string(),
+        zone: params.get("zone").map(str::to_string),
+    };
+    let (name, bytes) = web.house.bundle(&caller, &id, &wanted, web.now()).await?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     let named = format!("attachment; filename=\"{}\"", file_name(&name));

@@ -16,6 +16,7 @@ use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
 use chrono::Duration;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A filing may be dated this far ahead of our clock.
 const FUTURE_TOLERANCE: Duration = Duration::minutes(5);
@@ -352,7 +353,7 @@ impl<S: Store> House<S> {
     async fn reminded_acknowledged(&self, incident: &str, local: &str, by: &str, now: Timestamp) -> Answered<()> {
         let Some(person) = self.settings.directory.person_called(by) else { return Ok(()) };
         let id = IncidentId(incident.to_string());
-        let mut last: BTreeMap<String, Message> = BTreeMap::new();
+        let mut last: BTreeMap<String, Arc<Message>> = BTreeMap::new();
         for Sent { message, state, .. } in self.store.sent(&id, u32::MAX).await? {
             let tells = message.obligation.as_deref() == Some(local)
                 || message.brief.also.iter().any(|also| also.obligation == local);

@@ -18,7 +18,7 @@ use super::discharge::reason_of;
 use super::evidence_of::{Erased as ErasedBody, HoldChanged, Refused, WithheldBody};
 use super::intake::receipt_view;
 use super::{Answered, Caller, EvidenceReceipt, House, Right, Trouble};
-use crate::evidence::{Hash, Made, hex};
+use crate::evidence::{Hash, Id, Made, hex};
 use crate::ingest::Rejection;
 use crate::law::IncidentId;
 use crate::rules::{Plan, utc};
@@ -165,7 +165,7 @@ impl<S: Store> House<S> {
         let mut record = dossier.record.clone();
         let (mut texts, mut took_reference) = (0, None);
         if let (Some(source), Some(reference)) = (&record.incident.source, &record.incident.reference)
-            && (sought.is_in(reference) || sought.is_in(source))
+            && (sought.is_in(reference) || !Id::fits(source) && sought.is_in(source))
         {
             took_reference = Some((source.clone(), reference.clone()));
         }
@@ -176,7 +176,7 @@ impl<S: Store> House<S> {
         // what the house tells is about many incidents: only names and values go from there
         let of_house = if sought.everything { &[][..] } else { &house };
         for sent in dossier.sent.iter().chain(of_house) {
-            let (mut message, mut detail, mut took) = (sent.message.clone(), sent.detail.clone(), false);
+            let (mut message, mut detail, mut took) = ((*sent.message).clone(), sent.detail.clone(), false);
             texts::of_message(&mut message, &mut |place| took |= take(place, sought));
             if let Some(detail) = &mut detail {
                 took |= take(Place::Text(detail), sought);
@@ -331,7 +331,7 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<Vec<String>> {
         self.permit(caller, Right::Erase)?;
-        if reason.is_empty() || !crate::evidence::Id::fits(reason) {
+        if reason.is_empty() || !Id::fits(reason) {
             return Err(rejected("/reason", "`reason` is one word such as `privileged` or `third-party`"));
         }
         self.dossier(caller, id).await?;
@@ -422,7 +422,18 @@ fn checked(ask: &EraseRequest) -> Answered<()> {
 
 fn sought(ask: &EraseRequest, all: &[Field], entries: &[StoredEntry]) -> Answered<Sought> {
     let mut sought = Sought { subjects: ask.subjects.iter().cloned().collect(), ..Sought::default() };
-    sought.add(find(&ask.fields, all, entries)?);
+    let found = find(&ask.fields, all, entries)?;
+    if let Some(table) = found.iter().find(|field| field.value.as_ref().is_some_and(|value| !value.is_string())) {
+        return Err(rejected(
+            "/fields",
+            &format!(
+                "`{}` holds what deadlines are computed from and is not erased for itself; it goes with a text that stands in \
+                 it, such as the name of the entity",
+                table.name()
+            ),
+        ));
+    }
+    sought.add(found);
     Ok(sought)
 }
 

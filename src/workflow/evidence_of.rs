@@ -7,7 +7,7 @@ use super::rulebook::Ruled;
 use super::tokens::AckClaims;
 use super::{Caller, House};
 use crate::evidence::{Detail, Draft, Id, Made, Personal, Public, Sealer, ids};
-use crate::law::{Fact, Incident, Obligation, Standing, Value};
+use crate::law::{Entity, Fact, Incident, Obligation, Standing, Value};
 use crate::rules::{Dates, Plan, Rulebook, Shift, hex, utc};
 use crate::store::Store;
 use crate::time::{self, Timestamp};
@@ -21,6 +21,8 @@ entry_body! {
         title: Personal<String>,
         entity_id: Option<Id<'static>>,
         entity: Personal<String>,
+        /// Roles, places and contracts: what deadlines follow from besides the facts.
+        profile: Personal<Entity>,
         source: Option<Named>,
         reference: Option<Personal<String>>,
         by: Id<'static>,
@@ -33,6 +35,7 @@ entry_body! {
         by: Id<'static>,
         entity_id: Option<Id<'static>>,
         entity: Personal<String>,
+        profile: Personal<Entity>,
     }
 }
 
@@ -69,7 +72,7 @@ entry_body! {
         YesNo(bool),
         Number(u64),
         Word(Id<'static>),
-        Words(Vec<Id<'static>>),
+        Words(Vec<Named>),
         Instant(Made),
         Parts(Detail),
         Text(Personal<String>),
@@ -96,7 +99,7 @@ entry_body! {
 }
 
 entry_body! {
-    struct ComputedObligation<'a> {
+    pub(super) struct ComputedObligation<'a> {
         id: Id<'a>,
         standing: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +128,7 @@ entry_body! {
     struct Acknowledged<'a> {
         obligation: Id<'a>,
         by: Personal<String>,
-        role: Option<Id<'a>>,
+        role: Option<Named>,
         actor: Id<'a>,
         until: Made,
     }
@@ -151,8 +154,8 @@ entry_body! {
         by: Personal<String>,
         actor: Id<'a>,
         second_approver: Option<Personal<String>>,
-        review_on: Option<Id<'a>>,
-        reopen_when: Vec<Id<'a>>,
+        review_on: Option<Named>,
+        reopen_when: Vec<Named>,
         state: &'static str,
     }
 }
@@ -340,12 +343,10 @@ impl<S: Store> House<S> {
         let mut sealer = self.sealer();
         let body = Reported {
             title: sealer.seal("/title", incident.title.clone()),
-            entity_id: incident.entity.id.clone().map(Id::from),
+            entity_id: incident.entity.id.clone().map(Id::known),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
-            source: incident.source.clone().map(|source| match Id::fits(&source) {
-                true => Named::Word(source.into()),
-                false => Named::Text(sealer.seal("/source", source)),
-            }),
+            profile: sealer.seal("/profile", incident.entity.clone()),
+            source: incident.source.clone().map(|source| named(source, "/source", &mut sealer)),
             reference: incident.reference.clone().map(|r| sealer.seal("/reference", r)),
             by: actor(caller),
             facts: fact_bodies(incident.facts.history(), &mut sealer),
@@ -357,8 +358,9 @@ impl<S: Store> House<S> {
         let mut sealer = self.sealer();
         let body = EntityNamed {
             by: actor(caller),
-            entity_id: incident.entity.id.clone().map(Id::from),
+            entity_id: incident.entity.id.clone().map(Id::known),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
+            profile: sealer.seal("/profile", incident.entity.clone()),
         };
         self.draft(&incident.id.0, "entity.named", now, &body, sealer)
     }
@@ -394,9 +396,9 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Acknowledged {
-            obligation: Id::new(obligation),
+            obligation: Id::known(obligation),
             by: sealer.seal("/by", ack.by.clone()),
-            role: ack.role.as_deref().map(Id::new),
+            role: ack.role.clone().map(|role| named(role, "/role", &mut sealer)),
             actor: actor(caller),
             until: at(ack.until),
         };
@@ -414,7 +416,7 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Filed {
-            obligation: Id::new(obligation),
+            obligation: Id::known(obligation),
             at: at(filing.at),
             by: sealer.seal("/by", filing.by.clone()),
             actor: actor(caller),
@@ -437,13 +439,13 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Decided {
-            obligation: Id::new(obligation),
+            obligation: Id::known(obligation),
             reason: sealer.seal("/reason", waiver.reason.clone()),
             by: sealer.seal("/by", waiver.by.clone()),
             actor: actor(caller),
             second_approver: waiver.second_approver.clone().map(|s| sealer.seal("/second_approver", s)),
-            review_on: waiver.review_on.as_deref().map(Id::new),
-            reopen_when: ids(&waiver.reopen_when),
+            review_on: waiver.review_on.clone().map(|day| named(day, "/review_on", &mut sealer)),
+            reopen_when: list(&waiver.reopen_when, "/reopen_when", &mut sealer),
             state: if waiver.approved_at.is_some() { "approved" } else { "pending" },
         };
         self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
@@ -467,7 +469,7 @@ impl<S: Store> House<S> {
         }
         let mut sealer = self.sealer();
         let body = Delayed {
-            obligation: Id::new(obligation),
+            obligation: Id::known(obligation),
             reason: sealer.seal("/reason", delay.reason.clone()),
             by: sealer.seal("/by", delay.by.clone()),
             actor: actor(caller),
@@ -487,7 +489,7 @@ impl<S: Store> House<S> {
                 .map(|m| MessageBody {
                     key: Made::of(m.key.clone()),
                     event: m.event.as_str(),
-                    obligation: m.obligation.as_deref().map(Id::new),
+                    obligation: m.obligation.as_deref().map(Id::known),
                     to: Made::of(m.target.label()),
                     policy: Made::of(m.reason.policy.clone()),
                     step: Made::of(m.reason.step.clone()),
@@ -501,7 +503,7 @@ impl<S: Store> House<S> {
                         .extra
                         .asks
                         .iter()
-                        .map(|ask| AskBody { obligation: Id::new(&ask.obligation), what: ask.what.as_str() })
+                        .map(|ask| AskBody { obligation: Id::known(&ask.obligation), what: ask.what.as_str() })
                         .collect(),
                 })
                 .collect(),
@@ -577,7 +579,7 @@ impl<S: Store> House<S> {
             actor: actor(caller),
             what: news.what,
             outcome: news.outcome.as_str(),
-            status: news.status.map(Id::new),
+            status: news.status.map(Id::known),
             answer: sealer.seal("/answer", news.words.to_string()),
             by: news.from.map(|from| sealer.seal("/by", from.to_string())),
             note: Some(news.why).filter(|why| !why.is_empty()).map(|why| sealer.seal("/note", why.to_string())),
@@ -606,7 +608,7 @@ impl<S: Store> House<S> {
 
     /// An entry of the system's own stream.
     pub fn draft_system(&self, kind: &'static str, actor: &str, detail: Detail, now: Timestamp) -> Draft {
-        let body = detail.after(detail! { "actor": Id::new(actor) });
+        let body = detail.after(detail! { "actor": Id::known(actor) });
         self.draft(SYSTEM, kind, now, &body, self.sealer())
     }
 }
@@ -616,7 +618,7 @@ fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
         .iter()
         .enumerate()
         .map(|(place, fact)| FactBody {
-            key: fact.key.clone().into(),
+            key: Id::known(fact.key.clone()),
             value: fact.value.as_ref().map(|value| fact_value(value, &format!("/facts/{place}/value"), sealer)),
             certainty: fact.certainty.as_str(),
             by: sealer.seal(&format!("/facts/{place}/by"), fact.asserted_by.clone()),
@@ -626,13 +628,22 @@ fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
         .collect()
 }
 
+/// A word as it stands; anything else is what somebody typed.
+fn named(text: String, pointer: &str, sealer: &mut Sealer<'_>) -> Named {
+    if Id::fits(&text) { Named::Word(text.into()) } else { Named::Text(sealer.seal(pointer, text)) }
+}
+
+fn list(words: &[String], pointer: &str, sealer: &mut Sealer<'_>) -> Vec<Named> {
+    words.iter().enumerate().map(|(at, word)| named(word.clone(), &format!("{pointer}/{at}"), sealer)).collect()
+}
+
 /// As a report would state it. A choice that is no word is what somebody typed.
 fn fact_value(value: &Value, pointer: &str, sealer: &mut Sealer<'_>) -> FactValue {
     match value {
         Value::YesNo(yes) => FactValue::YesNo(*yes),
         Value::Choice(word) if Id::fits(word) => FactValue::Word(word.clone().into()),
         Value::Choice(text) | Value::Text(text) => FactValue::Text(sealer.seal(pointer, text.clone())),
-        Value::Set(words) => FactValue::Words(words.iter().cloned().map(Id::from).collect()),
+        Value::Set(words) => FactValue::Words(list(words, pointer, sealer)),
         Value::Count(count) if count.at_most == Some(count.at_least) => FactValue::Number(count.at_least),
         Value::Count(count) => FactValue::Parts(match count.at_most {
             Some(most) => detail! { "at_least": count.at_least, "at_most": most },
@@ -645,16 +656,17 @@ fn fact_value(value: &Value, pointer: &str, sealer: &mut Sealer<'_>) -> FactValu
     }
 }
 
-fn computed(o: &Obligation) -> ComputedObligation<'_> {
+/// An obligation as a `deadline.computed` entry tells it.
+pub(super) fn computed(o: &Obligation) -> ComputedObligation<'_> {
     let deadline = o.standing.deadline();
     ComputedObligation {
-        id: Id::new(&o.id),
+        id: Id::known(&o.id),
         standing: o.standing.as_str(),
-        started: o.started_by.as_ref().map(|s| StartedBody { key: Id::new(&s.key), at: at(s.at) }),
+        started: o.started_by.as_ref().map(|s| StartedBody { key: Id::known(&s.key), at: at(s.at) }),
         counting_from: deadline.map(|d| at(d.counting_from)),
         due: deadline.map(|d| at(d.due)),
         conservative_due: deadline.map(|d| at(d.conservative_due)),
-        convention: o.convention.as_deref().map(Id::new),
+        convention: o.convention.as_deref().map(Id::known),
         missing: if matches!(o.standing, Standing::Discharged { .. }) { Vec::new() } else { ids(&o.missing) },
     }
 }
@@ -704,12 +716,12 @@ fn shift(shift: &Shift) -> Detail {
     let dates = |dates: &Dates| {
         let made = |text: &Option<String>| text.clone().map(Made::of);
         detail! {
-            "standing": Id::new(&dates.standing), "due": made(&dates.due),
+            "standing": Id::known(&dates.standing), "due": made(&dates.due),
             "conservative_due": made(&dates.conservative_due),
         }
     };
     detail! {
-        "obligation": Id::new(&shift.obligation), "direction": shift.direction.as_str(),
+        "obligation": Id::known(&shift.obligation), "direction": shift.direction.as_str(),
         "from": shift.from.as_ref().map(dates), "to": shift.to.as_ref().map(dates),
     }
 }

@@ -462,7 +462,7 @@ mod tests {
             extra: Extra { drill: true, ..Extra::default() },
         };
         let settled_at = Some(hours(due) + Duration::seconds(settled));
-        Sent { message, state, attempts: 1, settled_at, detail: None }
+        Sent { message: message.into(), state, attempts: 1, settled_at, detail: None }
     }
 
     fn incident() -> Incident {

@@ -5,18 +5,18 @@ use super::evidence_of::SYSTEM;
 use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
 use crate::evidence::export::{self, ExportCreated, ExportInput, Withheld};
-use crate::evidence::report::{EntryWords, EventRow, FactRow, Highlight, Moment, ObligationRow, ReportModel, StepRow};
+use crate::evidence::report::{
+    EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, ReportModel, StepRow, Words,
+};
 use crate::evidence::{Checkpoint, Disclosure, Happening, Hash, Nodes, hex, merkle};
 use crate::law::Standing;
-use crate::rules::{due_label, utc};
 use crate::store::{Change, Changeset, Dossier, Store, StoredCheckpoint};
 use crate::time::{Timestamp, Zone};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::Datelike;
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an export is repeated when the stream grew while it was made.
 const ATTEMPTS: usize = 5;
@@ -24,8 +24,41 @@ const ATTEMPTS: usize = 5;
 const PAGE: u64 = 1000;
 
 /// Kinds of personal fields that an export may leave out, with the ends of the pointers they stand at.
-const WITHHOLDABLE: [(&str, &[&str]); 3] =
-    [("people", &["/by", "/second_approver"]), ("reasons", &["/reason", "/note"]), ("delivery", &["/answer"])];
+const WITHHOLDABLE: [(&str, &[&str]); 5] = [
+    ("privileged", &["/note"]),
+    ("people", &["/by", "/second_approver"]),
+    ("reasons", &["/reason"]),
+    ("third-party", &["/value"]),
+    ("delivery", &["/answer", "/detail"]),
+];
+
+/// Who a bundle may be for, and what it leaves out without being asked: notes may be legal advice, and a client need
+/// not learn who works here, what others told us or how we weighed it.
+const PROFILES: [(&str, &[&str]); 3] = [
+    ("authority", &["privileged"]),
+    ("client", &["privileged", "people", "reasons", "third-party", "delivery"]),
+    ("internal", &[]),
+];
+
+/// What somebody wants exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportRequest {
+    /// `authority`, `client` or `internal`.
+    pub profile: String,
+    /// Kinds of personal fields to leave out besides those of the profile.
+    pub withhold: Vec<String>,
+    /// Of the report's frame text: `en`, `de`, `fr`.
+    pub language: String,
+    /// IANA name of the reader's zone; the entity's without it.
+    pub zone: Option<String>,
+}
+
+impl ExportRequest {
+    /// What `profile` leaves out and no more, in English and the entity's zone.
+    pub fn of(profile: &str) -> ExportRequest {
+        ExportRequest { profile: profile.into(), withhold: Vec::new(), language: "en".into(), zone: None }
+    }
+}
 
 impl<S: Store> House<S> {
     /// The bundle as a ZIP, with its file name. The export is itself an entry, the stream's last one.
@@ -33,18 +66,14 @@ impl<S: Store> House<S> {
         &self,
         caller: &Caller,
         id: &str,
-        profile: &str,
-        withhold: &[String],
+        wanted: &ExportRequest,
         now: Timestamp,
     ) -> Answered<(String, Vec<u8>)> {
         self.permit(caller, Right::Export)?;
-        if !["authority", "client", "internal"].contains(&profile) {
-            return Err(rejected(
-                "/profile",
-                format!("`{profile}` is no profile; it may be `authority`, `client` or `internal`"),
-            ));
-        }
-        let kinds = withhold_kinds(withhold)?;
+        let (profile, its_kinds) = profile(&wanted.profile)?;
+        let words = words(&wanted.language)?;
+        let asked_zone = wanted.zone.as_deref().map(named_zone).transpose()?;
+        let kinds = withhold_kinds(its_kinds.iter().copied().chain(wanted.withhold.iter().map(String::as_str)))?;
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
             let before = self.store.stream(id).await?;
@@ -74,8 +103,8 @@ impl<S: Store> House<S> {
             let proofs = self.inclusion_proofs(&indices, checkpoint.size).await?;
             let rules = self.rule_texts(&entries.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>());
             let shown = disclosed.iter().map(|d| (d.commitment, d.bytes.clone())).collect();
-            let zone = dossier.record.incident.entity.zone.unwrap_or(Zone::UTC);
-            let words = entry_words(self.happenings(entries.iter().map(|e| e.bytes.as_slice()), &shown), zone);
+            let zone = asked_zone.or(dossier.record.incident.entity.zone).unwrap_or(Zone::UTC);
+            let timeline = entry_words(self.happenings(entries.iter().map(|e| e.bytes.as_slice()), &shown));
             let input = ExportInput {
                 product: concat!("breachclock ", env!("CARGO_PKG_VERSION")),
                 entries: entries.into_iter().map(|e| e.bytes).collect(),
@@ -87,7 +116,7 @@ impl<S: Store> House<S> {
                 log_key: &self.log_key,
                 export_key: &self.export_key,
                 exporter: &exporter_name(&self.settings.origin),
-                report: ReportModel { timeline: words, ..self.report_model(&dossier, profile, now) },
+                report: ReportModel { timeline, ..self.report_model(&dossier, profile, words, zone, &kinds, now) },
             };
             let bundle = export::build(input).and_then(|b| b.to_zip()).map_err(|e| Trouble::NotNow(e.to_string()))?;
             self.announce();
@@ -100,6 +129,7 @@ impl<S: Store> House<S> {
     /// What an export would show and leave out, by kind, before it is made.
     pub async fn bundle_preview(&self, caller: &Caller, id: &str, profile: &str, _now: Timestamp) -> Answered<Value> {
         self.permit(caller, Right::Export)?;
+        let (profile, its_kinds) = self::profile(profile)?;
         self.dossier(caller, id).await?;
         let entries = self.store.stream(id).await?;
         let disclosures = self.store.disclosures(id).await?;
@@ -115,6 +145,7 @@ impl<S: Store> House<S> {
             "personal_fields": commitments.len(),
             "erased": commitments.iter().filter(|c| !disclosures.contains_key(*c)).count(),
             "withholdable": kinds,
+            "withheld": its_kinds,
         }))
     }
 
@@ -216,33 +247,35 @@ impl<S: Store> House<S> {
             .map_err(|e| Trouble::NotNow(e.to_string()))
     }
 
-    /// The rule texts the entries name: each manifest, and the packs that say something about this incident.
+    /// The rule texts the entries name: each manifest, the packs that say something about this incident, and those that are
+    /// not in every copy of this program: who computes again needs them.
     fn rule_texts(&self, entries: &[&[u8]]) -> Vec<Vec<u8>> {
-        let mut texts: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+        // an incident has many computations and few rulebooks
+        let mut asked: BTreeMap<Hash, BTreeSet<String>> = BTreeMap::new();
         for entry in entries {
             let entry: Value = serde_json::from_slice(entry).unwrap_or_default();
-            if entry["type"] != "deadline.computed" {
-                continue;
+            let manifest = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32);
+            let (true, Some(manifest)) = (entry["type"] == "deadline.computed", manifest) else { continue };
+            let duties = asked.entry(manifest).or_default();
+            for o in entry["body"]["obligations"].as_array().into_iter().flatten() {
+                duties.extend(o["id"].as_str().and_then(|id| id.rsplit_once('@')).map(|(duty, _)| duty.to_string()));
             }
-            let Some(manifest_hash) = entry["body"]["rulebook"].as_str().and_then(crate::evidence::unhex32) else {
-                continue;
-            };
+        }
+        let mut texts: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+        for (manifest_hash, duties) in asked {
             let Some(manifest) = (self.archive)(&manifest_hash) else { continue };
             let listing: Value = serde_json::from_slice(&manifest).unwrap_or_default();
-            let mut packs: Vec<String> = vec!["conventions.toml".into(), "places.toml".into()];
+            let mut packs: BTreeSet<String> = ["conventions.toml".into(), "places.toml".into()].into();
             // a duty may have gone since, or moved to another pack
             let now = self.book();
             let book = if now.sha256 == manifest_hash { now } else { self.earlier_book(&manifest_hash).unwrap_or(now) };
-            for o in entry["body"]["obligations"].as_array().into_iter().flatten() {
-                let duty = o["id"].as_str().and_then(|id| id.rsplit_once('@')).map(|(d, _)| d).unwrap_or_default();
-                if let Some(duty) = book.duty(duty) {
-                    packs.push(format!("{}.toml", duty.pack.split('@').next().unwrap_or_default()));
-                }
+            for duty in duties.iter().filter_map(|duty| book.duty(duty)) {
+                packs.insert(format!("{}.toml", duty.pack.split('@').next().unwrap_or_default()));
             }
             for file in listing["files"].as_array().into_iter().flatten() {
-                let named = file["path"].as_str().is_some_and(|p| packs.iter().any(|pack| pack == p));
-                let hash = file["sha256"].as_str().and_then(crate::evidence::unhex32);
-                if let (true, Some(hash)) = (named, hash)
+                let Some(hash) = file["sha256"].as_str().and_then(crate::evidence::unhex32) else { continue };
+                let named = file["path"].as_str().is_some_and(|path| packs.contains(path));
+                if (named || !crate::rules::is_builtin(&hash))
                     && let Some(text) = (self.archive)(&hash)
                 {
                     texts.insert(hash, text);
@@ -253,49 +286,53 @@ impl<S: Store> House<S> {
         texts.into_values().collect()
     }
 
-    /// What the printed report says besides the entries.
-    fn report_model(&self, dossier: &Dossier, profile: &str, now: Timestamp) -> ReportModel {
+    /// What the report says besides the entries.
+    fn report_model(
+        &self,
+        dossier: &Dossier,
+        profile: &str,
+        words: Words,
+        zone: Zone,
+        kinds: &[Kind],
+        now: Timestamp,
+    ) -> ReportModel {
+        // the report must not tell what the entries keep back
+        let mask = |kind: &str, text: String| match kinds.iter().any(|(withheld, _)| *withheld == kind) {
+            true => words.get("not_shown").to_string(),
+            false => text,
+        };
         let (book, plan) = self.plan_of(dossier, now);
         let incident = &dossier.record.incident;
-        let zone = incident.entity.zone.unwrap_or(Zone::UTC);
-        let open = plan.obligations.iter().filter(|o| matches!(o.standing, Standing::Running(_))).count();
-        let filed = plan.obligations.iter().filter(|o| matches!(o.standing, Standing::Discharged { .. })).count();
-        let figure = |label: &str, value: usize| Highlight {
-            label: label.into(),
-            value: value.to_string(),
-            note: String::new(),
-        };
         let obligations = plan
             .obligations
             .iter()
             .map(|o| {
                 let view = plan.book_of(&book, o).explain(incident, o, now);
-                let deadline = o.standing.deadline();
+                let limit = o.standing.deadline().map(|d| LimitRow {
+                    from: d.counting_from,
+                    due: d.due,
+                    conservative_due: d.conservative_due,
+                    by_hours: view.grid.iter().any(|day| day.counted.parse::<f64>().is_ok_and(|n| n > 1.0)),
+                    grid: view.grid,
+                });
                 let filed = match &o.standing {
                     Standing::Discharged { at, .. } => Some(*at),
                     _ => None,
                 };
+                let steps = view.steps.into_iter().map(|s| StepRow {
+                    text: s.text,
+                    result: s.result.unwrap_or_default(),
+                    citation: s.citation.unwrap_or_default(),
+                });
                 ObligationRow {
                     name: format!("{}: {} ({})", view.title, view.recipient_name, view.jurisdiction),
                     citation: format!("{}, {}", view.law, view.citation),
                     source_url: view.source_url,
                     standing: view.standing.into(),
-                    due: deadline.map(|d| moment(d.due, o.zone)),
-                    conservative_due: deadline.map(|d| moment(d.conservative_due, o.zone)),
-                    filed: filed.map(|at| moment(at, o.zone)),
-                    difference: match (filed, deadline) {
-                        (Some(at), Some(d)) => difference(d.due, at),
-                        _ => String::new(),
-                    },
-                    steps: view
-                        .steps
-                        .into_iter()
-                        .map(|s| StepRow {
-                            text: s.text,
-                            result: s.result.unwrap_or_default(),
-                            citation: s.citation.unwrap_or_default(),
-                        })
-                        .collect(),
+                    zone: o.zone,
+                    limit,
+                    filed,
+                    steps: steps.collect(),
                 }
             })
             .collect();
@@ -305,59 +342,58 @@ impl<S: Store> House<S> {
             .iter()
             .map(|f| FactRow {
                 name: f.key.clone(),
-                value: f.value.as_ref().map_or("unknown".into(), |v| plain(&value_json(v))),
+                value: f.value.as_ref().map(|v| match v {
+                    crate::law::Value::Text(_) => mask("third-party", plain(&value_json(v))),
+                    _ => plain(&value_json(v)),
+                }),
                 certainty: f.certainty.as_str().into(),
-                asserted: format!("{}, {}", f.asserted_by, utc(f.asserted_at)),
+                asserted_by: mask("people", f.asserted_by.clone()),
+                asserted_at: f.asserted_at,
             })
             .collect();
         let messages = dossier
             .sent
             .iter()
             .map(|s| EventRow {
-                at: moment(s.message.created_at, zone),
-                who: s.message.target.name(),
-                what: format!("{}, step {}", s.message.event.as_str(), s.message.reason.step),
-                outcome: s.state.as_str().into(),
+                at: s.message.created_at,
+                who: mask("people", s.message.target.name()),
+                what: s.message.event.as_str().into(),
+                step: Some(s.message.reason.step.clone()).filter(|step| !step.is_empty()),
+                outcome: Outcome::Words(s.state.as_str().into()),
             })
             .collect();
         let (mut acknowledgements, mut filings) = (Vec::new(), Vec::new());
         for (obligation, act) in &dossier.record.acts {
             acknowledgements.extend(act.acknowledgements.iter().map(|a| EventRow {
-                at: moment(a.at, zone),
-                who: a.by.clone(),
+                at: a.at,
+                who: mask("people", a.by.clone()),
                 what: obligation.clone(),
-                outcome: format!("until {}", utc(a.until)),
+                step: None,
+                outcome: Outcome::Until(a.until),
             }));
             filings.extend(act.filings.iter().map(|f| EventRow {
-                at: moment(f.at, zone),
-                who: f.by.clone(),
+                at: f.at,
+                who: mask("people", f.by.clone()),
                 what: obligation.clone(),
-                outcome: f.reference.clone().unwrap_or_default(),
+                step: None,
+                outcome: Outcome::Words(f.reference.clone().unwrap_or_default()),
             }));
         }
         ReportModel {
+            words,
             title: incident.title.clone(),
             reference: incident.id.0.clone(),
             basis: String::new(),
             controller: incident.entity.name.clone(),
             contact: String::new(),
-            addressee: format!("profile {profile}"),
+            profile: profile.into(),
             made_by: String::new(),
-            made_at: moment(now, zone),
-            zone_note: format!("Local times are of {}.", zone.name()),
-            highlights: vec![
-                figure("obligations running", open),
-                figure("notices given", filed),
-                figure("facts asserted", incident.facts.history().len()),
-                figure("messages", dossier.sent.len()),
-            ],
-            summary: vec![format!(
-                "Reported on {} by {}. Rule packs {}, zone data {}.",
-                utc(incident.opened_at),
-                incident.opened_by,
-                book.version,
-                crate::time::tzdb_version()
-            )],
+            made_at: now,
+            zone,
+            opened_at: incident.opened_at,
+            opened_by: mask("people", incident.opened_by.clone()),
+            packs: book.version.clone(),
+            zones: crate::time::tzdb_version().to_string(),
             timeline: BTreeMap::new(),
             obligations,
             facts,
@@ -369,23 +405,35 @@ impl<S: Store> House<S> {
 }
 
 /// The report's timeline: each entry in words; a long one is cut, as its parts stand in the tables.
-fn entry_words(happenings: Vec<Happening>, zone: Zone) -> BTreeMap<u64, EntryWords> {
+fn entry_words(happenings: Vec<Happening>) -> BTreeMap<u64, EntryWords> {
     const MOST: usize = 12;
-    let mut words: BTreeMap<u64, (String, Vec<String>)> = BTreeMap::new();
+    let mut words: BTreeMap<u64, (Timestamp, Vec<String>)> = BTreeMap::new();
     for h in happenings {
         let by = h.by.map(|by| format!(" (by {by})")).unwrap_or_default();
-        let entry = words.entry(h.n).or_insert_with(|| (moment(h.at, zone).local, Vec::new()));
-        entry.1.push(format!("{}{by}", h.text));
+        words.entry(h.n).or_insert_with(|| (h.at, Vec::new())).1.push(format!("{}{by}", h.text));
     }
-    let line = |(n, (local, mut parts)): (u64, (String, Vec<String>))| {
+    let line = |(n, (at, mut parts)): (u64, (Timestamp, Vec<String>))| {
         let more = parts.len().saturating_sub(MOST);
         parts.truncate(MOST);
         if more > 0 {
             parts.push(format!("and {more} more"));
         }
-        (n, EntryWords { local, what: parts.join("; ") })
+        (n, EntryWords { at, what: parts.join("; ") })
     };
     words.into_iter().map(line).collect()
+}
+
+fn words(language: &str) -> Answered<Words> {
+    Words::named(language).ok_or_else(|| {
+        let known: Vec<String> = Words::codes().iter().map(|code| format!("`{code}`")).collect();
+        rejected("/language", format!("the report does not speak `{language}`; it may be {}", known.join(", ")))
+    })
+}
+
+fn named_zone(name: &str) -> Answered<Zone> {
+    Zone::named(name).map_err(|_| {
+        rejected("/zone", format!("`{name}` is no time zone: use a name such as `Europe/Berlin` or `UTC`"))
+    })
 }
 
 /// Nodes fetched so far, and those a computation missed.
@@ -408,16 +456,28 @@ fn rejected(pointer: &str, text: String) -> Trouble {
     Trouble::Rejected(vec![crate::ingest::Rejection { pointer: pointer.into(), line: None, text }])
 }
 
-fn withhold_kinds(wanted: &[String]) -> Answered<Vec<(&'static str, &'static [&'static str])>> {
-    wanted
-        .iter()
-        .map(|kind| {
-            WITHHOLDABLE.into_iter().find(|(k, _)| k == kind).ok_or_else(|| {
-                let known: Vec<String> = WITHHOLDABLE.iter().map(|(k, _)| format!("`{k}`")).collect();
-                rejected("/withhold", format!("`{kind}` cannot be withheld; it may be {}", known.join(", ")))
-            })
-        })
-        .collect()
+/// A kind of field, and the ends of the pointers it stands at.
+type Kind = (&'static str, &'static [&'static str]);
+
+fn profile(wanted: &str) -> Answered<(&'static str, &'static [&'static str])> {
+    PROFILES.into_iter().find(|(name, _)| *name == wanted).ok_or_else(|| {
+        rejected("/profile", format!("`{wanted}` is no profile; it may be `authority`, `client` or `internal`"))
+    })
+}
+
+/// Each kind once.
+fn withhold_kinds<'a>(wanted: impl Iterator<Item = &'a str>) -> Answered<Vec<Kind>> {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for wanted in wanted {
+        let kind = WITHHOLDABLE.into_iter().find(|(kind, _)| *kind == wanted).ok_or_else(|| {
+            let known: Vec<String> = WITHHOLDABLE.iter().map(|(kind, _)| format!("`{kind}`")).collect();
+            rejected("/withhold", format!("`{wanted}` cannot be withheld; it may be {}", known.join(", ")))
+        })?;
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
 }
 
 fn stands_at(disclosure: &[u8], ends: &[&str]) -> bool {
@@ -427,11 +487,7 @@ fn stands_at(disclosure: &[u8], ends: &[&str]) -> bool {
 }
 
 /// Splits the fields of a stream into those left out, by kind, and those shown.
-fn partition(
-    entries: &[&[u8]],
-    stored: &BTreeMap<Hash, Vec<u8>>,
-    kinds: &[(&'static str, &'static [&'static str])],
-) -> (Vec<Withheld>, Vec<Disclosure>) {
+fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[Kind]) -> (Vec<Withheld>, Vec<Disclosure>) {
     let mut withheld: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut disclosed = Vec::new();
     for commitment in export::commitments(entries.iter().copied()) {
@@ -462,18 +518,8 @@ fn exporter_name(origin: &str) -> String {
     origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' }).collect()
 }
 
-fn moment(at: Timestamp, zone: Zone) -> Moment {
-    Moment { utc: at, local: format!("{} {}", due_label(at, zone), zone.local(at).year()) }
-}
-
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
-}
-
-fn difference(due: Timestamp, filed: Timestamp) -> String {
-    let minutes = (due - filed).num_minutes().abs();
-    let text = format!("{} h {:02} m", minutes / 60, minutes % 60);
-    if filed < due { format!("{text} before") } else { format!("{text} late") }
 }
 
 impl<S: Store> House<S> {

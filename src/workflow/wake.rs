@@ -106,8 +106,11 @@ impl<S: Store> House<S> {
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let mut messages = outlook.decision.messages;
             messages.extend(self.failures(&record, &book, &outlook.plan, &dossier.sent, now));
+            // a date that moved by itself, such as after a hold, is evidence like any other
+            let moved = record.tracked != dossier.record.tracked;
             if rings.is_none()
                 && messages.is_empty()
+                && !moved
                 && outlook.ruled.is_none()
                 && outlook.decision.wake_at == dossier.wake_at
             {
@@ -115,8 +118,9 @@ impl<S: Store> House<S> {
             }
             self.dress(&mut messages, &record);
             let mut drafts = Vec::new();
-            if let Some(ruled) = outlook.ruled {
-                drafts.push(self.draft_rules_changed(&record.incident, &ruled, now));
+            let recomputed = moved || outlook.ruled.is_some();
+            drafts.extend(outlook.ruled.map(|ruled| self.draft_rules_changed(&record.incident, &ruled, now)));
+            if recomputed {
                 drafts.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
             }
             if messages.is_empty() {

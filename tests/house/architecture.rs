@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["web", "daemon/run.rs"]),
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
-    ("flate2", &["rules/builtin.rs"]),
+    ("flate2", &["rules/builtin.rs", "evidence/unzip.rs"]),
     ("jiff", &["time"]),
     (
         "reqwest",

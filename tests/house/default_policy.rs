@@ -79,7 +79,7 @@ fn schedule(start: Timestamp, limit: Timestamp, until: Timestamp) -> Vec<(Timest
             let who = message.target.person().expect("a person").to_string();
             lines.push((now, who, message.reason.step.clone()));
             history.push(Sent {
-                message,
+                message: message.into(),
                 state: DeliveryState::HandedOver,
                 attempts: 1,
                 settled_at: Some(now),

@@ -5,7 +5,7 @@
 
 use breachclock::evidence::export::{self, ExportCreated, ExportInput, Withheld, seal_sums};
 use breachclock::evidence::merkle::{self, Leaves};
-use breachclock::evidence::report::{EntryWords, EventRow, FactRow, Highlight, Moment, ObligationRow, StepRow};
+use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
     Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
     SigningKey, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256, sshsig,
@@ -328,36 +328,46 @@ impl World {
 }
 
 fn model() -> ReportModel {
-    let at = |seconds, local: &str| Moment {
-        utc: chrono::DateTime::from_timestamp(seconds, 0).expect("a time in range"),
-        local: local.into(),
-    };
+    let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0).expect("a time in range");
+    let paris = breachclock::time::Zone::named("Europe/Paris").expect("a zone");
+    let grid =
+        [("2026-03-02", "13"), ("2026-03-03", "24"), ("2026-03-04", "24"), ("2026-03-05", "11")].map(|(date, n)| {
+            breachclock::time::GridDay {
+                date: date.parse().expect("a date"),
+                counted: n.into(),
+                ..breachclock::time::GridDay::default()
+            }
+        });
     ReportModel {
+        words: Words::named("en").expect("a language"),
         title: "Customer database on a <paste> site & more".into(),
         reference: "INC-2026-014".into(),
         basis: "Documentation under Article 33(5) GDPR".into(),
         controller: "Ostrel Cloud SAS, 12 rue de l’Exemple, 75011 Paris".into(),
         contact: "Amara Diallo, data protection officer, dpo@ostrel.example".into(),
-        addressee: "CNIL".into(),
+        profile: "authority".into(),
         made_by: "Grace Okafor, counsel".into(),
-        made_at: at(1_772_443_680, "Mon 2 Mar 2026, 10:28 CET"),
-        zone_note: "Times in Paris: CET (UTC+1).".into(),
-        highlights: vec![Highlight {
-            label: "Aware".into(),
-            value: "2 Mar 2026, 10:20".into(),
-            note: "CET, confirmed".into(),
-        }],
-        summary: vec!["A database dump was found on a public site.".into()],
-        timeline: [(1, EntryWords { local: "10:21 CET".into(), what: "Reported by web form".into() })].into(),
+        made_at: at(1_772_443_680),
+        zone: paris,
+        opened_at: at(1_772_443_260),
+        opened_by: "L. Fontaine".into(),
+        packs: "2026-03-01".into(),
+        zones: "2026a".into(),
+        timeline: [(1, EntryWords { at: at(1_772_443_260), what: "Reported by web form".into() })].into(),
         obligations: vec![ObligationRow {
             name: "CNIL".into(),
             citation: "GDPR Art. 33(1)".into(),
             source_url: "https://eur-lex.europa.eu/eli/reg/2016/679/oj".into(),
             standing: "discharged".into(),
-            due: Some(at(1_772_704_800, "Thu 5 Mar 2026, 11:00 CET")),
-            conservative_due: Some(at(1_772_702_400, "Thu 5 Mar 2026, 10:20 CET")),
-            filed: Some(at(1_772_443_500, "Mon 2 Mar 2026, 10:25 CET")),
-            difference: "71 h 55 m before".into(),
+            zone: paris,
+            limit: Some(LimitRow {
+                from: at(1_772_445_600),
+                due: at(1_772_704_800),
+                conservative_due: at(1_772_702_400),
+                grid: grid.into(),
+                by_hours: true,
+            }),
+            filed: Some(at(1_772_443_500)),
             steps: vec![StepRow {
                 text: "the hour of the event is not counted".into(),
                 result: "from 11:00 CET".into(),
@@ -366,17 +376,20 @@ fn model() -> ReportModel {
         }],
         facts: vec![FactRow {
             name: "Aware".into(),
-            value: "2 Mar 2026, 10:20 CET".into(),
+            value: Some("2 Mar 2026, 10:20 CET".into()),
             certainty: "confirmed".into(),
-            asserted: "L. Fontaine, 10:21 CET, entry 1".into(),
+            asserted_by: "L. Fontaine".into(),
+            asserted_at: at(1_772_443_260),
         }],
         messages: vec![EventRow {
-            at: at(1_772_443_300, "Mon 2 Mar 2026, 10:21 CET"),
+            at: at(1_772_443_300),
             who: "on call".into(),
             what: "CNIL limit runs".into(),
-            outcome: "handed over".into(),
+            step: None,
+            outcome: Outcome::Words("handed over".into()),
         }],
-        ..ReportModel::default()
+        acknowledgements: Vec::new(),
+        filings: Vec::new(),
     }
 }
 
@@ -385,23 +398,23 @@ fn world() -> World {
 }
 
 /// The bundle that the vectors tamper with: six entries of `inc-01` in a log of twelve.
-fn good() -> BTreeMap<String, Vec<u8>> {
+pub(super) fn good() -> BTreeMap<String, Vec<u8>> {
     let world = world();
     world.bundle("inc-01", 6, world.entries.len())
 }
 
 // ---------------------------------------------------------------- tools of others
 
-fn run(dir: &Path, program: &str, args: &[&str]) -> Output {
+pub(super) fn run(dir: &Path, program: &str, args: &[&str]) -> Output {
     let shell = format!("exec {program} \"$@\"");
     Command::new("sh").args(["-c", &shell, "sh"]).args(args).current_dir(dir).output().expect("a shell")
 }
 
-fn text(output: &Output) -> String {
+pub(super) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn unpack(files: &BTreeMap<String, Vec<u8>>) -> tempfile::TempDir {
+pub(super) fn unpack(files: &BTreeMap<String, Vec<u8>>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (name, bytes) in files {
         let path = dir.path().join(name);
@@ -591,7 +604,7 @@ fn what_is_hidden_cannot_be_exported() {
             log_key: &world.log_key,
             export_key: &world.export_key,
             exporter: "acme-breachclock",
-            report: ReportModel::default(),
+            report: model(),
         };
         change(&mut input);
         export::build(input)
@@ -674,7 +687,7 @@ fn personal_data_is_not_in_an_entry_nor_in_debug_output() {
 
 // ---------------------------------------------------------------- tamperings
 
-const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify.py")];
+pub(super) const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify.py")];
 
 fn faults(report: &VerifyReport) -> Vec<String> {
     let line =
@@ -692,8 +705,9 @@ fn apply(files: &mut BTreeMap<String, Vec<u8>>, step: &Value) {
         "write" => drop(files.insert(file, word("text").into_bytes())),
         "flip" => files.get_mut(&file).expect("a file")[step["at"].as_u64().expect("at") as usize] ^= 1,
         "swap" => {
-            let (one, two) = (files[&file].clone(), files[&word("with")].clone());
-            files.extend([(file, two), (word("with"), one)]);
+            let with = resolve(files, &word("with"));
+            let (one, two) = (files[&file].clone(), files[&with].clone());
+            files.extend([(file, two), (with, one)]);
         }
         "rename" => {
             let content = files.remove(&file).expect("a file");
@@ -715,6 +729,54 @@ fn apply(files: &mut BTreeMap<String, Vec<u8>>, step: &Value) {
             assert_ne!(text, changed, "nothing to replace in `{file}`");
             files.insert(file, changed.into_bytes());
         }
+        "replace-each" => {
+            let (find, with) = (word("find"), word("with"));
+            let mut changed = 0;
+            for (_, content) in files.range_mut(word("prefix")..).take_while(|(n, _)| n.starts_with(&word("prefix"))) {
+                let text = String::from_utf8(content.clone()).expect("text");
+                changed += text.matches(&find).count();
+                *content = text.replace(&find, &with).into_bytes();
+            }
+            assert!(changed > 0, "nothing to replace in {step}");
+        }
+        // every link again, and the sums in index and report
+        "rechain" => {
+            let names: Vec<String> = files.keys().filter(|name| name.starts_with("entries/")).cloned().collect();
+            let mut prev = "0".repeat(64);
+            for name in names {
+                let text = String::from_utf8(files[&name].clone()).expect("text");
+                let at = text.find("\"prev\":\"").expect("a link") + 8;
+                let linked = format!("{}{prev}{}", &text[..at], &text[at + 64..]).into_bytes();
+                prev = hex(&sha256(&linked));
+                files.insert(name.clone(), linked);
+                // the sum it had at export, by its place in the index
+                let n: u64 = name[8..14].parse().expect("a number");
+                let index = String::from_utf8(files["bundle.json"].clone()).expect("text");
+                let row = index.lines().find(|line| line.starts_with(&format!("{{\"n\":{n},"))).expect("a row");
+                let old = row.split("\"sha256\":\"").nth(1).expect("a sum")[..64].to_string();
+                for file in ["bundle.json", "report.html"] {
+                    let text = String::from_utf8(files[file].clone()).expect("text").replace(&old, &prev);
+                    files.insert(file.into(), text.into_bytes());
+                }
+            }
+        }
+        "nonce" | "resalt" => {
+            let mut content = files[&file].clone();
+            let at = content.windows(9).position(|w| w == b"\"nonce\":\"").map_or(2, |at| at + 9);
+            content[at] = if content[at] == b'A' { b'B' } else { b'A' };
+            files.insert(file, content);
+        }
+        "cut-line" | "double-line" | "swap-lines" => {
+            let text = String::from_utf8(files[&file].clone()).expect("text");
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            let at = step["line"].as_u64().expect("line") as usize - 1;
+            match word("op").as_str() {
+                "cut-line" => drop(lines.remove(at)),
+                "double-line" => lines.insert(at, lines[at]),
+                _ => lines.swap(at, step["with"].as_u64().expect("with") as usize - 1),
+            }
+            files.insert(file, lines.concat().into_bytes());
+        }
         // takes entry n away and moves the later ones up, in names and in the index
         "cut-entry" => {
             let n = step["n"].as_u64().expect("n");
@@ -733,6 +795,10 @@ fn apply(files: &mut BTreeMap<String, Vec<u8>>, step: &Value) {
                 "another-log" => World::new("breachclock.example.org/acme/02", 101).grow().bundle("inc-01", 6, 12),
                 "another-key" => World::new(ORIGIN, 101).grow().bundle("inc-01", 6, 12),
                 "another-incident" => world().bundle("inc-03", 2, 12),
+                "fork" => World { salts: 7, ..World::new(ORIGIN, 100) }.grow().bundle("inc-01", 6, 12),
+                "another-exporter" => {
+                    World { export_key: SigningKey::from_seed(&[1; 32]), ..world() }.bundle("inc-01", 6, 12)
+                }
                 "an-earlier-checkpoint" => world().bundle("inc-01", 6, 9),
                 "an-earlier-export" => world().bundle("inc-01", 4, 7),
                 other => panic!("no bundle `{other}`"),
@@ -808,7 +874,7 @@ fn each_named_tampering_is_judged_the_same_by_all_three() {
         std::fs::read_dir(&folder).expect("the vectors").map(|e| e.expect("a file").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
     paths.sort();
-    assert!(paths.len() >= 20, "only {} vectors", paths.len());
+    assert!(paths.len() >= 80, "only {} vectors", paths.len());
     let bundle = good();
     let export_key = world().export_key;
     let halves = paths.chunks(paths.len().div_ceil(2));
@@ -839,7 +905,12 @@ fn judge(path: &Path, bundle: &BTreeMap<String, Vec<u8>>, export_key: &SigningKe
     }
     let want = vector["want"] == "ok";
     let report = verify_bundle(&files);
+    // where the vector names no file, the others must name the one we do
+    let at_fault = at_fault.or_else(|| report.checks.iter().find_map(|c| c.file.clone().filter(|_| !c.ok)));
     let mut wrong = Vec::new();
+    if !want && at_fault.is_none() {
+        wrong.push(format!("{name}: ours names no file: {:?}", faults(&report)));
+    }
     if report.ok != want {
         wrong.push(format!("{name}: ours says ok = {}: {:?}", report.ok, faults(&report)));
     }

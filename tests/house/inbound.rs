@@ -83,7 +83,7 @@ impl Round {
     /// Who holds the obligation the message was about.
     async fn holder(&self, now: &str) -> Option<(String, String)> {
         let message = self.message().await.message;
-        let id = format!("{}~{}", self.incident, message.obligation.expect("about an obligation"));
+        let id = format!("{}~{}", self.incident, message.obligation.clone().expect("about an obligation"));
         let view = self.house.obligation(&caller(Role::Responder), &id, at(now)).await.expect("a view");
         view.holder.map(|h| (h.name, h.until))
     }

@@ -2,7 +2,7 @@
 //! One behaviour, one file under `tests/scenarios`; time is moved, never slept.
 
 use crate::support::postgres;
-use crate::support::{at, caller, house, run_refusing, settings};
+use crate::support::{at, caller, house, run_refusing, settings, whole};
 use breachclock::config;
 use breachclock::escalation::{EscalationPolicy, Message, Quiet, Repeat, Step, StepAt, Who, duration};
 use breachclock::store::{MemoryStore, Store};
@@ -266,7 +266,9 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
         }
     }
     house.attest(now).await.map_err(|e| e.to_string())?;
-    house.check_log().await
+    house.check_log().await?;
+    let book = house.book();
+    whole(&*house.store, &mut |_| Ok(book.clone())).await
 }
 
 #[tokio::test]

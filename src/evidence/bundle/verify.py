@@ -17,7 +17,7 @@ FIXED = {
     "keys/allowed_signers", "keys/log.pub.pem", "keys/log.vkey", "report.html", "verify.py", "verify.sh",
 }
 HEX = "[0-9a-f]{64}"
-KNOWN = re.compile(rf"(entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX})", re.A)
+KNOWN = re.compile(rf"(entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
 ENVELOPE = re.compile(
     r'\{"v":1,"log":"([A-Za-z0-9._/:-]+)","idx":(0|[1-9][0-9]*),"stream":"([A-Za-z0-9._-]+)","n":(0|[1-9][0-9]*),'
     rf'"prev":"({HEX})","ts":"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\.[0-9]{{6}}Z)",'
@@ -55,7 +55,10 @@ def integer(text):
 def strict(text, compact=True):
     if compact and re.search(r"\s", re.sub(r'"(\\.|[^"\\])*"', "", text)):
         raise ValueError("white space between tokens")
-    return json.loads(text, object_pairs_hook=members, parse_float=refuse, parse_constant=refuse, parse_int=integer)
+    try:
+        return json.loads(text, object_pairs_hook=members, parse_float=refuse, parse_constant=refuse, parse_int=integer)
+    except RecursionError:
+        raise ValueError("values stand too deep inside each other") from None
 
 
 def walk(value):
@@ -393,6 +396,8 @@ def check_named(files, rows, wanted):
 def check_index(files, rows, origin, size, root, names, erased, withheld):
     try:
         index = strict(files["bundle.json"].decode(), compact=False)
+        if not isinstance(index, dict):
+            raise ValueError("it is no object")
     except ValueError as why:
         fault("bundle.json", f"cannot be read: {why}")
         return
@@ -407,7 +412,8 @@ def check_index(files, rows, origin, size, root, names, erased, withheld):
     for key, value in want.items():
         if index.get(key) != value:
             fault("bundle.json", f"`{key}` does not agree with the files")
-    kept = {item for name, value in walk(index.get("withheld")) if name == "commitments" for item in value}
+    kept = {item for name, value in walk(index.get("withheld")) if name == "commitments" and isinstance(value, list)
+            for item in value if is_hash(item)}
     if kept != withheld:
         fault("bundle.json", "`withheld` does not agree with the log")
 
@@ -425,6 +431,9 @@ def main():
             if os.path.islink(path):
                 fault(path[2:], "is a link and does not belong into a bundle")
             if os.path.isdir(path):
+                continue
+            if not os.path.isfile(path) or os.path.islink(path):
+                fault(path[2:], "is no plain file")
                 continue
             with open(path, "rb") as file:
                 files[os.path.relpath(path, ".").replace(os.sep, "/")] = file.read()

@@ -42,7 +42,7 @@ for f in * .[!.]* ..?* */* */.[!.]* */..?*; do
     *) n=$(sed -n "s|^$x64  ||p" SHA256SUMS | grep -cxF "$f"); [ "$n" -eq 1 ] || fail "$f" "is listed $n times in SHA256SUMS" ;;
   esac
   case $f in
-    README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | verify.py | verify.sh) continue ;;
+    README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
     keys/allowed_signers | keys/log.pub.pem | keys/log.vkey) continue ;;
   esac
   stem=${f#*/}; stem=${stem%.json}

@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
         });
         self.check("report", "report.html shows the hash of each entry", |reader| {
             let Some(page) = reader.text("report.html") else { return };
-            for entry in entries.iter().filter(|entry| !page.contains(&hex(&sha256(entry.bytes)))) {
+            let shown = hashes_in(page);
+            for entry in entries.iter().filter(|entry| !shown.contains(&sha256(entry.bytes))) {
                 reader.fault("report.html", format!("does not show the hash of {}", entry.file));
             }
         });
@@ -149,18 +150,22 @@ impl<'a> Reader<'a> {
                 }
             });
         }
-        for (hash, file) in wanted.iter().filter(|(hash, _)| !rules.iter().any(|(stem, _, _)| stem == *hash)) {
+        let given: BTreeSet<&String> = rules.iter().map(|(stem, _, _)| stem).collect();
+        for (hash, file) in wanted.iter().filter(|(hash, _)| !given.contains(hash)) {
             self.fault(&format!("rules/{hash}.json"), format!("is missing; {file} names it"));
         }
-        let direct: Vec<String> = rules
+        let direct: BTreeSet<Hash> = rules
             .iter()
             .filter(|(stem, _, _)| wanted.contains_key(stem))
-            .map(|(_, _, bytes)| String::from_utf8_lossy(bytes).into_owned())
+            .flat_map(|(_, _, bytes)| {
+                let text = String::from_utf8_lossy(bytes);
+                text.split('"').filter_map(unhex32).collect::<Vec<_>>()
+            })
             .collect();
         for (stem, file, bytes) in rules {
             if hex(&sha256(bytes)) != *stem {
                 self.fault(file, "is not named by its own sum");
-            } else if !wanted.contains_key(stem) && !direct.iter().any(|text| text.contains(&format!("\"{stem}\""))) {
+            } else if !wanted.contains_key(stem) && !unhex32(stem).is_some_and(|hash| direct.contains(&hash)) {
                 self.fault(file, "was used for no deadline of this incident");
             }
         }
@@ -181,7 +186,8 @@ impl<'a> Reader<'a> {
                 self.fault(file, "is named by no entry");
             }
         }
-        for hash in wanted.iter().filter(|hash| !attachments.iter().any(|(stem, _, _)| stem == *hash)) {
+        let given: BTreeSet<&str> = attachments.iter().map(|(stem, _, _)| stem.as_str()).collect();
+        for hash in wanted.difference(&given) {
             self.fault(&format!("attachments/{hash}"), "is named by a disclosure and missing");
         }
     }
@@ -252,6 +258,11 @@ pub(super) struct Fields {
     disclosed: BTreeMap<Hash, (String, Json)>,
     erased: BTreeSet<Hash>,
     withheld: BTreeSet<Hash>,
+}
+
+/// The hashes that stand in a text as words of 64 hexadecimal digits.
+fn hashes_in(text: &str) -> BTreeSet<Hash> {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(unhex32).collect()
 }
 
 /// Reads `["<32 bytes base64url>","<pointer>",<value>]`.

@@ -99,6 +99,9 @@ const FIXED: [&str; 12] = [
     "verify.sh",
 ];
 
+/// The printed report: only programs with a printer make it. It shows what `report.html` shows.
+const PRINTED: &str = "report.pdf";
+
 struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     report: VerifyReport,
@@ -187,7 +190,7 @@ impl<'a> Reader<'a> {
             }
         }
         let files = self.files;
-        for name in files.keys().filter(|name| !FIXED.contains(&name.as_str())) {
+        for name in files.keys().filter(|name| !FIXED.contains(&name.as_str()) && *name != PRINTED) {
             let (folder, file) = name.split_once('/').unwrap_or_default();
             let numbered = |ending| {
                 file.strip_suffix(ending).is_some_and(|n| n.len() >= 6 && n.bytes().all(|c| c.is_ascii_digit()))
@@ -209,6 +212,9 @@ impl<'a> Reader<'a> {
     fn sums(&mut self) {
         let Some(text) = self.text("SHA256SUMS") else { return };
         let mut listed = BTreeSet::new();
+        if text.is_empty() {
+            self.fault("SHA256SUMS", "is empty");
+        }
         for line in text.split_inclusive('\n') {
             let read = line.strip_suffix('\n').and_then(|line| line.split_once("  "));
             let Some((Some(sum), name)) = read.map(|(sum, name)| (unhex32(sum), name)) else {

@@ -105,7 +105,7 @@ impl<'r> Stored<'r> {
 
     fn unpack(self) -> Result<Sent> {
         Ok(Sent {
-            message: pack::unpack_message(self.body, &format!("message {}", self.id))?,
+            message: pack::unpack_message(self.body, &format!("message {}", self.id))?.into(),
             state: pack::state_of(self.state),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             settled_at: self.settled_at.map(pack::instant_of),

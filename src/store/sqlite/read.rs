@@ -126,7 +126,7 @@ fn sent_of(row: &Row<'_>) -> Result<Sent> {
     let id: i64 = row.get(0).map_err(backend)?;
     let body = row.get_ref(1).map_err(backend)?.as_blob().map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(Sent {
-        message: pack::unpack_message(body, &format!("message {id}"))?,
+        message: pack::unpack_message(body, &format!("message {id}"))?.into(),
         state: pack::state_of(row.get(2).map_err(backend)?),
         attempts: row.get(3).map_err(backend)?,
         settled_at: row.get::<_, Option<i64>>(4).map_err(backend)?.map(pack::instant_of),

@@ -8,6 +8,7 @@ use crate::web::auth::Visitor;
 use crate::web::body::Id;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
+use crate::workflow::export::ExportRequest;
 use crate::workflow::{Filter, StatusView};
 use askama::Template;
 use axum::extract::State as Extract;
@@ -73,9 +74,11 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
 fn kinds(preview: &Value) -> Vec<(String, String, u64)> {
     let Some(kinds) = preview.get("withholdable").and_then(Value::as_object) else { return Vec::new() };
     let words = |kind: &str| match kind {
-        "people" => "Names of people".to_string(),
-        "reasons" => "Reasons and notes in people’s own words".to_string(),
-        "delivery" => "What mail servers answered".to_string(),
+        "privileged" => "Notes, which may be legal advice (left out for authorities and clients)".to_string(),
+        "people" => "Names of people (left out for clients)".to_string(),
+        "reasons" => "Reasons in people’s own words (left out for clients)".to_string(),
+        "third-party" => "Facts in free words, which may name others (left out for clients)".to_string(),
+        "delivery" => "What mail servers answered (left out for clients)".to_string(),
         other => other.replace(['-', '_'], " "),
     };
     kinds.iter().map(|(kind, n)| (kind.clone(), words(kind), n.as_u64().unwrap_or(0))).collect()
@@ -112,9 +115,13 @@ pub async fn export<S: Store>(
         Ok(fields) => fields,
         Err(problem) => return error_page(&problem, now),
     };
-    let profile = fields.get("profile").unwrap_or("authority");
-    let withhold: Vec<String> = fields.all("withhold").map(str::to_string).collect();
-    match web.house.bundle(&caller, &id, profile, &withhold, now).await {
+    let wanted = ExportRequest {
+        profile: fields.get("profile").unwrap_or("authority").to_string(),
+        withhold: fields.all("withhold").map(str::to_string).collect(),
+        language: fields.get("language").unwrap_or("en").to_string(),
+        zone: fields.get("zone").filter(|zone| !zone.trim().is_empty()).map(|zone| zone.trim().to_string()),
+    };
+    match web.house.bundle(&caller, &id, &wanted, now).await {
         Ok((name, bytes)) => {
             let named = format!("attachment; filename=\"{}\"", crate::web::evidence::file_name(&name));
             let mut response = bytes.into_response();

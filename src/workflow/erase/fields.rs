@@ -27,8 +27,19 @@ impl Field {
         format!("/{}{}", self.n, self.pointer)
     }
 
-    fn text(&self) -> Option<String> {
-        self.value.as_ref().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string))
+    /// The texts of its value: one, or those inside an object.
+    fn texts(&self) -> Vec<&str> {
+        fn walk<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+            match value {
+                Value::String(text) => found.push(text),
+                Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+                Value::Object(members) => members.values().for_each(|value| walk(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.value.iter().for_each(|value| walk(value, &mut found));
+        found
     }
 }
 
@@ -129,7 +140,7 @@ impl Sought {
     }
 
     pub fn is_in_field(&self, field: &Field) -> bool {
-        field.text().is_some_and(|text| self.is_in(&text))
+        field.texts().into_iter().any(|text| self.is_in(text))
     }
 
     pub fn is_proof(&self, proof: &Hash) -> bool {
@@ -138,7 +149,8 @@ impl Sought {
 
     /// Takes up the values of `fields`.
     pub fn add<'f>(&mut self, fields: impl IntoIterator<Item = &'f Field>) {
-        self.values.extend(fields.into_iter().filter_map(Field::text).filter(|text| !text.is_empty()));
+        let whole = |field: &'f Field| field.value.as_ref().and_then(Value::as_str);
+        self.values.extend(fields.into_iter().filter_map(whole).filter(|text| !text.is_empty()).map(str::to_string));
     }
 }
 

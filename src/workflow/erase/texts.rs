@@ -16,12 +16,13 @@ pub(super) enum Place<'a> {
 /// Calls `visit` with each place of a record.
 pub(super) fn of_record(record: &mut Record, visit: &mut impl FnMut(Place<'_>)) {
     let Record { incident, tracked: _, acts, rulebook: _, kept: _ } = record;
-    let Incident { id: _, title, entity, source, reference, opened_at: _, opened_by, closed_at: _, facts } = incident;
+    // `opened_by` stands in the log as an identifier
+    let Incident { id: _, title, entity, source, reference, opened_at: _, opened_by: _, closed_at: _, facts } =
+        incident;
     text(title, visit);
     of_entity(entity, visit);
-    optional(source, visit);
+    typed(source, visit);
     optional(reference, visit);
-    text(opened_by, visit);
     facts.erase(|fact| of_fact(fact, visit));
     acts.values_mut().for_each(|act| of_act(act, visit));
 }
@@ -69,10 +70,10 @@ fn of_fact(fact: &mut Fact, visit: &mut impl FnMut(Place<'_>)) {
     let Fact { key: _, value, certainty: _, asserted_by, asserted_at: _, note } = fact;
     match value {
         Some(Value::Text(said)) => text(said, visit),
-        // as in the log: a choice that is no word is what somebody typed
         Some(Value::Choice(word)) if !Id::fits(word) => text(word, visit),
         Some(Value::Hold(Hold { from: _, until: _, by, written: _ })) => text(by, visit),
-        Some(Value::YesNo(_) | Value::Choice(_) | Value::Set(_) | Value::Count(_) | Value::Instant(_)) | None => {}
+        Some(Value::Set(words)) => words.iter_mut().filter(|word| !Id::fits(word)).for_each(|word| text(word, visit)),
+        Some(Value::YesNo(_) | Value::Choice(_) | Value::Count(_) | Value::Instant(_)) | None => {}
     }
     text(asserted_by, visit);
     optional(note, visit);
@@ -80,8 +81,9 @@ fn of_fact(fact: &mut Fact, visit: &mut impl FnMut(Place<'_>)) {
 
 fn of_act(act: &mut Act, visit: &mut impl FnMut(Place<'_>)) {
     let Act { acknowledgements, declined, filings, waiver, delays } = act;
-    for Acknowledgement { by, role: _, at: _, until: _ } in acknowledgements {
+    for Acknowledgement { by, role, at: _, until: _ } in acknowledgements {
         text(by, visit);
+        typed(role, visit);
     }
     declined.iter_mut().for_each(|(by, _)| text(by, visit));
     for Filing { at: _, by, recorded_at: _, reference, proof, complete: _, note } in filings {
@@ -90,8 +92,10 @@ fn of_act(act: &mut Act, visit: &mut impl FnMut(Place<'_>)) {
         visit(Place::Proof(proof));
         optional(note, visit);
     }
-    if let Some(Waiver { reason, by, at: _, second_approver, approved_at: _, review_on: _, reopen_when: _ }) = waiver {
+    if let Some(Waiver { reason, by, at: _, second_approver, approved_at: _, review_on, reopen_when }) = waiver {
         text(reason, visit);
+        typed(review_on, visit);
+        reopen_when.iter_mut().filter(|key| !Id::fits(key)).for_each(|key| text(key, visit));
         text(by, visit);
         optional(second_approver, visit);
     }
@@ -169,6 +173,13 @@ fn of_target(target: &mut Target, visit: &mut impl FnMut(Place<'_>)) {
             text(name, visit);
             optional(address, visit);
         }
+    }
+}
+
+/// As in the log: what is no word is what somebody typed.
+fn typed(place: &mut Option<String>, visit: &mut impl FnMut(Place<'_>)) {
+    if let Some(place) = place.as_mut().filter(|place| !Id::fits(place)) {
+        visit(Place::Text(place));
     }
 }
 

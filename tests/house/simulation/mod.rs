@@ -1,7 +1,8 @@
 //! A deterministic simulation: seeded incidents, people, networks, disks and clocks in virtual time, against the real
 //! decision core and a real store. A failing seed replays exactly: `BREACHCLOCK_SEED=n cargo test simulation`.
 //!
-//! What must hold is in `check.rs`; what can go wrong is drawn in `world.rs`. `BREACHCLOCK_SEEDS` says how many seeds run.
+//! What must hold is in `check.rs`; what can go wrong is drawn in `world.rs`. `BREACHCLOCK_SEEDS` says how many seeds run,
+//! `BREACHCLOCK_FROM` from which one on (a long run goes in parts, side by side).
 
 mod check;
 mod net;
@@ -65,7 +66,10 @@ fn run_all(seeds: std::ops::Range<u64>, one: impl Fn(u64) -> Result<world::Tally
 fn simulation_in_memory() {
     let seeds = match number("BREACHCLOCK_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("BREACHCLOCK_SEEDS").unwrap_or(200),
+        None => {
+            let from = number("BREACHCLOCK_FROM").unwrap_or(0);
+            from..from + number("BREACHCLOCK_SEEDS").unwrap_or(200)
+        }
     };
     run_all(seeds, |seed| run(seed, async { Ok(MemoryStore::new(ORIGIN)) }));
 }

@@ -352,6 +352,7 @@ impl<S: Shared> World<S> {
                         self.settings.clone(),
                     );
                     self.tally.steps_checked = check::at_the_end(&inspector, &self.truth, &arrived).await?;
+                    support::whole(&*self.store, &mut |_| Ok(book())).await?;
                     return Ok(self.tally);
                 }
                 self.happen(what).await?;

@@ -46,7 +46,7 @@ fn news(id: &IncidentId, step: &str, state: DeliveryState, seconds: i64) -> Chan
 
 async fn steps<S: Store>(store: &S, id: &IncidentId, limit: u32) -> Vec<String> {
     let sent = store.sent(id, limit).await.expect("answers");
-    sent.into_iter().map(|sent| sent.message.reason.step).collect()
+    sent.into_iter().map(|sent| sent.message.reason.step.clone()).collect()
 }
 
 async fn state<S: Store>(store: &S, id: &IncidentId, step: &str) -> DeliveryState {
@@ -86,7 +86,7 @@ pub async fn the_house_has_messages<S: Store>(store: &S) {
     assert_eq!(steps(store, &house, 0).await, [] as [&str; 0]);
     assert_eq!(steps(store, &id, 10).await, ["mail"]);
     let sent = store.sent(&house, 2).await.expect("answers");
-    assert_eq!(sent[0].message, room, "the first of two, with its circumstances");
+    assert_eq!(*sent[0].message, room, "the first of two, with its circumstances");
     assert_eq!((sent[0].state, sent[0].attempts, sent[0].settled_at), (DeliveryState::Queued, 0, None));
 
     // the house is no incident

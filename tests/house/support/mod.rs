@@ -13,6 +13,8 @@ use breachclock::law::Entity;
 use breachclock::rules::builtin;
 use breachclock::store::{Lane, Settlement, Store};
 use breachclock::time::Timestamp;
+use breachclock::workflow::fsck;
+use breachclock::workflow::replay::Books;
 use breachclock::workflow::{Caller, Entropy, House, Role, Settings, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
@@ -117,6 +119,10 @@ pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now:
                     true => Outcome::Refused { error: "550 no such user".into() },
                     false => Outcome::HandedOver { answer: "250 ok".into() },
                 };
+                let (stream, key) = (claim.message.incident.0.clone(), &claim.message.key);
+                let word = if matches!(outcome, Outcome::HandedOver { .. }) { "handed-over" } else { "refused" };
+                let body = serde_json::json!({ "key": key, "to": claim.message.target.label(), "outcome": word });
+                let draft = breachclock::evidence::Draft::new(stream, "message.attempted", now, [0; 16], &body);
                 let settlement = Settlement { outcome, at: now, retry_at: None };
                 let draft = house.draft_system(
                     "test.delivered",
@@ -160,6 +166,15 @@ pub async fn run_refusing<S: Store>(
         sent.extend(take_messages(house, refusing, now).await.into_iter().map(|m| (now, m)));
     }
     panic!("the alarm clock does not advance past {now}");
+}
+
+/// The store agrees with its own entries, and every deadline in them follows again from facts and packs.
+pub async fn whole<S: Store>(store: &S, books: &mut Books<'_>) -> Result<(), String> {
+    let report = fsck::check(store, "test.example/log", Vec::new(), Some(books)).await.map_err(|e| e.to_string())?;
+    let faults = [report.log.faults.iter().map(|f| f.what.clone()).collect(), report.faults.clone()].concat();
+    let undone = report.replay.iter().flatten().flat_map(|(_, replay)| &replay.not_replayed).count();
+    let replays = report.replay.iter().flatten().map(|(_, replay)| &replay.differences).collect::<Vec<_>>();
+    if report.is_ok() && undone == 0 { Ok(()) } else { Err(format!("{faults:#?} {replays:#?}, {undone} not replayed")) }
 }
 
 /// The built-in rule texts by hash.

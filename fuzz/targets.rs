@@ -1,0 +1,179 @@
+// Readers of outside bytes, one function each: none may panic, take what it should refuse, or take long. Included by the
+// tests (`tests/house/fuzz.rs`, which also runs a mutator of its own) and by the programs for `cargo fuzz` beside it.
+
+use breachclock::evidence::unzip::{self, Limits};
+use breachclock::evidence::{
+    self, Checkpoint, PublicKey, SigningKey, sshsig, timeline, verify_bundle, verify_log, zipfile,
+};
+use breachclock::ingest::{self, Reading, ical, mail_in};
+use breachclock::rules::Rulebook;
+use breachclock::time::{Timestamp, Zone};
+use breachclock::workflow::replay;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Name, function, and where its corpus lies besides `fuzz/corpus/<name>`.
+pub type Target = (&'static str, fn(&[u8]), Option<&'static str>);
+
+pub const TARGETS: &[Target] = &[
+    ("zip", zip, None),
+    ("bundle_entry", bundle_entry, None),
+    ("bundle_proof", bundle_proof, None),
+    ("bundle_note", bundle_note, None),
+    ("bundle_index", bundle_index, None),
+    ("bundle_sums", bundle_sums, None),
+    ("bundle_keys", bundle_keys, None),
+    ("bundle_disclosure", bundle_disclosure, None),
+    ("checkpoint", checkpoint, None),
+    ("sshsig", ssh_signature, None),
+    ("log", log, None),
+    ("entries", entries, None),
+    ("report", report, None),
+    ("mail", mail, Some("tests/vectors/mail_in")),
+    ("ical", calendar, Some("tests/vectors/ical")),
+];
+
+/// What a verifier holds of a good bundle.
+fn good() -> &'static BTreeMap<String, Vec<u8>> {
+    static GOOD: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
+    GOOD.get_or_init(|| {
+        // the tests run in the folder above
+        let found =
+            ["fuzz/corpus/zip/good.zip", "corpus/zip/good.zip"].iter().find_map(|path| std::fs::read(path).ok());
+        zipfile::read(&found.expect("the corpus holds a bundle")).expect("which can be read")
+    })
+}
+
+fn book() -> &'static Rulebook {
+    static BOOK: OnceLock<Rulebook> = OnceLock::new();
+    BOOK.get_or_init(|| breachclock::rules::builtin().expect("the built-in packs load"))
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_timestamp(1_774_700_000, 0).expect("a time in range")
+}
+
+pub fn zip(bytes: &[u8]) {
+    let limits = Limits { packed: 1 << 22, files: 200, file: 1 << 22, total: 1 << 23 };
+    let Ok(files) = unzip::read(bytes, &limits) else { return };
+    assert!(files.values().map(|content| content.len() as u64).sum::<u64>() <= limits.total);
+    assert!(files.keys().all(|name| zipfile::is_name(name)));
+    // who holds no key cannot make another bundle that is verified
+    assert!(!verify_bundle(&files).ok || files == *good());
+}
+
+/// The good bundle with one file exchanged: verified only when nothing changed.
+fn exchanged(name: &str, bytes: &[u8]) {
+    let mut files = good().clone();
+    let before = files.insert(name.to_string(), bytes.to_vec()).expect("the bundle has the file");
+    assert_eq!(verify_bundle(&files).ok, before == bytes, "{name}");
+}
+
+pub fn bundle_entry(bytes: &[u8]) {
+    exchanged("entries/000003.json", bytes);
+    // the last one says how many there are
+    exchanged("entries/000006.json", bytes);
+}
+
+pub fn bundle_proof(bytes: &[u8]) {
+    exchanged("proofs/000003.tlog-proof", bytes);
+}
+
+pub fn bundle_note(bytes: &[u8]) {
+    exchanged("checkpoint.txt", bytes);
+}
+
+pub fn bundle_index(bytes: &[u8]) {
+    exchanged("bundle.json", bytes);
+}
+
+pub fn bundle_sums(bytes: &[u8]) {
+    exchanged("SHA256SUMS", bytes);
+}
+
+pub fn bundle_keys(bytes: &[u8]) {
+    for name in ["keys/allowed_signers", "keys/log.vkey", "keys/log.pub.pem"] {
+        exchanged(name, bytes);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Ok((name, key)) = PublicKey::from_vkey(text) {
+            assert_eq!(key.to_vkey(&name), text.trim_end_matches('\n'));
+        }
+        let _ = SigningKey::from_pem(text);
+    }
+}
+
+pub fn bundle_disclosure(bytes: &[u8]) {
+    let name = good().keys().find(|name| name.starts_with("disclosures/")).expect("a field is shown").clone();
+    exchanged(&name, bytes);
+    if let Some((pointer, value)) = evidence::Disclosure::from_bytes(bytes.to_vec()).read() {
+        let _ = format!("{pointer}{value}");
+    }
+}
+
+pub fn checkpoint(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(read) = Checkpoint::parse(text) else { return };
+    let (origin, key) = (read.claimed().origin.clone(), SigningKey::from_seed(&[100; 32]).public());
+    assert!(evidence::check_origin(&origin).is_ok());
+    if let Ok(checkpoint) = read.verify(&origin, &key) {
+        let good = std::str::from_utf8(&good()["checkpoint.txt"]).expect("text");
+        let signed = good.split("\n\n").next().unwrap_or_default();
+        assert_eq!(checkpoint.text().trim_end(), signed, "a text that nobody signed");
+    }
+}
+
+pub fn ssh_signature(bytes: &[u8]) {
+    exchanged("SHA256SUMS.sig", bytes);
+    exchanged("checkpoint.txt.sig", bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(key) = sshsig::verify(text, "breachclock-export-v1", &good()["SHA256SUMS"]) {
+        assert_eq!(key, SigningKey::from_seed(&[200; 32]).public());
+    }
+}
+
+/// Lines as the entries of a whole log.
+pub fn log(bytes: &[u8]) {
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let report = verify_log("breachclock.example.org/acme/01", &lines, &[]);
+    assert_eq!(report.entries, lines.len() as u64);
+    assert_eq!(report.ok, report.fault_count == 0);
+}
+
+/// Lines as the entries of one incident: shown as a timeline, and computed again.
+pub fn entries(bytes: &[u8]) {
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let shown = BTreeMap::from([(evidence::sha256(lines[0..lines.len().min(1)].concat().as_slice()), bytes.to_vec())]);
+    let found = timeline(lines.iter().copied(), &shown, str::to_string);
+    assert!(found.len() <= 1 + bytes.len());
+    let replay = replay::replay(lines.iter().copied(), &shown, &mut |_| Err("no rules here".to_string()));
+    assert_eq!(replay.entries, replay.not_replayed.len() as u64);
+    let _ = evidence::export::commitments(lines);
+}
+
+pub fn report(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let reading = Reading { catalogue: book().catalogue(), now: now(), by: "somebody" };
+    for title in [true, false] {
+        if let Err(rejections) = ingest::report(text, &reading, title) {
+            assert!(!rejections.is_empty());
+        }
+    }
+    let _ = ingest::suppose(text, &reading);
+    let _ = ingest::facts_only(text, &reading);
+}
+
+pub fn mail(bytes: &[u8]) {
+    if let Ok(inbound) = mail_in::read(bytes) {
+        let _ = format!("{inbound:?}");
+    }
+}
+
+pub fn calendar(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let zone = Zone::named("Europe/Berlin").expect("a zone");
+    match ical::shifts(text, zone, now(), now() + chrono::Duration::days(400)) {
+        Ok(shifts) => assert!(shifts.iter().all(|(from, until, _)| from < until)),
+        Err(faults) => assert!(!faults.is_empty()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What a bundle shows to whom: nothing that is withheld stands in any of its files, in every language.
+
+use crate::support::{at, caller, house, run_until, settings};
+use breachclock::evidence::{verify_bundle, zipfile};
+use breachclock::store::MemoryStore;
+use breachclock::workflow::export::ExportRequest;
+use breachclock::workflow::{FilingRequest, House, Role};
+use std::collections::BTreeMap;
+
+const DUTY: &str = "eu-gdpr-33-authority@FR";
+
+/// An incident with a name, a note, free words and a reason in it.
+async fn lived() -> (House<MemoryStore>, String) {
+    let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
+    let report = r#"{"title": "x", "entity": "acme-fr", "facts": {
+        "personal_data": {"value": true, "by": "Nadia Namesake", "note": "counsel says NOTEWORTHY"},
+        "risk": "risk", "times.aware": "2026-03-27T15:20:00Z"}}"#;
+    let (responder, now) = (caller(Role::Responder), at("2026-03-28T01:00:00Z"));
+    let id = house.report(&responder, report, None, now).await.expect("opens").incident.id;
+    let filing = FilingRequest { note: Some("filed by NOTEWORTHY".into()), ..FilingRequest::default() };
+    house.file(&responder, &format!("{id}~{DUTY}"), filing, None, now).await.expect("files");
+    run_until(&house, now, at("2026-03-28T02:00:00Z")).await;
+    (house, id)
+}
+
+async fn bundle(house: &House<MemoryStore>, id: &str, wanted: &ExportRequest) -> BTreeMap<String, Vec<u8>> {
+    let (_, zip) = house.bundle(&caller(Role::Auditor), id, wanted, at("2026-03-28T03:00:00Z")).await.expect("exports");
+    let files = zipfile::read(&zip).expect("a ZIP");
+    let report = verify_bundle(&files);
+    assert!(report.ok, "{:?}", report.checks.iter().filter(|check| !check.ok).collect::<Vec<_>>());
+    files
+}
+
+fn request(profile: &str, withhold: &[&str], language: &str, zone: Option<&str>) -> ExportRequest {
+    ExportRequest {
+        profile: profile.into(),
+        withhold: withhold.iter().map(|kind| kind.to_string()).collect(),
+        language: language.into(),
+        zone: zone.map(str::to_string),
+    }
+}
+
+#[tokio::test]
+async fn what_is_withheld_stands_in_no_file() {
+    let (house, id) = lived().await;
+    let cases: [(&str, &[&str], &[(&str, bool)]); 4] = [
+        ("internal", &[], &[("Nadia Namesake", true), ("NOTEWORTHY", true)]),
+        ("authority", &[], &[("Nadia Namesake", true), ("NOTEWORTHY", false)]),
+        ("client", &[], &[("Nadia Namesake", false), ("NOTEWORTHY", false)]),
+        ("internal", &["people"], &[("Nadia Namesake", false), ("NOTEWORTHY", true)]),
+    ];
+    for (profile, withhold, wanted) in cases {
+        let files = bundle(&house, &id, &request(profile, withhold, "en", None)).await;
+        for (word, shown) in wanted {
+            let holds: Vec<&String> = files
+                .iter()
+                .filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains(word))
+                .map(|(name, _)| name)
+                .collect();
+            assert_eq!(!holds.is_empty(), *shown, "{profile} {withhold:?}: `{word}` in {holds:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_report_speaks_the_language_and_the_zone_of_its_reader() {
+    let (house, id) = lived().await;
+    let cases = [
+        ("en", None, "Obligations and their limits", "Mon 30 Mar 2026, 18:00 CEST"),
+        ("de", Some("Asia/Tokyo"), "Pflichten und ihre Fristen", "Ortszeiten sind die von Asia/Tokyo"),
+        ("fr", None, "Obligations et échéances", "lun. 30 mars 2026, 18:00 CEST"),
+    ];
+    for (language, zone, heading, words) in cases {
+        let files = bundle(&house, &id, &request("authority", &[], language, zone)).await;
+        let page = String::from_utf8(files["report.html"].clone()).expect("text");
+        assert!(page.contains(&format!("<html lang=\"{language}\">")));
+        assert!(page.contains(heading) && page.contains(words), "{language}: {page}");
+        assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+        assert!(page.matches("<svg").count() >= 2, "a timeline and a strip of days");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_exported_is_refused_in_words() {
+    let (house, id) = lived().await;
+    let cases = [
+        (request("press", &[], "en", None), "press"),
+        (request("client", &["everything"], "en", None), "everything"),
+        (request("client", &[], "tlh", None), "tlh"),
+        (request("client", &[], "en", Some("Mars/Olympus")), "Mars/Olympus"),
+    ];
+    for (wanted, word) in cases {
+        let refused = house.bundle(&caller(Role::Auditor), &id, &wanted, at("2026-03-28T03:00:00Z")).await;
+        assert!(refused.is_err_and(|why| format!("{why:?}").contains(&format!("`{word}`"))), "{word}");
+    }
+}
