@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod backup;
 mod channels;
 mod contracts;
 mod digests;
@@ -90,6 +91,7 @@ struct Raw {
     contracts_csv: Vec<PathBuf>,
     contracts: Option<RawContracts>,
     watchdog: Option<watchdog::RawWatchdog>,
+    backup: Option<backup::RawBackup>,
     #[serde(default)]
     digest: Vec<digests::RawDigest>,
     timestamp: Option<RawTimestamp>,
@@ -252,6 +254,8 @@ pub struct Config {
     /// Which policy serves what; the first that fits.
     pub routes: Vec<Route>,
     pub watchdog: Watchdog,
+    /// Copies of the data folder, made by the daemon.
+    pub backup: Option<crate::workflow::BackupPlan>,
     /// What is told at fixed times.
     pub digests: Vec<crate::workflow::DigestPlan>,
     /// Time-stamping authorities (RFC 3161), https.
@@ -340,6 +344,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.rules, part.rules, "rules", name, faults);
     once(&mut into.smtp, part.smtp, "smtp", name, faults);
     once(&mut into.inbound, part.inbound, "inbound", name, faults);
+    once(&mut into.backup, part.backup, "backup", name, faults);
     once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
     once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
@@ -483,6 +488,8 @@ impl Checker<'_> {
         let channel_ids = channels.iter().map(|c| c.id.clone()).collect();
         let directory = self.directory(raw.person, raw.rota, raw.group, &webhooks, channel_ids);
         let watchdog = self.watchdog(raw.watchdog.unwrap_or_default(), &directory);
+        let alive_to = watchdog.life.as_ref().map(|life| life.alive_to.as_slice()).unwrap_or_default();
+        let backup = self.backup(raw.backup, &store, &directory, alive_to);
         let digests = self.digests(raw.digest, &directory, &raw.entity);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
@@ -515,6 +522,7 @@ impl Checker<'_> {
             policies,
             routes,
             watchdog,
+            backup,
             digests,
             timestamp_authorities: self.authorities(raw.timestamp),
             drill: false,

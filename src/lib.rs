@@ -69,6 +69,10 @@
 //! | a reader of outside bytes | `fuzz/targets.rs`, one function; `fuzz/corpus` | `tests/house/fuzz.rs` |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
+//! | a column of the register | `src/evidence/register.rs`; `src/workflow/register.rs` fills it | `tests/house/register.rs` |
+//! | a number about the register | `src/evidence/register/statistics.rs` | `tests/vectors/statistics.toml` |
+//! | a kind of file | `src/workflow/attachments.rs`, one variant | `tests/house/custody.rs` |
+//! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |

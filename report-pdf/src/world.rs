@@ -10,7 +10,8 @@ use typst::{Library, LibraryExt, World};
 
 const LAYOUT: &str = include_str!("report.typ");
 
-static FONTS: LazyLock<Vec<Font>> =
+/// Every font there is.
+pub static FONTS: LazyLock<Vec<Font>> =
     LazyLock::new(|| typst_assets::fonts().flat_map(|bytes| Font::iter(Bytes::new(bytes))).collect());
 
 pub struct Closed {
@@ -25,16 +26,21 @@ impl Closed {
         let names: Vec<&str> = attached.iter().map(|(name, _)| *name).collect();
         let names = serde_json::to_vec(&names).expect("names have a JSON form");
         let mut files =
-            vec![(id("/document.json"), Bytes::new(document.to_vec())), (id("/attached.json"), Bytes::new(names))];
-        files.extend(
-            attached.iter().map(|(name, bytes)| (id(&format!("/attached/{name}")), Bytes::new(bytes.to_vec()))),
-        );
+            vec![(id("/.document.json"), Bytes::new(document.to_vec())), (id("/.attached.json"), Bytes::new(names))];
+        files.extend(attached.iter().map(|(name, bytes)| (id(&format!("/{name}")), Bytes::new(bytes.to_vec()))));
         Closed {
             library: LazyHash::new(Library::default()),
             book: LazyHash::new(FontBook::from_fonts(FONTS.iter())),
             main: Source::new(id("/report.typ"), LAYOUT.to_string()),
             files,
         }
+    }
+}
+
+impl Closed {
+    /// The line of the layout at a byte of it, from 1.
+    pub fn line_of(&self, byte: usize) -> usize {
+        LAYOUT.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
     }
 }
 

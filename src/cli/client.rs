@@ -97,6 +97,42 @@ pub enum IncidentCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Hand in a file: who collected it, when, how and with which tool is recorded
+    Attach {
+        id: String,
+        file: PathBuf,
+        /// proof, receipt, eml, smtp-transcript, letter or evidence
+        #[arg(long, default_value = "evidence")]
+        kind: String,
+        /// The obligation it belongs to
+        #[arg(long)]
+        obligation: Option<String>,
+        /// Who collected it; else whose token it is
+        #[arg(long)]
+        by: Option<String>,
+        /// When it was collected (RFC 3339); now when left out
+        #[arg(long)]
+        at: Option<String>,
+        /// How, in a sentence
+        #[arg(long)]
+        how: Option<String>,
+        /// With which tool
+        #[arg(long)]
+        tool: Option<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// The files of an incident with their chain of custody; with a number and `-o`, one file
+    Attachments {
+        id: String,
+        /// Number of the file's entry
+        entry: Option<u64>,
+        /// File to write it to
+        #[arg(short, long, requires = "entry")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        to: Connection,
+    },
     /// Close an incident in which nothing runs any more
     Close {
         id: String,
@@ -144,9 +180,18 @@ pub enum ObligationCommand {
         at: Option<String>,
         #[arg(long)]
         reference: Option<String>,
-        /// Proof of the filing; its hash goes into the evidence
+        /// Proof of the filing: kept with the incident, its hash goes into the evidence
         #[arg(long)]
         proof: Option<PathBuf>,
+        /// The recipient's confirmation, kept likewise
+        #[arg(long)]
+        receipt: Option<PathBuf>,
+        /// The mail as it was sent
+        #[arg(long)]
+        eml: Option<PathBuf>,
+        /// What the mail servers said to each other
+        #[arg(long)]
+        transcript: Option<PathBuf>,
         #[command(flatten)]
         to: Connection,
     },
@@ -158,6 +203,23 @@ pub enum ObligationCommand {
         /// Who must agree before it counts
         #[arg(long)]
         second_approver: Option<String>,
+        /// Day on which it is asked about again, e.g. `2026-06-01`
+        #[arg(long)]
+        review_on: Option<String>,
+        /// Fact whose change ends the decision; may be repeated
+        #[arg(long = "reopen-when", value_name = "KEY")]
+        reopen_when: Vec<String>,
+        /// Structured reason, a word; may be repeated
+        #[arg(long = "ground", value_name = "WORD")]
+        grounds: Vec<String>,
+        /// Fact it rests on, recorded with its present value; may be repeated
+        #[arg(long = "input", value_name = "KEY")]
+        inputs: Vec<String>,
+        /// Severity score it rests on, with `--score-method`
+        #[arg(long, requires = "score_method")]
+        score: Option<String>,
+        #[arg(long, requires = "score")]
+        score_method: Option<String>,
         #[command(flatten)]
         to: Connection,
     },
@@ -387,6 +449,21 @@ pub fn incident(command: IncidentCommand) -> i32 {
         IncidentCommand::Sheet { id, output, to } => {
             sheet(id.as_deref(), output.as_deref(), &to).unwrap_or_else(|code| code)
         }
+        IncidentCommand::Attach { id, file, kind, obligation, by, at, how, tool, to } => {
+            let about = [("by", by), ("at", at), ("how", how), ("tool", tool), ("obligation", obligation)];
+            let attached = Server::new(&to).and_then(|server| attach(&server, &id, &file, &kind, &about));
+            finish(attached, to.json, |v| {
+                format!("entry {}, {} bytes, sha256 {}\n", v["entry"], v["bytes"], str_of(v, "sha256"))
+            })
+        }
+        IncidentCommand::Attachments { id, entry: Some(entry), output, to } => {
+            read_attachment(&id, entry, output.as_deref(), &to).unwrap_or_else(|code| code)
+        }
+        IncidentCommand::Attachments { id, entry: None, to, .. } => finish(
+            Server::new(&to).and_then(|s| s.get(&format!("/api/v1/incidents/{id}/attachments"))),
+            to.json,
+            attachments_text,
+        ),
         IncidentCommand::Close { id, to } => finish(
             Server::new(&to).and_then(|s| s.call(Method::POST, &format!("/api/v1/incidents/{id}/close"), None)),
             to.json,
@@ -466,7 +543,7 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             }
             finish(post(&to, &id, "ack", body), to.json, obligation_line)
         }
-        ObligationCommand::File { id, at, reference, proof, to } => {
+        ObligationCommand::File { id, at, reference, proof, receipt, eml, transcript, to } => {
             let mut body = json!({});
             if let Some(at) = at {
                 body["at"] = json!(at);
@@ -474,20 +551,31 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             if let Some(reference) = reference {
                 body["reference"] = json!(reference);
             }
-            if let Some(path) = proof {
-                use sha2::{Digest, Sha256};
-                match std::fs::read(&path) {
-                    Ok(bytes) => body["proof_sha256"] = json!(crate::rules::hex(&Sha256::digest(&bytes))),
-                    Err(error) => {
-                        eprintln!("error: the proof `{}` cannot be read: {error}", path.display());
-                        return exit::NO_INPUT;
-                    }
-                }
+            let files = [("proof", proof), ("receipt", receipt), ("eml", eml), ("smtp-transcript", transcript)];
+            if let Err(code) = documents(&to, &id, files, &mut body) {
+                return code;
             }
             finish(post(&to, &id, "filing", body), to.json, diff_text)
         }
-        ObligationCommand::Waive { id, reason, second_approver, to } => {
-            let mut body = json!({ "reason": reason });
+        ObligationCommand::Waive {
+            id,
+            reason,
+            second_approver,
+            review_on,
+            reopen_when,
+            grounds,
+            inputs,
+            score,
+            score_method,
+            to,
+        } => {
+            let mut body =
+                json!({ "reason": reason, "reopen_when": reopen_when, "grounds": grounds, "inputs": inputs });
+            for (name, value) in [("review_on", review_on), ("score", score), ("score_method", score_method)] {
+                if let Some(value) = value {
+                    body[name] = json!(value);
+                }
+            }
             if let Some(second) = second_approver {
                 body["second_approver"] = json!(second);
             }
@@ -497,6 +585,87 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             finish(post(&to, &id, "delay", json!({ "reason": reason })), to.json, obligation_line)
         }
     }
+}
+
+/// Hands in a file; `about` are further parameters.
+fn attach(
+    server: &Server,
+    incident: &str,
+    file: &std::path::Path,
+    kind: &str,
+    about: &[(&str, Option<String>)],
+) -> Called<Value> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        eprintln!("error: `{}` cannot be read: {error}", file.display());
+        exit::NO_INPUT
+    })?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let escape = crate::notify::links::escape;
+    let mut path = format!("/api/v1/incidents/{incident}/attachments?kind={}&name={}", escape(kind), escape(&name));
+    for (key, value) in about.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
+        path.push_str(&format!("&{key}={}", escape(value)));
+    }
+    let (status, answer) = server.post(&path, "application/octet-stream", bytes)?;
+    let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+    if status.is_success() { Ok(answer) } else { Err(explain(status, &answer)) }
+}
+
+/// Hands in the files of a filing and names them in its `body`.
+fn documents(to: &Connection, id: &str, files: [(&str, Option<PathBuf>); 4], body: &mut Value) -> Called<()> {
+    let incident = id.split_once('~').map_or(id, |(incident, _)| incident);
+    let mut entries = Vec::new();
+    for (kind, file) in files.iter().filter_map(|(kind, file)| Some((kind, file.as_ref()?))) {
+        let mut server = Server::new(to)?;
+        // each request has a key of its own
+        server.key = server.key.map(|key| format!("{key}/{kind}"));
+        let attached = attach(&server, incident, file, kind, &[("obligation", Some(id.to_string()))])?;
+        entries.push(attached["entry"].clone());
+        if *kind == "proof" {
+            body["proof_sha256"] = attached["sha256"].clone();
+        }
+    }
+    if !entries.is_empty() {
+        body["documents"] = json!(entries);
+    }
+    Ok(())
+}
+
+fn read_attachment(id: &str, entry: u64, output: Option<&std::path::Path>, to: &Connection) -> Called<i32> {
+    let Some(output) = output else {
+        eprintln!("error: name the file to write with `--output`");
+        return Err(exit::USAGE);
+    };
+    let path = format!("/api/v1/incidents/{id}/attachments/{entry}");
+    let (status, bytes) = Server::new(to)?.call_bytes(Method::GET, &path, None)?;
+    if !status.is_success() {
+        return Err(explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()));
+    }
+    if let Err(error) = std::fs::write(output, &bytes) {
+        eprintln!("error: `{}` cannot be written: {error}", output.display());
+        return Err(exit::NEGATIVE);
+    }
+    super::print(&format!("{}  {} bytes\n", output.display(), bytes.len()));
+    Ok(exit::DONE)
+}
+
+fn attachments_text(list: &Value) -> String {
+    let line = |a: &Value| {
+        let said = |key: &str, before: &str| a[key].as_str().map(|v| format!("{before}{v}")).unwrap_or_default();
+        let reads = a["read"].as_array().map_or(0, Vec::len);
+        format!(
+            "{:>4}  {:<15} {:<24} {:>9} bytes  collected {} by {}{}{}; read {reads} times{}\n",
+            a["entry"],
+            str_of(a, "kind"),
+            a["name"].as_str().unwrap_or("-"),
+            a["bytes"],
+            str_of(a, "collected_at"),
+            a["collected_by"].as_str().unwrap_or("(erased)"),
+            said("how", ", "),
+            said("tool", ", with "),
+            if a["state"] == "erased" { "; ERASED" } else { "" },
+        )
+    };
+    list["items"].as_array().into_iter().flatten().map(line).collect()
 }
 
 fn str_of<'v>(value: &'v Value, key: &str) -> &'v str {

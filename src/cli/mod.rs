@@ -1,6 +1,7 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
 mod assess;
+mod backup;
 mod bundle_in;
 mod check;
 mod client;
@@ -15,6 +16,7 @@ mod law;
 mod law_diff;
 mod mail;
 mod period;
+mod register;
 mod serve;
 mod token;
 
@@ -51,6 +53,9 @@ enum Command {
         /// Configuration file
         #[arg(long)]
         config: PathBuf,
+        /// Only show what is there: nothing is recorded, nobody is told; for a log that does not match its checkpoint
+        #[arg(long)]
+        read_only: bool,
     },
     /// Facts in, obligations with deadlines and derivations out; stores nothing
     Assess(assess::Args),
@@ -73,6 +78,14 @@ enum Command {
     /// Export, verify and check the evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Copy everything into one file, with the signed checkpoint; the daemon may run
+    Backup(backup::BackupArgs),
+    /// Make a data folder from a backup, and say in the log what was lost
+    Restore(backup::RestoreArgs),
+    /// The register of breaches for a period, as CSV, XLSX or JSON (talks to a server)
+    Register(register::RegisterArgs),
+    /// On-time rate, time to know, to decide, to notify (talks to a server)
+    Statistics(register::StatisticsArgs),
     /// Hold an exercise on accelerated time: real channels, every message marked DRILL
     Drill(drill::Args),
     /// Is this installation ready? Mail, webhooks, clock, people, rule packs; each with its remedy
@@ -93,7 +106,7 @@ pub fn run() -> i32 {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config, read_only } => serve::run(&config, read_only),
         Command::Assess(args) => assess::run(args),
         Command::Period(args) => period::run(
             args,
@@ -107,6 +120,10 @@ pub fn run() -> i32 {
         Command::Check(args) => check::run(args),
         Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
+        Command::Register(args) => register::register(args),
+        Command::Statistics(args) => register::statistics(args),
         Command::Drill(args) => drill::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),

@@ -2,14 +2,14 @@
 
 use super::exit;
 use crate::config::{self, StoreKind};
-use crate::daemon::{clock, open, postman, retention, run};
+use crate::daemon::{backup, clock, open, postman, retention, run};
 use crate::notify::Notifiers;
 use crate::store::{PgStore, SqliteStore};
 use crate::workflow::{House, Replanned};
 use std::path::Path;
 use std::sync::Arc;
 
-pub fn run(path: &Path) -> i32 {
+pub fn run(path: &Path, read_only: bool) -> i32 {
     let config = match super::configuration(path) {
         Ok(config) => config,
         Err(code) => return code,
@@ -17,6 +17,8 @@ pub fn run(path: &Path) -> i32 {
     super::log_to_stderr("info");
     match runtime() {
         Ok(runtime) => match config.store {
+            StoreKind::Sqlite if read_only => runtime.block_on(show::<SqliteStore>(config)),
+            StoreKind::Postgres(_) if read_only => runtime.block_on(show::<PgStore>(config)),
             StoreKind::Sqlite => runtime.block_on(serve::<SqliteStore>(config)),
             StoreKind::Postgres(_) => runtime.block_on(serve::<PgStore>(config)),
         },
@@ -75,17 +77,55 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
     let keeping = tokio::spawn(retention::run(house.clone(), config.retention.clone(), stopped.clone()));
+    let backups = tokio::spawn(backup::run(house.clone(), config.clone(), stopped.clone()));
     let ran =
         run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, &config.digests, stopped).await;
     if let Some(postman) = postman {
         let _ = postman.await;
     }
     let _ = keeping.await;
+    let _ = backups.await;
     if let Err(error) = ran {
         tracing::error!("{error}");
         return exit::NEGATIVE;
     }
     exit::DONE
+}
+
+/// Shows what is there. No clock runs, nobody is told anything, and nothing is written.
+async fn show<S: open::Backend>(config: config::Config) -> i32 {
+    let (house, wrong) = match open::open_to_read::<S>(&config).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            eprintln!("error: {}", error.text);
+            return error.code;
+        }
+    };
+    if let Some(wrong) = &wrong {
+        tracing::error!("{wrong}");
+    }
+    let wrong = wrong.unwrap_or_else(|| "the log is whole".to_string());
+    house.stats.health.fault("read-only", Some(format!("only shown, nothing is recorded and nobody is told: {wrong}")));
+    let listener = match run::Listener::bind(&config.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("error: cannot listen on `{:?}`: {error}", config.listen);
+            return exit::UNREACHABLE;
+        }
+    };
+    tracing::warn!(listen = ?config.listen, "breachclock only shows what is there: no reminders, no records");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        signalled().await;
+        let _ = stop.send(true);
+    });
+    match run::show(Arc::new(house), listener, config.max_body, stopped).await {
+        Ok(()) => exit::DONE,
+        Err(error) => {
+            tracing::error!("{error}");
+            exit::NEGATIVE
+        }
+    }
 }
 
 /// What became of open incidents, one line for each that failed.

@@ -2,6 +2,7 @@
 //!
 //! Looking tells nobody anything; only `send` sends marked test messages.
 
+mod backups;
 mod machine;
 mod server;
 mod ways;
@@ -111,7 +112,7 @@ pub async fn examine(config: &Config, send: bool) -> Vec<Line> {
         let id = crate::workflow::ulid(&SystemEntropy::new(), now);
         lines.extend(ways::send(config, &id).await);
     }
-    lines.push(backups(config));
+    lines.push(backups::backups(config, now));
     lines.extend(people(config, now));
     lines
 }
@@ -177,13 +178,6 @@ fn calendars(config: &Config, book: &Rulebook, now: Timestamp) -> Vec<Line> {
         lines.push(Line::ok(check, format!("{looked} calendars reach beyond a year")));
     }
     lines
-}
-
-/// breachclock makes no backups by itself and is told of none.
-fn backups(config: &Config) -> Line {
-    let dir = config.data_dir.display();
-    let text = format!("no backup of `{dir}` is configured");
-    Line::warning("backups", text, "copy database and `keys` to another machine regularly, and try to restore them")
 }
 
 /// Would everybody be told, at every hour of the next days?

@@ -11,13 +11,26 @@ use std::path::Path;
 
 /// Reads `DIR/keys/<name>.pem`, or makes it. A credential of the same name in systemd's folder wins.
 pub fn load_or_create(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<SigningKey, String> {
-    if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
-        let path = Path::new(&credentials).join(format!("{name}-key"));
-        if path.exists() {
-            return read(&path);
-        }
+    match credential(name)? {
+        Some(key) => Ok(key),
+        None => beside(dir, name, entropy),
     }
-    beside(dir, name, entropy)
+}
+
+/// The key of this name in systemd's folder, if there is one.
+pub fn credential(name: &str) -> Result<Option<SigningKey>, String> {
+    let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+    let path = Path::new(&credentials).join(format!("{name}-key"));
+    if path.exists() { read(&path).map(Some) } else { Ok(None) }
+}
+
+/// The key of this name, wherever it is; none is made.
+pub fn find(dir: &Path, name: &str) -> Result<Option<SigningKey>, String> {
+    if let Some(key) = credential(name)? {
+        return Ok(Some(key));
+    }
+    let path = dir.join("keys").join(format!("{name}.pem"));
+    if path.exists() { read(&path).map(Some) } else { Ok(None) }
 }
 
 /// Reads `DIR/keys/<name>.pem`, or makes it, whatever credentials there are: an exercise never signs with a real key.
@@ -75,7 +88,8 @@ fn put(folder: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn read(path: &Path) -> Result<SigningKey, String> {
+/// Reads a key file.
+pub fn read(path: &Path) -> Result<SigningKey, String> {
     let text =
         fs::read_to_string(path).map_err(|error| format!("the key `{}` cannot be read: {error}", path.display()))?;
     SigningKey::from_pem(&text).map_err(|error| format!("the key `{}` is not usable: {error}", path.display()))

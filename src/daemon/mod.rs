@@ -1,5 +1,6 @@
 //! Composition: keys, tasks, clock, signals, the service manager.
 
+pub mod backup;
 pub mod clock;
 pub mod clock_sync;
 pub mod clock_watch;
@@ -15,6 +16,7 @@ pub mod postman;
 mod program;
 pub mod retention;
 pub mod run;
+pub mod shelf;
 pub mod zone_data;
 
 /// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.

@@ -1,12 +1,14 @@
 //! Opening a house: data folder, keys, rule packs, store; with the log checked against its last signed checkpoint.
 
+use super::backup::restore;
 use super::ids::SystemEntropy;
+use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
 use crate::evidence::{Checkpoint, Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
-use crate::store::{Keeper, PgStore, SqliteStore, Store, StoreError};
+use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use std::sync::{Arc, RwLock};
@@ -32,12 +34,25 @@ pub trait Backend: Store + Sized {
         key: &PublicKey,
         keeper: Keeper,
     ) -> impl Future<Output = Result<Self, StoreError>> + Send;
+
+    /// The same for looking, also when the log is damaged at its end.
+    fn open_damaged(
+        config: &Config,
+        key: &PublicKey,
+        keeper: Keeper,
+    ) -> impl Future<Output = Result<Self, StoreError>> + Send {
+        Self::open_for(config, key, keeper)
+    }
 }
 
 impl Backend for SqliteStore {
     // its log shows by its checkpoints whose it is, see `House::check_log`
     async fn open_for(config: &Config, _key: &PublicKey, keeper: Keeper) -> Result<SqliteStore, StoreError> {
         SqliteStore::open_with(&config.data_dir, &config.origin, keeper)
+    }
+
+    async fn open_damaged(config: &Config, _key: &PublicKey, keeper: Keeper) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_damaged(&config.data_dir, &config.origin, keeper)
     }
 }
 
@@ -52,6 +67,39 @@ impl Backend for PgStore {
 
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
+    let house = assemble(config, async |key: &PublicKey, keeper| S::open_for(config, key, keeper).await).await?;
+    house.check_log().await.map_err(|text| OpenError {
+        code: 1,
+        text: format!("{text}. `breachclock serve --read-only` shows what is there, and writes nothing"),
+    })?;
+    Ok(house)
+}
+
+/// Opens a house to look at: nothing is written to its log, whatever state that is in. Answers what is wrong with it.
+pub async fn open_to_read<S: Backend>(config: &Config) -> Result<(House<ReadOnly<S>>, Option<String>), OpenError> {
+    if matches!(config.store, StoreKind::Sqlite) && !config.data_dir.join(crate::store::sqlite::FILE).exists() {
+        return Err(OpenError::config(format!("there is no database in `{}`", config.data_dir.display())));
+    }
+    let open = async |key: &PublicKey, keeper| S::open_damaged(config, key, keeper).await.map(ReadOnly);
+    let house = assemble(config, open).await?;
+    let wrong = house.check_log().await.err();
+    Ok((house, wrong))
+}
+
+/// A house around the store that `opened` gives. The log is not checked.
+async fn assemble<S: Store>(
+    config: &Config,
+    opened: impl AsyncFnOnce(&PublicKey, Keeper) -> Result<S, StoreError>,
+) -> Result<House<S>, OpenError> {
+    if restore::is_unfinished(&config.data_dir) {
+        return Err(OpenError {
+            code: 1,
+            text: format!(
+                "a restore into `{}` was begun and did not come to its end; run `breachclock restore` again",
+                config.data_dir.display()
+            ),
+        });
+    }
     let (book, files) = load_rules(config)?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
@@ -64,7 +112,7 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
     let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
     let keeper = keys::keeper(&config.data_dir, config.drill, &entropy).map_err(OpenError::config)?;
-    let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|error| OpenError {
+    let store = opened(&log_key.public(), keeper).await.map_err(|error| OpenError {
         code: if matches!(error, StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
     })?;
@@ -85,12 +133,12 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
         log_key,
         export_key,
         archive,
+        attachments: Arc::new(FolderShelf::of(&config.data_dir)),
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         tokens: RwLock::new(None),
     };
-    house.check_log().await.map_err(|text| OpenError { code: 1, text })?;
     Ok(house)
 }
 

@@ -124,6 +124,36 @@ pub async fn run<S: Store>(
     Ok(())
 }
 
+/// Serves the pages of a house that is only looked at, until `stop` turns true. No task runs: nobody is told anything.
+pub async fn show<S: Store>(
+    house: Arc<House<S>>,
+    listener: Listener,
+    max_body: usize,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let secure_cookies = house.settings.public_url.starts_with("https://");
+    let app = web::router(house, web::Options { now: clock::now, max_body, secure_cookies });
+    let mut asked = stop.clone();
+    let until = async move {
+        let _ = asked.wait_for(|stop| *stop).await;
+    };
+    let serve = async {
+        match listener {
+            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => Ok(()),
+        }
+    };
+    let patience = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(SHUTDOWN_PATIENCE).await;
+    };
+    tokio::select! {
+        served = serve => served.map_err(|error| format!("the server stopped: {error}")),
+        () = patience => Ok(()),
+    }
+}
+
 /// Whether the end was asked for, or whoever could ask is gone.
 pub(super) fn is_over(stop: &watch::Receiver<bool>) -> bool {
     *stop.borrow() || stop.has_changed().is_err()

@@ -71,6 +71,8 @@ pub struct ExportInput<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Why there is no `report.pdf` although this program can print: the evidence goes out without it.
+    pub not_printed: Option<String>,
 }
 
 impl Bundle {
@@ -131,21 +133,21 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
     files.insert("checkpoint.txt".into(), note);
     keys(&input, &mut files);
     files.insert("bundle.json".into(), index(&input, &stream, &rows, &fields, &rules, &attachments).into_bytes());
-    reports(&input, &rows, &fields, &mut files)?;
+    let not_printed = reports(&input, &rows, &fields, &mut files);
     files.insert("verify.sh".into(), VERIFY_SH.into());
     files.insert("verify.py".into(), VERIFY_PY.into());
     files.insert("README.txt".into(), readme(&input, &stream, &rows).into_bytes());
     seal_sums(&mut files, input.export_key);
-    Ok(Bundle { files })
+    Ok(Bundle { files, not_printed })
 }
 
-/// The bundle for people: the page, and the printed report where this program has a printer.
+/// The bundle for people: the page, and the printed report where this program has a printer. Answers why it could not print.
 fn reports(
     input: &ExportInput<'_>,
     rows: &[Row],
     fields: &Fields,
     files: &mut BTreeMap<String, Vec<u8>>,
-) -> Result<(), EvidenceError> {
+) -> Option<String> {
     let counts = report::Counts {
         disclosed: input.disclosures.len(),
         erased: fields.erased.len(),
@@ -168,11 +170,13 @@ fn reports(
         .iter()
         .filter_map(|name| Some((*name, files.get(*name)?.as_slice())))
         .collect();
-    if let Some(printed) = report::pdf(&document, &attached) {
-        let printed = printed.map_err(EvidenceError::Export)?;
-        files.insert("report.pdf".into(), printed);
+    match report::pdf(&document, &attached)? {
+        Ok(printed) => {
+            files.insert("report.pdf".into(), printed);
+            None
+        }
+        Err(why) => Some(why),
     }
-    Ok(())
 }
 
 /// Writes `SHA256SUMS` over every other file and signs it, replacing what is there.

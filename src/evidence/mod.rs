@@ -13,6 +13,7 @@
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
 
+pub mod attachment;
 mod checkpoint;
 mod entry;
 mod error;
@@ -22,6 +23,7 @@ mod key;
 pub mod merkle;
 mod personal;
 mod public;
+pub mod register;
 pub mod report;
 pub mod sshsig;
 mod strict;

@@ -185,6 +185,14 @@ impl Detail {
         self
     }
 
+    /// Members of this program's making, from an object: whoever wraps it says that nobody typed any of it about a person.
+    pub fn made(object: Value) -> Detail {
+        match object {
+            Value::Object(members) => Detail(members),
+            _ => Detail::default(),
+        }
+    }
+
     /// These members after those of `first`.
     #[must_use]
     pub fn after(self, mut first: Detail) -> Detail {

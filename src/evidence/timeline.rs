@@ -118,6 +118,23 @@ impl Reader<'_> {
                 let reason = shown(&self.values, &body["reason"]);
                 say("decision", format!("not to notify ({}): {reason}", plain("state")));
             }
+            "decision.reopened" => {
+                let because: Vec<&str> =
+                    body["because"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                say("decision", format!("the decision not to notify ended: {} changed", because.join(", ")));
+            }
+            "attachment.collected" => {
+                let name = shown(&self.values, &body["name"]);
+                let name = if name.is_empty() { String::new() } else { format!(" `{name}`") };
+                let how = [("how", ""), ("tool", "with ")].map(|(key, word)| (word, shown(&self.values, &body[key])));
+                let how: String = how
+                    .iter()
+                    .filter(|(_, said)| !said.is_empty())
+                    .map(|(word, said)| format!(", {word}{said}"))
+                    .collect();
+                say("filing", format!("file{name} ({}) collected at {}{how}", plain("kind"), plain("collected_at")));
+            }
+            "attachment.read" => say("export", format!("the file of entry {} was read", body["attachment"])),
             "delay.justified" => {
                 let reason = shown(&self.values, &body["reason"]);
                 say("decision", format!("reasons for the delay: {reason}"));

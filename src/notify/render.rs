@@ -185,7 +185,7 @@ fn event_sentence(event: Event) -> Option<&'static str> {
             Some("A test of the whole chain, sent by itself every day. Its arrival is watched for.")
         }
         Event::DigestDue => None,
-        Event::DaemonAlarm => Some("Reminders may not arrive. Look after this now: dates run on without it."),
+        Event::DaemonAlarm => Some("Look after this now: dates run on without it."),
     }
 }
 

@@ -59,6 +59,22 @@ impl Keeper {
         Keeper::new([7; KEY], random)
     }
 
+    /// The keeper of a data folder, which gets a key that everybody knows when it has none; for tests.
+    #[doc(hidden)]
+    pub fn of_tests_in(dir: &std::path::Path) -> Keeper {
+        let (keeper, folder) = (Keeper::of_tests(), dir.join("keys"));
+        let path = folder.join("disclosures.key");
+        match std::fs::read_to_string(&path).ok().and_then(|text| crate::evidence::unhex32(text.trim())) {
+            Some(kek) => Keeper { kek, ..keeper },
+            None => {
+                let made = std::fs::create_dir_all(&folder)
+                    .and_then(|()| std::fs::write(&path, crate::evidence::hex(&keeper.kek)));
+                made.expect("a test's folder can be written");
+                keeper
+            }
+        }
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&self.kek.into())
     }

@@ -48,6 +48,7 @@ mod pack;
 pub mod postgres;
 mod prepared;
 mod queue;
+mod read_only;
 mod record_v1;
 mod sealed;
 pub mod sqlite;
@@ -57,6 +58,7 @@ mod wakes;
 pub use keys::Keeper;
 pub use memory::MemoryStore;
 pub use postgres::PgStore;
+pub use read_only::ReadOnly;
 pub use sqlite::SqliteStore;
 
 /// An obligation as the last commit left it: what is needed to list, to diff and to tell what moved.

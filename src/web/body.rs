@@ -23,7 +23,13 @@ impl<S: Store> FromRequest<Shared<S>> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, web: &Shared<S>) -> Result<Raw, Problem> {
-        let limit = web.options.max_body;
+        Raw::within(request, web.options.max_body).await
+    }
+}
+
+impl Raw {
+    /// The body, never more than `limit` bytes.
+    pub async fn within(request: Request, limit: usize) -> Result<Raw, Problem> {
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit as u64) {
@@ -191,6 +197,19 @@ impl Members {
             _ => Err(None),
         };
         self.take(name, "a list of texts", read).unwrap_or_default()
+    }
+
+    /// A list of whole numbers of zero or more.
+    pub fn wholes(&mut self, name: &str) -> Vec<u64> {
+        let number = |i: &Node| match i.kind {
+            Kind::Integer(n) => u64::try_from(n).map_err(|_| None),
+            _ => Err(None),
+        };
+        let read = |m: &Node| match &m.kind {
+            Kind::List(items) => items.iter().map(number).collect(),
+            _ => Err(None),
+        };
+        self.take(name, "a list of whole numbers", read).unwrap_or_default()
     }
 
     /// How many faults were found so far.

@@ -5,6 +5,7 @@
 
 mod assess;
 mod assets;
+mod attachments;
 mod auth;
 mod body;
 mod calendar;
@@ -19,6 +20,7 @@ mod multipart;
 mod obligations;
 mod openapi;
 mod query;
+mod register;
 mod router;
 mod stream;
 

@@ -6,7 +6,7 @@ use super::body::{Id, Members, Text, idempotency};
 use super::error::Answer;
 use super::query::{Params, page};
 use crate::store::Store;
-use crate::workflow::{AckRequest, FilingRequest, WaiverRequest};
+use crate::workflow::{AckRequest, FilingRequest, Score, WaiverRequest};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
@@ -92,13 +92,16 @@ pub fn ack(text: &str) -> Answer<AckRequest> {
     Ok(AckRequest { lease_seconds, by, role, decline })
 }
 
-/// `{ at, by, reference, proof_sha256 | proof, complete, note }`, all optional. `proof` is base64; only its hash is kept.
+/// `{ at, by, reference, proof_sha256 | proof, complete, note, documents }`, all optional. `proof` is base64, and becomes a file of
+/// the incident; `documents` are entries that name files handed in before.
 fn filing(text: &str) -> Answer<FilingRequest> {
-    let mut members = Members::read(text, &["at", "by", "reference", "proof_sha256", "proof", "complete", "note"])?;
+    const KNOWN: [&str; 8] = ["at", "by", "reference", "proof_sha256", "proof", "complete", "note", "documents"];
+    let mut members = Members::read(text, &KNOWN)?;
     let (at, by, reference) = (members.instant("at"), members.text("by"), members.text("reference"));
     let (complete, note) = (members.flag("complete"), members.text("note"));
     let (stated, bytes) = (members.text("proof_sha256"), members.text("proof"));
-    let mut proof = None;
+    let documents = members.wholes("documents");
+    let (mut proof, mut proof_bytes) = (None, None);
     if let Some(hash) = &stated {
         proof = digest(hash);
         if proof.is_none() {
@@ -113,26 +116,50 @@ fn filing(text: &str) -> Answer<FilingRequest> {
                     members.fault("proof_sha256", "`proof_sha256` is not the hash of `proof`".to_string());
                 }
                 proof = Some(found);
+                proof_bytes = Some(bytes);
             }
             Err(_) => members.fault("proof", "`proof` is not base64; encode the bytes of the file".to_string()),
         }
     }
     members.finish()?;
-    Ok(FilingRequest { at, by, reference, proof, complete, note })
+    Ok(FilingRequest { at, by, reference, proof, complete, note, proof_bytes, documents })
 }
 
-/// `{ reason, by, second_approver, review_on, reopen_when }`; a second call by another approver approves.
+/// `{ reason, by, second_approver, review_on, reopen_when, grounds, inputs, score_method, score, score_band }`; a second call by
+/// another approver approves.
 fn waiver(text: &str) -> Answer<WaiverRequest> {
-    let mut members = Members::read(text, &["reason", "by", "second_approver", "review_on", "reopen_when"])?;
+    const KNOWN: [&str; 10] = [
+        "reason",
+        "by",
+        "second_approver",
+        "review_on",
+        "reopen_when",
+        "grounds",
+        "inputs",
+        "score_method",
+        "score",
+        "score_band",
+    ];
+    let mut members = Members::read(text, &KNOWN)?;
     let reason = required(&mut members, "reason", "why the duty does not arise; an authority may read it in two years");
     let (by, second_approver, review_on) =
         (members.text("by"), members.text("second_approver"), members.text("review_on"));
     if let Some(day) = review_on.as_ref().filter(|d| !is_date(d)) {
         members.fault("review_on", format!("`review_on` is `{day}`; give a day such as `2026-04-27`"));
     }
-    let reopen_when = members.words("reopen_when");
+    let (reopen_when, grounds, inputs) =
+        (members.words("reopen_when"), members.words("grounds"), members.words("inputs"));
+    let (method, value, band) = (members.text("score_method"), members.text("score"), members.text("score_band"));
+    let score = match (method, value) {
+        (Some(method), Some(value)) => Some(Score { method, value, band }),
+        (None, None) if band.is_none() => None,
+        _ => {
+            members.fault("score", "`score` and `score_method` belong together; give both".to_string());
+            None
+        }
+    };
     members.finish()?;
-    Ok(WaiverRequest { reason, by, second_approver, review_on, reopen_when })
+    Ok(WaiverRequest { reason, by, second_approver, review_on, reopen_when, grounds, inputs, score })
 }
 
 pub fn required(members: &mut Members, name: &str, what: &str) -> String {

@@ -3,7 +3,8 @@
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
 use super::{
-    Shared, assess, assets, calendar, erase, evidence, health, inbound, incidents, obligations, openapi, stream,
+    Shared, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations, openapi,
+    register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -36,6 +37,9 @@ routes! {
     get "/api/v1/incidents/{id}" => incidents::show::<S>,
     post "/api/v1/incidents/{id}/facts" => incidents::assert_facts::<S>,
     get "/api/v1/incidents/{id}/timeline" => incidents::timeline::<S>,
+    post "/api/v1/incidents/{id}/attachments" => attachments::attach::<S>,
+    get "/api/v1/incidents/{id}/attachments" => attachments::list::<S>,
+    get "/api/v1/incidents/{id}/attachments/{entry}" => attachments::read::<S>,
     post "/api/v1/incidents/{id}/close" => incidents::close::<S>,
     post "/api/v1/incidents/{id}/entity" => incidents::set_entity::<S>,
     post "/api/v1/incidents/{id}/sign-off" => incidents::sign_off::<S>,
@@ -58,6 +62,8 @@ routes! {
     post "/api/v1/assess" => assess::assess::<S>,
     post "/api/v1/calendar" => calendar::subscribe::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
+    get "/api/v1/register" => register::register::<S>,
+    get "/api/v1/statistics" => register::statistics::<S>,
     get "/api/v1/log/checkpoint" => evidence::checkpoint::<S>,
     get "/api/v1/log/entries" => evidence::log_entries::<S>,
     get "/api/v1/log/proof" => evidence::log_proof::<S>,

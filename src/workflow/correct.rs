@@ -114,7 +114,8 @@ impl<S: Store> House<S> {
             let book = self.book();
             // what another rulebook changed is settled first: the decision is made on what stands
             let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);
-            let (mut record, own) = decide(self, &dossier)?;
+            let (mut record, mut own) = decide(self, &dossier)?;
+            own.extend(self.take_up_again(&dossier.record.incident.facts, &mut record, caller, now));
             let reopened = self.reopen(&book, &dossier.record, &before, &mut record, now);
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
             let diff = diff(&book, &dossier.record.incident.facts, &before, &record.incident.facts, &outlook.plan);

@@ -1,13 +1,15 @@
 //! What people do about an obligation: take it, decline it, record the notice, decide against it, give reasons for delay.
 
+use super::attachments::{Attach, AttachmentKind};
 use super::correct::assertion;
 use super::lateness::reasons_missing;
 use super::read::{find_obligation, split_obligation};
+use super::review::{are_words, review_at, zone_of};
 use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
-    Trouble, WaiverRequest,
+    Score, Trouble, WaiverRequest,
 };
 use crate::escalation::{DeliveryState, Message, Sent, lease_end};
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
@@ -139,6 +141,8 @@ impl<S: Store> House<S> {
             return Err(rejected("/at", format!("`{}` is later than now; record the filing when it is made", utc(at))));
         }
         let request = format!("file {local} {at} {:?} {:?}", ask.reference, ask.proof);
+        self.are_attachments(incident, &ask.documents).await?;
+        let documents = self.keep_proof(caller, id, &ask, idempotency, now).await?;
         self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
@@ -155,11 +159,38 @@ impl<S: Store> House<S> {
             };
             let key = format!("times.filed.{}@{}", o.duty, o.jurisdiction);
             record.incident.facts.assert(assertion(key, Value::Instant(at), &by, now));
-            let draft = house.draft_filed(&record.incident, local, &filing, caller, now);
+            let draft = house.draft_filed(&record.incident, local, &filing, &documents, caller, now);
             record.acts.entry(local.to_string()).or_default().filings.push(filing);
             Ok((record, draft))
         })
         .await
+    }
+
+    /// The files of a filing, with the proof that came with it, which is kept first.
+    async fn keep_proof(
+        &self,
+        caller: &Caller,
+        id: &str,
+        ask: &FilingRequest,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<Vec<u64>> {
+        let mut documents = ask.documents.clone();
+        let Some(bytes) = &ask.proof_bytes else { return Ok(documents) };
+        let (incident, _) = split_obligation(id)?;
+        // what is no obligation leaves no file behind
+        self.obligation(caller, id, now).await?;
+        let key = idempotency.map(|key| format!("{key}/proof"));
+        let proof = Attach {
+            bytes: bytes.clone(),
+            kind: AttachmentKind::Proof,
+            obligation: Some(id.to_string()),
+            by: ask.by.clone(),
+            how: Some("handed in with the filing".to_string()),
+            ..Attach::default()
+        };
+        documents.push(self.attach(caller, incident, proof, key.as_deref(), now).await?.entry);
+        Ok(documents)
     }
 
     /// Decides that the duty does not arise. With a second approver named, it waits for that person; clock and reminders go on.
@@ -175,11 +206,19 @@ impl<S: Store> House<S> {
         let (incident, local) = split_obligation(id)?;
         let request = format!("waive {local} {}", ask.reason);
         let names = self.names(now).await?;
+        self.are_facts("reopen_when", &ask.reopen_when)?;
+        self.are_facts("inputs", &ask.inputs)?;
+        are_words("grounds", &ask.grounds)?;
+        if let Some(Score { method, value, band }) = &ask.score {
+            let words: Vec<String> = [method, value].into_iter().chain(band).cloned().collect();
+            are_words("score", &words)?;
+        }
         self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
             let mut record = dossier.record.clone();
             let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+            let zone = zone_of(&record.incident);
             let act = record.acts.entry(local.to_string()).or_default();
             let waiver = match act.waiver.take() {
                 Some(pending) if pending.approved_at.is_none() => {
@@ -193,9 +232,12 @@ impl<S: Store> House<S> {
                     }
                     Waiver { approved_at: Some(now), ..pending }
                 }
-                Some(_) => return Err(Trouble::NotNow(format!("obligation `{local}` is waived already"))),
-                None => {
-                    if !o.standing.is_open() {
+                Some(standing) if review_at(&standing, zone).is_none_or(|at| now < at) => {
+                    return Err(Trouble::NotNow(format!("obligation `{local}` is waived already")));
+                }
+                // on its day it is decided anew; until that is approved the earlier decision stands
+                review => {
+                    if review.is_none() && !o.standing.is_open() {
                         return Err(Trouble::NotNow(format!(
                             "obligation `{local}` is {}; there is nothing to decide",
                             o.standing.as_str()
@@ -226,7 +268,7 @@ impl<S: Store> House<S> {
                 let key = format!("waived.{}@{}", o.duty, o.jurisdiction);
                 record.incident.facts.assert(assertion(key, Value::Text(waiver.reason.clone()), &by, now));
             }
-            let draft = house.draft_waived(&record.incident, local, &waiver, caller, now);
+            let draft = house.draft_waived(&record.incident, local, &waiver, &ask, caller, now);
             Ok((record, draft))
         })
         .await?;

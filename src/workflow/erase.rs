@@ -14,6 +14,7 @@ mod texts;
 pub use fields::Field;
 pub use retention::Retention;
 
+use super::attachments::COLLECTED;
 use super::discharge::reason_of;
 use super::evidence_of::{Erased as ErasedBody, HoldChanged, Refused, WithheldBody};
 use super::intake::receipt_view;
@@ -95,6 +96,8 @@ struct Draw {
     erasure: Erasure,
     fields: Vec<String>,
     texts: usize,
+    /// Names of the files whose hash is erased: nothing opens them any more.
+    files: Vec<String>,
 }
 
 impl<S: Store> House<S> {
@@ -142,7 +145,7 @@ impl<S: Store> House<S> {
         by: &str,
         now: Timestamp,
     ) -> Answered<Erased> {
-        let Draw { erasure, fields, texts } = draw;
+        let Draw { erasure, fields, texts, files } = draw;
         let incident = erasure.record.incident.id.0.clone();
         let commitments = erasure.commitments.iter().map(|hash| Made::of(hex(hash))).collect();
         let first = self.draft_sealed(&incident, "disclosure.erased", now, |sealer| ErasedBody {
@@ -156,6 +159,12 @@ impl<S: Store> House<S> {
         let change = Change::Erase(Box::new(erasure));
         let receipt = self.commit(Changeset { change, first, more: Vec::new() }).await?;
         self.announce();
+        let (shelf, stream) = (self.attachments.clone(), incident.clone());
+        let removed =
+            tokio::task::spawn_blocking(move || files.iter().try_for_each(|name| shelf.remove(&stream, name)));
+        if let Err(error) = removed.await.map_err(std::io::Error::other).and_then(|removed| removed) {
+            tracing::warn!(%incident, %error, "a file that nothing opens any more could not be removed; remove it by hand");
+        }
         let (version, evidence) = (receipt.version, receipt_view(&receipt));
         Ok(Erased { incident, version, fields, texts, messages, remains: Vec::new(), evidence })
     }
@@ -195,7 +204,10 @@ impl<S: Store> House<S> {
             let of_erasure = sought.everything && ABOUT_ERASURE.contains(&field.kind.as_str());
             !of_erasure && sought.is_in_field(field)
         });
-        let (fields, commitments) = gone.map(|field| (field.name(), field.commitment)).unzip();
+        let gone: Vec<&Field> = gone.collect();
+        let is_file = |field: &&&Field| field.kind == COLLECTED && field.pointer == "/sha256";
+        let files = gone.iter().filter(is_file).map(|field| hex(&field.commitment)).collect();
+        let (fields, commitments) = gone.iter().map(|field| (field.name(), field.commitment)).unzip();
         let erasure = Erasure {
             expected: dossier.version,
             record,
@@ -204,7 +216,7 @@ impl<S: Store> House<S> {
             messages,
             reference: took_reference,
         };
-        Ok(Draw { erasure, fields, texts })
+        Ok(Draw { erasure, fields, texts, files })
     }
 
     /// Refuses to erase what is still decided on: a text a rule reads, who holds an obligation, who must still approve.

@@ -144,6 +144,9 @@ entry_body! {
         proof_sha256: Option<Personal<String>>,
         complete: bool,
         note: Option<Personal<String>>,
+        /// Entries that name the files which show it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        documents: Vec<u64>,
     }
 }
 
@@ -157,6 +160,22 @@ entry_body! {
         review_on: Option<Named>,
         reopen_when: Vec<Named>,
         state: &'static str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        grounds: Vec<Id<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        score: Option<ScoreBody<'a>>,
+        /// What was known when it was decided, as far as it was named.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        facts: Vec<FactBody>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approved_at: Option<Made>,
+    }
+
+    struct ScoreBody<'a> {
+        method: Id<'a>,
+        value: Id<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        band: Option<Id<'a>>,
     }
 }
 
@@ -411,6 +430,7 @@ impl<S: Store> House<S> {
         incident: &Incident,
         obligation: &str,
         filing: &crate::law::Filing,
+        documents: &[u64],
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
@@ -425,6 +445,7 @@ impl<S: Store> House<S> {
             proof_sha256: filing.proof.map(|p| sealer.seal("/proof_sha256", hex(&p))),
             complete: filing.complete,
             note: filing.note.clone().map(|n| sealer.seal("/note", n)),
+            documents: documents.to_vec(),
         };
         self.draft(&incident.id.0, "notification.filed", now, &body, sealer)
     }
@@ -434,10 +455,13 @@ impl<S: Store> House<S> {
         incident: &Incident,
         obligation: &str,
         waiver: &crate::law::Waiver,
+        ask: &super::WaiverRequest,
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
         let mut sealer = self.sealer();
+        let facts = &incident.facts;
+        let inputs: Vec<Fact> = ask.inputs.iter().filter_map(|key| facts.assertion(key)).cloned().collect();
         let body = Decided {
             obligation: Id::known(obligation),
             reason: sealer.seal("/reason", waiver.reason.clone()),
@@ -447,6 +471,14 @@ impl<S: Store> House<S> {
             review_on: waiver.review_on.clone().map(|day| named(day, "/review_on", &mut sealer)),
             reopen_when: list(&waiver.reopen_when, "/reopen_when", &mut sealer),
             state: if waiver.approved_at.is_some() { "approved" } else { "pending" },
+            grounds: ids(&ask.grounds),
+            score: ask.score.as_ref().map(|s| ScoreBody {
+                method: Id::known(&s.method),
+                value: Id::known(&s.value),
+                band: s.band.as_deref().map(Id::known),
+            }),
+            facts: fact_bodies(&inputs, &mut sealer),
+            approved_at: waiver.approved_at.map(at),
         };
         self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
     }
@@ -652,6 +684,7 @@ fn fact_value(value: &Value, pointer: &str, sealer: &mut Sealer<'_>) -> FactValu
         Value::Instant(instant) => FactValue::Instant(at(*instant)),
         Value::Hold(hold) => FactValue::Parts(detail! {
             "from": hold.from.map(at), "until": hold.until.map(at), "written": hold.written,
+            "by": sealer.seal(&format!("{pointer}/by"), hold.by.clone()),
         }),
     }
 }

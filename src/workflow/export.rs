@@ -24,19 +24,21 @@ const ATTEMPTS: usize = 5;
 const PAGE: u64 = 1000;
 
 /// Kinds of personal fields that an export may leave out, with the ends of the pointers they stand at.
-const WITHHOLDABLE: [(&str, &[&str]); 5] = [
+const WITHHOLDABLE: [(&str, &[&str]); 6] = [
     ("privileged", &["/note"]),
     ("people", &["/by", "/second_approver"]),
     ("reasons", &["/reason"]),
     ("third-party", &["/value"]),
     ("delivery", &["/answer", "/detail"]),
+    // with the hash goes the file
+    ("attachments", &["/sha256", "/name", "/how", "/tool"]),
 ];
 
 /// Who a bundle may be for, and what it leaves out without being asked: notes may be legal advice, and a client need
 /// not learn who works here, what others told us or how we weighed it.
 const PROFILES: [(&str, &[&str]); 3] = [
     ("authority", &["privileged"]),
-    ("client", &["privileged", "people", "reasons", "third-party", "delivery"]),
+    ("client", &["privileged", "people", "reasons", "third-party", "delivery", "attachments"]),
     ("internal", &[]),
 ];
 
@@ -83,8 +85,15 @@ impl<S: Store> House<S> {
                 let standing = withheld_of(&before);
                 disclosures.retain(|commitment, _| !standing.contains_key(commitment));
             }
-            let (withheld, disclosed) =
-                partition(&before.iter().map(|e| e.bytes.as_slice()).collect::<Vec<_>>(), &disclosures, &kinds);
+            let lines: Vec<&[u8]> = before.iter().map(|e| e.bytes.as_slice()).collect();
+            let (mut withheld, mut disclosed) = partition(&lines, &disclosures, &kinds);
+            let (attachments, unavailable) = self.bundled(id, &lines, &disclosed).await?;
+            if !unavailable.is_empty() {
+                // the entry stays, and says that there was a file
+                disclosed.retain(|d| !unavailable.contains(&d.commitment));
+                let commitments = unavailable.iter().map(|c| hex(c)).collect();
+                withheld.push(Withheld { reason: "unavailable".into(), commitments });
+            }
             let body = ExportCreated {
                 actor: caller.name.clone().into(),
                 profile: profile.to_string().into(),
@@ -110,7 +119,7 @@ impl<S: Store> House<S> {
                 entries: entries.into_iter().map(|e| e.bytes).collect(),
                 proofs,
                 disclosures: disclosed,
-                attachments: Vec::new(),
+                attachments,
                 rules,
                 checkpoint: self.signed(&checkpoint)?,
                 log_key: &self.log_key,
@@ -118,7 +127,11 @@ impl<S: Store> House<S> {
                 exporter: &exporter_name(&self.settings.origin),
                 report: ReportModel { timeline, ..self.report_model(&dossier, profile, words, zone, &kinds, now) },
             };
-            let bundle = export::build(input).and_then(|b| b.to_zip()).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            let bundle = export::build(input).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            if let Some(why) = &bundle.not_printed {
+                tracing::warn!(incident = id, why, "the bundle goes out without its printed report");
+            }
+            let bundle = bundle.to_zip().map_err(|e| Trouble::NotNow(e.to_string()))?;
             self.announce();
             let name = format!("breachclock-{id}-{profile}-{}.zip", now.format("%Y%m%dT%H%M%SZ"));
             return Ok((name, bundle));
@@ -191,6 +204,9 @@ impl<S: Store> House<S> {
             }
             (Some(index), None) => Err(beyond("index", index)),
             (None, Some(old)) if old <= size && old > 0 => {
+                if let Some(why) = self.lost_with_restore(old).await? {
+                    return Err(Trouble::NotNow(why));
+                }
                 let proof = self.with_nodes(|nodes| merkle::consistency(nodes, old, size)).await?;
                 Ok(json!({ "kind": "consistency", "from": old, "size": size, "proof": hashes(proof) }))
             }

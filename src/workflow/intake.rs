@@ -196,12 +196,14 @@ impl<S: Store> House<S> {
                 known_at: known.get(&o.id).copied().unwrap_or(now),
             })
             .collect();
-        let decision = if record.incident.closed_at.is_some() {
+        let mut decision = if record.incident.closed_at.is_some() {
             Decision::default()
         } else {
             let subjects = self.subjects(book, record, &plan);
             escalation::decide(&record.incident.id, &subjects, &record.acts, &self.settings.directory, sent, now)
         };
+        // also of a closed incident: its decisions stand
+        self.ask_for_reviews(book, record, &plan, sent, &mut decision, now);
         Outlook { plan, decision, ruled }
     }
 

@@ -3,10 +3,13 @@
 //!
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
+pub mod attachments;
 pub mod attest;
+pub mod backups;
 pub mod calendar;
 pub mod check_law;
 pub mod correct;
+mod custody;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
@@ -25,7 +28,9 @@ pub mod life;
 mod names;
 pub mod read;
 pub mod rebuild;
+pub mod register;
 pub mod replay;
+mod review;
 pub mod rulebook;
 pub mod sheet;
 mod status;
@@ -43,10 +48,13 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
+pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
+pub use register::{BreachStatus, RegisterFile, RegisterFormat, RegisterRequest};
 pub use rulebook::Replanned;
 pub use view::*;
 
@@ -65,6 +73,8 @@ pub struct House<S> {
     pub export_key: SigningKey,
     /// Texts of rule packs by SHA-256, also of earlier rulebooks: an export carries what was decided with.
     pub archive: RuleArchive,
+    /// Where the files of incidents lie.
+    pub attachments: Arc<dyn Shelf>,
     /// Earlier rulebooks whose limits still stand somewhere.
     pub earlier: EarlierBooks,
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
@@ -113,6 +123,8 @@ pub struct Stats {
     pub last_loop: std::sync::atomic::AtomicI64,
     /// Unix microseconds of the last signed checkpoint; 0 before the first.
     pub last_checkpoint: std::sync::atomic::AtomicI64,
+    /// Unix microseconds of the last backup made since the start; 0 before the first.
+    pub last_backup: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.
     pub last_lag: std::sync::atomic::AtomicI64,
     /// Ways out that take nothing at present: `mail`, `webhook:<id>`.

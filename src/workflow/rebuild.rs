@@ -112,6 +112,7 @@ impl Rebuilt {
             }
             "notification.filed" => self.filed(body, at, shown)?,
             "decision.not-to-notify" => self.waived(body, at, shown)?,
+            "decision.reopened" => self.taken_up(body, at)?,
             "delay.justified" => {
                 let (reason, by) = (self.personal(&body["reason"], shown), self.personal(&body["by"], shown));
                 self.act(body)?.delays.push(Delay { reason, by, at });
@@ -226,7 +227,7 @@ impl Rebuilt {
                 Value::Hold(Hold {
                     from: maybe(&value["from"])?,
                     until: maybe(&value["until"])?,
-                    by: HIDDEN.to_string(),
+                    by: if value["by"].is_null() { HIDDEN.to_string() } else { self.personal(&value["by"], shown) },
                     written: value["written"] == true,
                 })
             }
@@ -285,7 +286,8 @@ impl Rebuilt {
         let review_on = self.maybe(&body["review_on"], shown);
         let approved = body["state"] == "approved";
         let act = self.act(body)?;
-        let pending = act.waiver.take();
+        // one that stands already is decided anew
+        let pending = act.waiver.take().filter(|earlier| earlier.approved_at.is_none());
         // the entry names who decided; who agreed afterwards is known by the token alone
         let asserted_by = if pending.is_some() { HIDDEN } else { &by }.to_string();
         act.waiver = Some(Waiver {
@@ -300,6 +302,16 @@ impl Rebuilt {
         if approved {
             let key = format!("waived.{obligation}");
             self.incident.facts.assert(super::correct::assertion(key, Value::Text(reason), &asserted_by, at));
+        }
+        Ok(())
+    }
+
+    /// A decision ended, because facts it depended on changed.
+    fn taken_up(&mut self, body: &Json, at: Timestamp) -> Result<(), Misshapen> {
+        let key = format!("waived.{}", text(&body["obligation"])?);
+        self.act(body)?.waiver = None;
+        if self.incident.facts.get(&key).is_some() {
+            self.incident.facts.assert(super::review::withdrawal(key, text(&body["actor"])?, at));
         }
         Ok(())
     }

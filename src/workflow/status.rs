@@ -122,7 +122,7 @@ impl<S: Store> House<S> {
             "unsynchronised" => 0.0,
             _ => f64::NAN,
         };
-        let rows: [(&str, &str, &str, f64); 16] = [
+        let rows: [(&str, &str, &str, f64); 17] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -172,6 +172,12 @@ impl<S: Store> House<S> {
                 "gauge",
                 "last signed checkpoint",
                 seconds(&self.stats.last_checkpoint),
+            ),
+            (
+                "breachclock_backup_last_timestamp_seconds",
+                "gauge",
+                "last backup the daemon made since it started, 0 before the first",
+                seconds(&self.stats.last_backup),
             ),
             (
                 "breachclock_outbox_oldest_timestamp_seconds",

@@ -324,6 +324,10 @@ pub struct FilingRequest {
     pub proof: Option<[u8; 32]>,
     pub complete: Option<bool>,
     pub note: Option<String>,
+    /// The proof itself, to be kept as a file of the incident; `proof` is its hash then.
+    pub proof_bytes: Option<Vec<u8>>,
+    /// Entries of the incident that name files which show the filing: proof, receipt, mail, transcript.
+    pub documents: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -332,7 +336,21 @@ pub struct WaiverRequest {
     pub by: Option<String>,
     pub second_approver: Option<String>,
     pub review_on: Option<String>,
+    /// Facts: when one of them changes, the decision ends.
     pub reopen_when: Vec<String>,
+    /// Structured reasons, words of the operator's own list.
+    pub grounds: Vec<String>,
+    /// Facts the decision rests on; their values at this moment are recorded with it.
+    pub inputs: Vec<String>,
+    pub score: Option<Score>,
+}
+
+/// A severity score that a decision rests on. Words: entries hold no fractions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    pub method: String,
+    pub value: String,
+    pub band: Option<String>,
 }
 
 /// What the page behind a link in a message shows before it acts.

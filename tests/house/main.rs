@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod architecture;
+mod backup;
 mod binary;
 mod calendar_feed;
 mod calendar_props;
@@ -9,6 +10,7 @@ mod channels_config;
 mod clock_steps;
 mod config_faults;
 mod crash;
+mod custody;
 mod default_policy;
 mod depend;
 mod digests;
@@ -43,6 +45,7 @@ mod notify_support;
 mod notify_webhook;
 mod overlay;
 mod readiness;
+mod register;
 mod reload;
 mod reopen;
 mod rulebook;

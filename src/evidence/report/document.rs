@@ -26,6 +26,8 @@ pub struct Document {
     pub generator: String,
     /// Word before the page number.
     pub page_word: String,
+    /// What an empty box in the printed report stands for.
+    pub boxes: String,
 }
 
 /// One figure in the strip under the title.

@@ -206,6 +206,7 @@ pub(super) fn document(model: &ReportModel, frame: &Frame<'_>) -> Document {
         blocks: blocks.list,
         generator: frame.product.to_string(),
         page_word: w.get("page").to_string(),
+        boxes: w.get("boxes").to_string(),
     }
 }
 

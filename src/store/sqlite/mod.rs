@@ -15,6 +15,7 @@
 //! Absent: a clock, and any row that depends on the present.
 
 mod commit;
+mod copy;
 mod erase;
 mod keys;
 mod migrations;
@@ -34,6 +35,7 @@ use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
+pub use copy::{FILE, Glance, copy, gather, hold};
 use keys::FileKeys;
 use pace::Pace;
 use read::Readers;
@@ -66,6 +68,16 @@ impl SqliteStore {
     /// Opens the store in `dir`, which must exist, and makes it when there is none. `origin` is the name of its log, for
     /// ever; `keeper` has the key that wraps the data keys. Blocks while it reads the wake-ups.
     pub fn open_with(dir: &Path, origin: &str, keeper: Keeper) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, keeper, false)
+    }
+
+    /// As [`SqliteStore::open_with`], also when the log does not hang together at its end: to look at what is left, behind
+    /// [`super::ReadOnly`].
+    pub fn open_damaged(dir: &Path, origin: &str, keeper: Keeper) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, keeper, true)
+    }
+
+    fn open_as(dir: &Path, origin: &str, keeper: Keeper, damaged: bool) -> Result<SqliteStore> {
         let lock = lock(dir)?;
         let file = dir.join(settings::FILE);
         settings::make_private(&file)?;
@@ -75,7 +87,7 @@ impl SqliteStore {
         erase::seal_plain(&mut connection, &keys)?;
         erase::finish(&connection, &keys)?;
         let pace = Arc::new(Pace::default());
-        let (writer, published) = Writer::load(connection, origin, pace.clone(), keys.clone())?;
+        let (writer, published) = Writer::load(connection, origin, pace.clone(), keys.clone(), damaged)?;
         let readers = Readers::start(&file)?;
         let pacer = pace::start(settings::pacer(&file)?, pace.clone())?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
@@ -83,10 +95,10 @@ impl SqliteStore {
         Ok(SqliteStore { jobs: Some(jobs), readers, published, pace, keys, threads: vec![writer, pacer], _lock: lock })
     }
 
-    /// [`SqliteStore::open_with`] a key that everybody knows, for tests.
+    /// [`SqliteStore::open_with`] the key in the folder, and where there is none one that everybody knows: for tests.
     #[doc(hidden)]
     pub fn open(dir: &Path, origin: &str) -> Result<SqliteStore> {
-        SqliteStore::open_with(dir, origin, Keeper::of_tests())
+        SqliteStore::open_with(dir, origin, Keeper::of_tests_in(dir))
     }
 
     /// Lets the file grow to this many pages and no further: stands for a full disk in tests.

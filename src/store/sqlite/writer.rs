@@ -183,11 +183,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Reads what is kept in memory. Refuses a file that holds another log, or whose log does not hang together at its end.
+    /// With `damaged` the latter is let pass.
     pub fn load(
         sql: Connection,
         origin: &str,
         pace: Arc<Pace>,
         keys: Arc<FileKeys>,
+        damaged: bool,
     ) -> Result<(Writer, Arc<Mutex<Published>>)> {
         sql.execute(
             "INSERT INTO log (one, origin, serial, proven_at) VALUES (1, ?1, 0, 0) ON CONFLICT DO NOTHING",
@@ -200,7 +202,10 @@ impl Writer {
                 "the log in this folder is named `{stored}`, not `{origin}`; a log keeps its name"
             )));
         }
-        let head = head_of(&sql)?;
+        let head = match head_of(&sql) {
+            Err(StoreError::Backend(_)) if damaged => nodes_of(&sql)?,
+            head => head?,
+        };
         let queue = queue_of(&sql).map_err(backend)?;
         let published = Published {
             wakes: wakes_of(&sql).map_err(backend)?,
@@ -358,7 +363,7 @@ fn head_of(sql: &Connection) -> Result<Head> {
     let Some(last) = last else { return Ok(Head::default()) };
     let damaged = || {
         StoreError::Backend(format!(
-            "the evidence log is damaged near entry {last}; keep the folder as it is, run `breachclock evidence fsck`, restore a backup"
+            "the evidence log is damaged near entry {last}; keep the folder as it is, run `breachclock evidence fsck`, restore a backup; `breachclock serve --read-only` shows what is there"
         ))
     };
     let (nodes, bytes): (Vec<u8>, Vec<u8>) = sql
@@ -368,6 +373,12 @@ fn head_of(sql: &Connection) -> Result<Head> {
         return Err(damaged());
     }
     Head::from_nodes(last as u64 + 1, &Stored(sql)).ok_or_else(damaged)
+}
+
+/// The head as far as the stored nodes go: of a log that is damaged.
+fn nodes_of(sql: &Connection) -> Result<Head> {
+    let last: Option<i64> = sql.query_row("SELECT max(idx) FROM entry", [], |row| row.get(0)).map_err(backend)?;
+    Ok(last.and_then(|last| Head::from_nodes(last as u64 + 1, &Stored(sql))).unwrap_or_default())
 }
 
 fn wakes_of(sql: &Connection) -> Sql<Wakes> {

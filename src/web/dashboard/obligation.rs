@@ -171,6 +171,8 @@ fn filing(fields: &Fields, zone: Zone) -> Result<FilingRequest, Trouble> {
         proof: fields.file("proof").map(|bytes| Sha256::digest(bytes).into()),
         complete: fields.get("part").map(|p| p == "complete"),
         note: text("note"),
+        proof_bytes: fields.file("proof").map(<[u8]>::to_vec),
+        documents: Vec::new(),
     })
 }
 
@@ -197,6 +199,7 @@ pub async fn waive<S: Store>(
         second_approver: text("second"),
         review_on,
         reopen_when: fields.all("reopen").map(str::to_string).collect(),
+        ..WaiverRequest::default()
     };
     let result = web.house.waive(&caller, &id, ask, fields.get("page"), now).await;
     let result = result.map(|view| match view.waiver {
