@@ -10,11 +10,13 @@ mod people;
 mod policies;
 mod retention;
 mod store;
+mod timestamp;
 mod watchdog;
 
 pub use contracts::Registered;
 pub use policies::default_policy;
 pub use store::StoreKind;
+pub use timestamp::Timestamps;
 pub use watchdog::Watchdog;
 
 use crate::escalation::{Directory, EscalationPolicy, Person, Route};
@@ -94,7 +96,7 @@ struct Raw {
     backup: Option<backup::RawBackup>,
     #[serde(default)]
     digest: Vec<digests::RawDigest>,
-    timestamp: Option<RawTimestamp>,
+    timestamp: Option<timestamp::RawTimestamp>,
     store: Option<store::RawStore>,
     retention: Option<retention::RawRetention>,
 }
@@ -196,13 +198,6 @@ struct RawContracts {
     assume_hours_without_number: Option<u32>,
 }
 
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawTimestamp {
-    #[serde(default)]
-    authorities: Vec<String>,
-}
-
 #[derive(Clone, Debug)]
 pub struct MailSettings {
     pub url: String,
@@ -258,10 +253,10 @@ pub struct Config {
     pub backup: Option<crate::workflow::BackupPlan>,
     /// What is told at fixed times.
     pub digests: Vec<crate::workflow::DigestPlan>,
-    /// Time-stamping authorities (RFC 3161), https.
-    pub timestamp_authorities: Vec<String>,
     /// How long personal values stay after closing.
     pub retention: crate::workflow::erase::Retention,
+    /// Time-stamping authorities (RFC 3161), and how often.
+    pub timestamp: Timestamps,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -524,19 +519,9 @@ impl Checker<'_> {
             watchdog,
             backup,
             digests,
-            timestamp_authorities: self.authorities(raw.timestamp),
+            timestamp: self.timestamp(raw.timestamp),
             drill: false,
         }
-    }
-
-    fn authorities(&mut self, raw: Option<RawTimestamp>) -> Vec<String> {
-        let authorities = raw.map(|t| t.authorities).unwrap_or_default();
-        for url in authorities.iter().filter(|url| !url.starts_with("https://")) {
-            let text =
-                format!("`[timestamp].authorities` has `{url}`; write the https address of a time-stamping authority");
-            self.fault(url, text);
-        }
-        authorities
     }
 
     /// The register with the operator's policy in it, checked against the entities.

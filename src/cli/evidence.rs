@@ -3,6 +3,7 @@
 use super::bundle_in::{self, Problem};
 use super::client::{Connection, Server};
 use super::{evidence_check, exit};
+use crate::evidence::tsp::Roots;
 use crate::evidence::verify;
 use reqwest::Method;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,9 @@ pub enum Command {
         /// Also compute each deadline again, from the entries and rule packs of the bundle
         #[arg(long)]
         replay: bool,
+        /// Certificates (PEM) of the time-stamping authorities you trust; those in the bundle when left out
+        #[arg(long)]
+        tsa: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
@@ -90,12 +94,12 @@ pub fn run(command: Command) -> i32 {
             Err(code) => code,
         },
         Command::Personal(command) => super::erase::run(command),
-        Command::Verify { file, replay, json } => verify_bundle(&file, replay, json),
+        Command::Verify { file, tsa, replay, json } => verify_bundle(&file, tsa.as_deref(), replay, json),
         Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),
     }
 }
 
-fn verify_bundle(path: &Path, replay: bool, json: bool) -> i32 {
+fn verify_bundle(path: &Path, tsa: Option<&Path>, replay: bool, json: bool) -> i32 {
     let files = match bundle_in::read(path) {
         Ok(files) => files,
         Err(Problem::Unreadable(error)) => {
@@ -111,7 +115,15 @@ fn verify_bundle(path: &Path, replay: bool, json: bool) -> i32 {
             return exit::NEGATIVE;
         }
     };
-    let report = verify::verify_bundle(&files);
+    let authorities = match tsa.map(authorities).transpose() {
+        Ok(authorities) => authorities,
+        Err((code, text)) => {
+            eprintln!("error: {text}");
+            return code;
+        }
+    };
+    let trust = verify::Trust { authorities, ..verify::Trust::default() };
+    let report = verify::verify_bundle_with(&files, &trust);
     // deadlines of a forged bundle prove nothing
     let replayed = (replay && report.ok).then(|| evidence_check::replay(&files));
     if json {
@@ -120,11 +132,16 @@ fn verify_bundle(path: &Path, replay: bool, json: bool) -> i32 {
             .iter()
             .map(|c| serde_json::json!({ "name": c.name, "ok": c.ok, "detail": c.detail, "file": c.file }))
             .collect();
+        let existed: Vec<serde_json::Value> = report
+            .existed
+            .iter()
+            .map(|run| serde_json::json!({ "from": run.from, "to": run.to, "no_later_than": run.no_later_than }))
+            .collect();
         super::print_json(&serde_json::json!({
             "ok": report.ok, "origin": report.origin, "stream": report.stream, "entries": report.entries,
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
-            "checks": checks, "not_provable": report.not_provable,
+            "existed": existed, "packed": report.packed, "checks": checks, "not_provable": report.not_provable,
             "replay": replayed.as_ref().map(evidence_check::replay_json),
         }));
     } else {
@@ -155,6 +172,14 @@ fn verdict(report: &verify::VerifyReport) -> String {
         report.erased,
         report.withheld
     ));
+    for run in &report.existed {
+        if let Some(time) = &run.no_later_than {
+            text.push_str(&format!("entries {} to {} existed no later than {time}\n", run.from, run.to));
+        }
+    }
+    if let Some(time) = &report.packed {
+        text.push_str(&format!("the bundle was packed no later than {time}\n"));
+    }
     text.push_str(&format!(
         "export key {}\nlog key    {}\n\nNot provable by this bundle:\n",
         report.export_fingerprint, report.log_fingerprint
@@ -163,4 +188,10 @@ fn verdict(report: &verify::VerifyReport) -> String {
         text.push_str(&format!("  - {sentence}\n"));
     }
     text
+}
+
+fn authorities(path: &Path) -> Result<Roots, (i32, String)> {
+    let named = |error: &dyn std::fmt::Display| format!("`{}` {error}", path.display());
+    let text = std::fs::read(path).map_err(|error| (exit::NO_INPUT, named(&format!("cannot be read: {error}"))))?;
+    Roots::from_pem(&text).map_err(|fault| (exit::REJECTED, named(&fault)))
 }

@@ -1,5 +1,6 @@
 //! Composition: keys, tasks, clock, signals, the service manager.
 
+pub mod anchor;
 pub mod backup;
 pub mod clock;
 pub mod clock_sync;

@@ -137,6 +137,7 @@ async fn assemble<S: Store>(
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
         tokens: RwLock::new(None),
     };
     Ok(house)

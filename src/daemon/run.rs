@@ -4,6 +4,7 @@
 //! * `courier`, one for mails and one for webhooks: the end of an attempt, a change, the earliest retry, or 30 seconds.
 //!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
+//! * `anchor` (in a file of its own): growth of the log, an interval, a day. Has checkpoints time-stamped by others.
 //! * `clock_watch`: ten seconds, or that somebody sets the clock. Records what happened and wakes the others.
 //! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
 //! * `heartbeat`, one for each address: a proven loop. Tells other machines.
@@ -14,7 +15,7 @@
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
 //! once when the clock's step is noticed.
 
-use super::{clock, clock_sync, clock_watch, heartbeat, life, zone_data};
+use super::{anchor, clock, clock_sync, clock_watch, heartbeat, life, zone_data};
 use crate::config::{Listen, Watchdog};
 use crate::notify::Notifiers;
 use crate::store::{Lane, Store};
@@ -68,6 +69,9 @@ pub async fn run<S: Store>(
     ]
     .into_iter()
     .collect();
+    if !house.anchors.authorities.is_empty() {
+        tasks.push(tokio::spawn(anchor::anchor(house.clone(), stop.clone())));
+    }
     // a heartbeat that cannot be sent is told as a warning, and may end
     let mut others =
         heartbeat::start(&house, &watchdog.ping, Duration::from_secs(watchdog.every_seconds), &proven, &stop);

@@ -281,8 +281,9 @@ impl View<'_> {
         let (mut repeat, mut at, mut after) = (0, latest.at.max(known_at), None);
         let window = subject.limit().map(|limit| (limit - subject.started_at).num_seconds().max(0));
         // a step that does not repeat ends the repeating of the one before while a later step will come; past the limit,
-        // and past the last step, that one goes on: they are told again until somebody acts
-        let earlier = due.iter().rev().find_map(|(p, _)| p.step.repeat);
+        // and past the last step, that one goes on: they are told again until somebody acts. Whoever is on which of the two
+        // steps: a hand-over between people changes no time
+        let earlier = planned.iter().rev().filter(|p| p.at <= latest.at).find_map(|p| p.step.repeat);
         let goes_on = planned.iter().map(|p| p.at).max().into_iter().chain(subject.limit()).min().unwrap_or(now);
         let not_until = if latest.step.repeat.is_none() { goes_on } else { subject.started_at };
         let every = latest.step.repeat.or(earlier).map(|r| r.seconds(window)).filter(|s| *s > 0);
@@ -410,7 +411,7 @@ impl View<'_> {
         let is_theirs =
             |name: &str| name == person || self.directory.person_called(name).is_some_and(|p| p.id == person);
         let declined = self.act.map(|act| act.declined.as_slice()).unwrap_or_default();
-        declined.iter().filter(|(name, at)| is_theirs(name) && *at >= sent.message.created_at).map(|(_, at)| *at).min()
+        declined.iter().filter(|(name, at)| is_theirs(name) && *at > sent.message.created_at).map(|(_, at)| *at).min()
     }
 
     pub(super) fn quiet(&self, at: Timestamp) -> Option<Waits> {

@@ -1,11 +1,11 @@
 //! One incident as a bundle of plain files that somebody without our software, account or network can check.
 //!
-//! Absent: time stamps and anchors (the README in the bundle says so), and the choice of what to withhold.
+//! Absent: asking for time stamps ([`super::stamps`] are handed in), and the choice of what to withhold.
 
 use super::zipfile::is_name;
 use super::{
-    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, check_stream, hex, leaf_hash, merkle,
-    report, sha256, sshsig, unhex32, zipfile,
+    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, check_stream, hex, leaf_hash,
+    merkle, report, sha256, sshsig, unhex32, zipfile,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -101,9 +101,17 @@ struct Row {
 /// When the parts do not fit together: a field neither disclosed nor erased nor withheld, a rule text or attachment
 /// that an entry names and nobody gave, a proof that does not lead to the checkpoint.
 pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
+    build_stamped(&input, &Stamps::default())
+}
+
+/// The same with time stamps.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_stamped(input: &ExportInput<'_>, stamps: &Stamps) -> Result<Bundle, EvidenceError> {
     let rows = input.entries.iter().map(|bytes| row(bytes)).collect::<Result<Vec<Row>, _>>()?;
-    let stream = stream_of(&input, &rows)?;
-    let fields = fields(&input, &rows)?;
+    let stream = stream_of(input, &rows)?;
+    let fields = fields(input, &rows)?;
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for ((row, bytes), proof) in rows.iter().zip(&input.entries).zip(&input.proofs) {
         let checkpoint = &input.checkpoint;
@@ -119,24 +127,26 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
     for disclosure in &input.disclosures {
         files.insert(disclosure.file_name(), disclosure.bytes.clone());
     }
-    let rules = rules(&input, &rows)?;
+    let rules = rules(input, &rows)?;
     rules
         .iter()
         .zip(&input.rules)
         .for_each(|(name, text)| drop(files.insert(format!("rules/{name}.json"), text.clone())));
-    let attachments = attachments(&input)?;
+    let attachments = attachments(input)?;
     for (name, bytes) in attachments.iter().zip(&input.attachments) {
         files.insert(format!("attachments/{name}"), bytes.clone());
     }
     let note = input.checkpoint.note.clone().into_bytes();
     files.insert("checkpoint.txt.sig".into(), sshsig::sign(input.log_key, CHECKPOINT_NAMESPACE, &note).into_bytes());
     files.insert("checkpoint.txt".into(), note);
-    keys(&input, &mut files);
-    files.insert("bundle.json".into(), index(&input, &stream, &rows, &fields, &rules, &attachments).into_bytes());
-    let not_printed = reports(&input, &rows, &fields, &mut files);
+    files.extend(stamps.files(&input.checkpoint));
+    keys(input, &mut files);
+    files
+        .insert("bundle.json".into(), index(input, stamps, &stream, &rows, &fields, &rules, &attachments).into_bytes());
+    let not_printed = reports(input, stamps, &rows, &fields, &mut files);
     files.insert("verify.sh".into(), VERIFY_SH.into());
     files.insert("verify.py".into(), VERIFY_PY.into());
-    files.insert("README.txt".into(), readme(&input, &stream, &rows).into_bytes());
+    files.insert("README.txt".into(), readme(input, stamps, &stream, &rows).into_bytes());
     seal_sums(&mut files, input.export_key);
     Ok(Bundle { files, not_printed })
 }
@@ -144,6 +154,7 @@ pub fn build(input: ExportInput<'_>) -> Result<Bundle, EvidenceError> {
 /// The bundle for people: the page, and the printed report where this program has a printer. Answers why it could not print.
 fn reports(
     input: &ExportInput<'_>,
+    stamps: &Stamps,
     rows: &[Row],
     fields: &Fields,
     files: &mut BTreeMap<String, Vec<u8>>,
@@ -161,6 +172,11 @@ fn reports(
         entries: &hashes,
         counts,
         checkpoint: &input.checkpoint,
+        stamped: report::Stamped {
+            any: stamps.checkpoint.is_some() || !stamps.earlier.is_empty(),
+            configured: stamps.configured,
+            summary: stamps.summary(&rows.iter().map(|row| row.idx).collect::<Vec<_>>()),
+        },
         exporter: input.exporter,
         product: input.product,
     };
@@ -351,6 +367,7 @@ fn keys(input: &ExportInput<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
 /// `bundle.json`: one fact a line, so that `grep` reads it too.
 fn index(
     input: &ExportInput<'_>,
+    stamps: &Stamps,
     stream: &str,
     rows: &[Row],
     fields: &Fields,
@@ -384,7 +401,7 @@ fn index(
         ("entries", list(entries.collect())),
         ("rules", sorted(rules)),
         ("attachments", sorted(files)),
-        ("anchors", "[]".into()),
+        ("anchors", list(stamps.index(&input.checkpoint))),
         ("erased", list(fields.erased.iter().map(|hash| text(hash)).collect())),
         ("withheld", list(withheld.collect())),
     ];
@@ -392,9 +409,13 @@ fn index(
     format!("{{\n{}\n}}\n", lines.join(",\n"))
 }
 
-fn readme(input: &ExportInput<'_>, stream: &str, rows: &[Row]) -> String {
+fn readme(input: &ExportInput<'_>, stamps: &Stamps, stream: &str, rows: &[Row]) -> String {
+    let indices: Vec<u64> = rows.iter().map(|row| row.idx).collect();
     // the hand-made proof shows the first entry: its path is a real one as soon as the log has two
     README
+        .replace("{shown}", &stamps.shown(&indices))
+        .replace("{not_shown}", &stamps.not_shown(&indices))
+        .replace("{stamp_steps}", &stamps.steps())
         .replace("{product}", input.product)
         .replace("{exporter}", input.exporter)
         .replace("{origin}", &input.checkpoint.origin)

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
-//! from names to bytes. Absent from this version of the format: RFC 3161 time stamps (`*.tsr`, `anchors/`, `tsa/`),
-//! witness cosignatures, and a change of the log key (`key.rotated`). Disclosures are sealed by the store.
+//! from names to bytes. Absent from this version of the format: witness cosignatures, a change of the log key
+//! (`key.rotated`). Disclosures are sealed by the store.
 //!
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
@@ -26,8 +26,10 @@ mod public;
 pub mod register;
 pub mod report;
 pub mod sshsig;
+pub mod stamps;
 mod strict;
 mod timeline;
+pub mod tsp;
 pub mod unzip;
 pub mod verify;
 pub mod zipfile;
@@ -44,8 +46,9 @@ pub use personal::{Disclosure, Personal, Sealer};
 pub use public::sealed;
 pub use public::{Detail, Id, Made, Public, ids};
 pub use report::ReportModel;
+pub use stamps::{Earlier, Stamps, Token};
 pub use timeline::{Happening, timeline};
-pub use verify::{Check, Trust, VerifyReport, verify_bundle, verify_bundle_with};
+pub use verify::{Check, Existed, Trust, VerifyReport, verify_bundle, verify_bundle_with};
 
 use sha2::{Digest, Sha256};
 

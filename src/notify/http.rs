@@ -26,6 +26,8 @@ const ANSWER_BYTES: usize = 8 * 1024;
 pub struct Reach {
     /// Loopback and private addresses, and plain http, only when true.
     pub allow_private: bool,
+    /// Plain http also to public addresses: for answers that are signed themselves.
+    pub allow_plain: bool,
     /// When not empty: these hosts and no others, `hooks.example.org` or `*.example.org`.
     pub allow_hosts: Vec<String>,
     /// Certificates trusted besides the system's, PEM.
@@ -133,6 +135,36 @@ impl Client {
         Ok(Client { who, client })
     }
 
+    /// A POST of bytes, answered by bytes of at most `longest`.
+    ///
+    /// # Errors
+    /// That no answer came, or a longer one, in words without the path of the URL.
+    pub async fn exchange(
+        &self,
+        url: Url,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+        longest: usize,
+    ) -> Result<(StatusCode, Vec<u8>), String> {
+        let mut builder = self.client.post(url).body(body);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        let mut response = builder.send().await.map_err(|error| match guard_fault(&error) {
+            Some(fault) => format!("{} was not called: {fault}", self.who),
+            None => format!("{}: {}", self.who, chain(&error)),
+        })?;
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| format!("{}: {}", self.who, chain(&error)))? {
+            if bytes.len() + chunk.len() > longest {
+                return Err(format!("{} answers with more than {longest} bytes", self.who));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((status, bytes))
+    }
+
     /// One attempt. The error is what becomes of it when no answer came.
     pub async fn send(&self, request: Request, now: Timestamp) -> Result<Answer, Outcome> {
         let mut builder = self.client.request(request.method, request.url);
@@ -174,7 +206,7 @@ pub fn check_url(text: &str, shown: &str, reach: &Reach) -> Result<Url, Fault> {
     let url = Url::parse(text).map_err(|error| fault(format!("`{shown}` is not a URL: {error}")))?;
     match url.scheme() {
         "https" => {}
-        "http" if reach.allow_private => {}
+        "http" if reach.allow_private || reach.allow_plain => {}
         "http" => {
             return Err(fault(format!(
                 "`{shown}` is not encrypted; use https, or `allow_private = true` for a receiver inside"

@@ -9,6 +9,7 @@
 //! rows in `tests/house/notify_channels.rs`. Anything else: one file with its `Settings` and an `impl Notifier`, one line in
 //! [`Notifiers::from_settings`], and a call of `exercise(notifier)` in `tests/house/notify_*.rs`.
 
+pub mod authority;
 pub mod channel;
 pub mod email;
 pub mod http;

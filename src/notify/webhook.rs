@@ -62,6 +62,7 @@ impl Webhook {
             allow_private: settings.allow_private,
             allow_hosts: settings.allow_hosts.clone(),
             ca_file: settings.ca_file.clone(),
+            ..Reach::default()
         };
         let url = check_url(&settings.url, &settings.url, &reach).map_err(at)?;
         let signers = settings.secret.expose().split_whitespace().map(Signer::parse).collect::<Result<Vec<_>, _>>();

@@ -2,7 +2,7 @@
 
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord,
+    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -91,6 +91,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.write(self.inner.replace_checkpoint(old, new)).await
     }
 
+    async fn add_anchor(&self, anchor: StoredAnchor) -> Result<()> {
+        self.write(self.inner.add_anchor(anchor)).await
+    }
+
     async fn prove(&self, now: Timestamp) -> Result<()> {
         self.write(self.inner.prove(now)).await
     }
@@ -141,6 +145,22 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn checkpoint(&self) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send {
         self.inner.checkpoint()
+    }
+
+    fn checkpoint_over(&self, size: u64) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send {
+        self.inner.checkpoint_over(size)
+    }
+
+    fn anchor_over(
+        &self,
+        kind: &'static str,
+        size: u64,
+    ) -> impl Future<Output = Result<Option<(StoredCheckpoint, StoredAnchor)>>> + Send {
+        self.inner.anchor_over(kind, size)
+    }
+
+    fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.inner.last_anchor(kind)
     }
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {

@@ -6,7 +6,7 @@ use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
     Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query, Receipt, Record, Result,
-    Settlement, Store, StoreError, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Settlement, Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
@@ -47,6 +47,8 @@ struct State {
     queue: Queues,
     tokens: BTreeMap<String, TokenRecord>,
     checkpoint: Option<StoredCheckpoint>,
+    checkpoints: BTreeMap<u64, StoredCheckpoint>,
+    anchors: Vec<StoredAnchor>,
 }
 
 #[derive(Debug, Default)]
@@ -310,6 +312,7 @@ impl State {
         if size != old || !grows || merkle::root_at(self, new.size) != Some(new.root) {
             return Err(StoreError::Fork { size: new.size });
         }
+        self.checkpoints.insert(new.size, new.clone());
         self.checkpoint = Some(new);
         Ok(())
     }
@@ -424,6 +427,32 @@ impl Store for MemoryStore {
 
     async fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> Result<()> {
         self.state().replace_checkpoint(old, new)
+    }
+
+    async fn checkpoint_over(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        Ok(self.state().checkpoints.range(size..).next().map(|(_, checkpoint)| checkpoint.clone()))
+    }
+
+    async fn add_anchor(&self, anchor: StoredAnchor) -> Result<()> {
+        let mut state = self.state();
+        if !state.checkpoints.contains_key(&anchor.size) {
+            return Err(StoreError::NotFound);
+        }
+        let kept = |at| pack::instant_of(pack::micros(at));
+        let (requested_at, received_at) = (kept(anchor.requested_at), kept(anchor.received_at));
+        state.anchors.push(StoredAnchor { requested_at, received_at, ..anchor });
+        Ok(())
+    }
+
+    async fn anchor_over(&self, kind: &'static str, size: u64) -> Result<Option<(StoredCheckpoint, StoredAnchor)>> {
+        let state = self.state();
+        // the first of several of one size: `min_by_key` keeps it
+        let anchor = state.anchors.iter().filter(|a| a.kind == kind && a.size >= size).min_by_key(|a| a.size);
+        Ok(anchor.map(|anchor| (state.checkpoints[&anchor.size].clone(), anchor.clone())))
+    }
+
+    async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
+        Ok(self.state().anchors.iter().rfind(|anchor| anchor.kind == kind).cloned())
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

@@ -12,7 +12,8 @@
 //!   [`StoreError::LeaseLost`] and changes nothing.
 //! * There is one checkpoint per tree size, ever; `replace_checkpoint` is a compare-and-swap and refuses a fork.
 //!   A checkpoint whose root is not that of the stored log is a fork as well; the same one twice is accepted.
-//! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both.
+//! * Nothing is ever updated or deleted in the evidence table; a trigger refuses both. The same holds for anchors, which
+//!   belong to a checkpoint that exists: one without is [`StoreError::NotFound`].
 //! * Each [`Lane`] of messages is claimed by itself: one that hangs does not hold up another.
 //! * A lease or a retry that was set on a clock more than a minute ahead of the present is void: the clock was set back.
 //! * A message is known by its incident and key: queueing a known one again is ignored.
@@ -266,6 +267,26 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
+/// What somebody outside says about a checkpoint, exactly as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnchor {
+    /// Of the checkpoint.
+    pub size: u64,
+    /// What the token is: [`StoredAnchor::RFC3161`].
+    pub kind: String,
+    /// Who was asked.
+    pub url: String,
+    pub token: Vec<u8>,
+    /// By our clock.
+    pub requested_at: Timestamp,
+    pub received_at: Timestamp,
+}
+
+impl StoredAnchor {
+    /// A `TimeStampResp` over the checkpoint's note.
+    pub const RFC3161: &'static str = "rfc3161";
+}
+
 /// Which incidents to list, newest first: in the reverse order of their creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
@@ -361,6 +382,17 @@ pub trait Store: Send + Sync + 'static {
     fn stream_head(&self, stream: &str) -> impl Future<Output = Result<StreamHead>> + Send;
     fn checkpoint(&self) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send;
     fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> impl Future<Output = Result<()>> + Send;
+    /// The smallest checkpoint over at least `size` entries.
+    fn checkpoint_over(&self, size: u64) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send;
+    fn add_anchor(&self, anchor: StoredAnchor) -> impl Future<Output = Result<()>> + Send;
+    /// The smallest checkpoint over at least `size` entries that has an anchor of this kind, and the first one it got.
+    fn anchor_over(
+        &self,
+        kind: &'static str,
+        size: u64,
+    ) -> impl Future<Output = Result<Option<(StoredCheckpoint, StoredAnchor)>>> + Send;
+    /// The anchor of this kind that was added last.
+    fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send;
     /// A write and a read that prove the store answers; used by the loop that feeds the watchdog.
     fn prove(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;

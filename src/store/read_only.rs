@@ -2,7 +2,7 @@
 
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord,
+    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -93,6 +93,26 @@ impl<S: Store> Store for ReadOnly<S> {
 
     fn checkpoint(&self) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send {
         self.0.checkpoint()
+    }
+
+    fn checkpoint_over(&self, size: u64) -> impl Future<Output = Result<Option<StoredCheckpoint>>> + Send {
+        self.0.checkpoint_over(size)
+    }
+
+    async fn add_anchor(&self, _: StoredAnchor) -> Result<()> {
+        refused()
+    }
+
+    fn anchor_over(
+        &self,
+        kind: &'static str,
+        size: u64,
+    ) -> impl Future<Output = Result<Option<(StoredCheckpoint, StoredAnchor)>>> + Send {
+        self.0.anchor_over(kind, size)
+    }
+
+    fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.0.last_anchor(kind)
     }
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {

@@ -186,8 +186,8 @@ impl<S: Store> House<S> {
         Ok((wanted, withdrawn))
     }
 
-    /// The head of the log for the foot of each message: each reader becomes a witness.
-    async fn log_head(&self) -> Answered<Option<LogHead>> {
+    /// The head of the log for the foot of each message and feed: each reader becomes a witness.
+    pub(super) async fn log_head(&self) -> Answered<Option<LogHead>> {
         let checkpoint = self.store.checkpoint().await?;
         Ok(checkpoint.map(|c| LogHead {
             origin: self.settings.origin.clone(),

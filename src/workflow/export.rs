@@ -127,7 +127,8 @@ impl<S: Store> House<S> {
                 exporter: &exporter_name(&self.settings.origin),
                 report: ReportModel { timeline, ..self.report_model(&dossier, profile, words, zone, &kinds, now) },
             };
-            let bundle = export::build(input).map_err(|e| Trouble::NotNow(e.to_string()))?;
+            let stamps = self.stamps(&checkpoint, &indices, now).await?;
+            let bundle = self.stamped_bundle(&input, stamps, now).await.map_err(|e| Trouble::NotNow(e.to_string()))?;
             if let Some(why) = &bundle.not_printed {
                 tracing::warn!(incident = id, why, "the bundle goes out without its printed report");
             }
@@ -217,7 +218,7 @@ impl<S: Store> House<S> {
         }
     }
 
-    async fn inclusion_proofs(&self, indices: &[u64], size: u64) -> Answered<Vec<Vec<Hash>>> {
+    pub(super) async fn inclusion_proofs(&self, indices: &[u64], size: u64) -> Answered<Vec<Vec<Hash>>> {
         self.with_nodes(|nodes| {
             // every index is asked before giving up, so that one round fetches for all
             let proofs: Vec<Option<Vec<Hash>>> = indices.iter().map(|i| merkle::inclusion(nodes, *i, size)).collect();
@@ -227,7 +228,7 @@ impl<S: Store> House<S> {
     }
 
     /// Runs a computation over stored nodes, fetching what it misses and running it again: O(log n) rounds.
-    async fn with_nodes<T>(&self, compute: impl Fn(&Fetched) -> Option<T>) -> Answered<T> {
+    pub(super) async fn with_nodes<T>(&self, compute: impl Fn(&Fetched) -> Option<T>) -> Answered<T> {
         let mut known = BTreeMap::new();
         loop {
             let fetched = Fetched { known, missing: RefCell::new(Vec::new()) };
@@ -257,7 +258,7 @@ impl<S: Store> House<S> {
         }
     }
 
-    fn signed(&self, stored: &StoredCheckpoint) -> Answered<Checkpoint> {
+    pub(super) fn signed(&self, stored: &StoredCheckpoint) -> Answered<Checkpoint> {
         Checkpoint::parse(&stored.note)
             .and_then(|c| c.verify(&self.settings.origin, &self.log_key.public()))
             .map_err(|e| Trouble::NotNow(e.to_string()))
@@ -453,7 +454,7 @@ fn named_zone(name: &str) -> Answered<Zone> {
 }
 
 /// Nodes fetched so far, and those a computation missed.
-struct Fetched {
+pub(super) struct Fetched {
     known: BTreeMap<(u8, u64), Hash>,
     missing: RefCell<Vec<(u8, u64)>>,
 }

@@ -215,7 +215,7 @@ async fn one_stream<S: Store>(
                 found.fault(format!("incident `{stream}`, entry {}: {why}", entry["n"]));
             }
         }
-        let states = sent.into_iter().map(|s| (s.message.key.clone(), s.state)).collect();
+        let states = sent.iter().map(|s| (s.message.key.clone(), s.state)).collect();
         compare(&dossier, &states, rebuilt, found);
         found.incidents += 1;
         return Ok(books.map(|books| replay(entries.iter().map(|entry| entry.bytes.as_slice()), &shown, books)));

@@ -42,6 +42,11 @@ impl Writer {
         writer
     }
 
+    /// A sentence about the whole calendar, before its first event.
+    pub fn describe(&mut self, text: &str) {
+        self.line(&format!("X-WR-CALDESC:{}", escape(text)));
+    }
+
     pub fn event(&mut self, event: &Event<'_>) {
         self.line("BEGIN:VEVENT");
         self.line(&format!("UID:{}", escape(event.uid)));

@@ -3,6 +3,7 @@
 //!
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
+pub mod anchor;
 pub mod attachments;
 pub mod attest;
 pub mod backups;
@@ -33,6 +34,7 @@ pub mod replay;
 mod review;
 pub mod rulebook;
 pub mod sheet;
+mod stamps;
 mod status;
 pub mod tokens;
 pub mod view;
@@ -80,6 +82,8 @@ pub struct House<S> {
     /// Told after each commit that may have moved a wake-up or filled the outbox, and carries changes to the event stream.
     pub changed: tokio::sync::watch::Sender<u64>,
     pub stats: Stats,
+    /// Who outside witnesses the log.
+    pub anchors: anchor::Anchors,
     /// Tokens as last read, and when: asked with every request. Emptied by whoever changes one.
     pub tokens: RwLock<Option<(Timestamp, Arc<Vec<TokenRecord>>)>>,
 }

@@ -2,7 +2,7 @@
 
 use super::{Answered, Failing, FailingView, House, StatusView};
 use crate::rules::utc;
-use crate::store::{Lane, Store};
+use crate::store::{Lane, Store, StoredAnchor};
 use crate::time::Timestamp;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -76,14 +76,33 @@ impl<S: Store> House<S> {
             pings: self.stats.health.pings(),
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
-            last_anchor: None,
+            last_anchor: self.last_anchor().await.map(utc),
             last_verification: None,
             rulebook: book.name(),
             duties: book.duties().len(),
             version: env!("CARGO_PKG_VERSION"),
-            warnings: self.stats.health.warnings(),
+            warnings: self.warnings(now),
             faults,
         }
+    }
+
+    /// Asked of the store: another node may have got it.
+    async fn last_anchor(&self) -> Option<Timestamp> {
+        let last = self.store.last_anchor(StoredAnchor::RFC3161).await.ok().flatten();
+        last.map(|anchor| anchor.received_at).or(self.anchors.last())
+    }
+
+    fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let mut warnings = self.stats.health.warnings();
+        if let Some((since, errors)) = self.anchors.outage() {
+            let hours = (now - since).num_hours();
+            warnings.push(format!(
+                "no time-stamping authority answers since {} ({hours} h): {errors}. the log goes on; what is written \
+                 meanwhile is stamped later, and is proven to be no older than that stamp",
+                utc(since)
+            ));
+        }
+        warnings
     }
 
     /// The earliest wake-up nobody has handled; in the past when one is late.
@@ -122,7 +141,8 @@ impl<S: Store> House<S> {
             "unsynchronised" => 0.0,
             _ => f64::NAN,
         };
-        let rows: [(&str, &str, &str, f64); 17] = [
+        let last_anchor = self.last_anchor().await;
+        let rows: [(&str, &str, &str, f64); 21] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -178,6 +198,30 @@ impl<S: Store> House<S> {
                 "gauge",
                 "last backup the daemon made since it started, 0 before the first",
                 seconds(&self.stats.last_backup),
+            ),
+            (
+                "breachclock_anchor_last_timestamp_seconds",
+                "gauge",
+                "last time stamp from outside, 0 before the first",
+                last_anchor.map_or(0.0, |at| at.timestamp() as f64),
+            ),
+            (
+                "breachclock_anchors_total",
+                "counter",
+                "time stamps received since start",
+                count(&self.anchors.made) as f64,
+            ),
+            (
+                "breachclock_anchor_failures_total",
+                "counter",
+                "requests to time-stamping authorities without a good answer since start",
+                count(&self.anchors.failed) as f64,
+            ),
+            (
+                "breachclock_anchor_outage",
+                "gauge",
+                "1 while no time-stamping authority answers",
+                f64::from(u8::from(self.anchors.outage().is_some())),
             ),
             (
                 "breachclock_outbox_oldest_timestamp_seconds",

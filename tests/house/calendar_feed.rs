@@ -2,6 +2,7 @@
 
 use crate::support::{self, at};
 use crate::web::{Reply, Server};
+use base64::Engine as _;
 use breachclock::escalation::Rota;
 use breachclock::ingest::ical;
 use breachclock::time::Zone;
@@ -50,6 +51,12 @@ async fn a_subscription_shows_dated_obligations_until_they_are_done() {
     let reply = fetch(&server, &path, "").await;
     assert_eq!((reply.status, reply.header("content-type")), (200, "text/calendar; charset=utf-8"));
     assert!(reply.body.split("\r\n").all(|line| line.len() <= 75), "folded");
+    // whoever keeps the feed is a witness of the log
+    let checkpoint = server.house.attest(at("2026-03-28T01:00:00Z")).await.expect("signs").expect("not empty");
+    let root = base64::engine::general_purpose::STANDARD.encode(checkpoint.root);
+    let head = format!("X-WR-CALDESC:Evidence log test.example/log\\, size {}\\, root {root}\r\n", checkpoint.size);
+    let unfolded = fetch(&server, &path, "").await.body.replace("\r\n ", "");
+    assert!(unfolded.contains(&head), "{head}{unfolded}");
 
     let view = server.get(Role::Responder, &format!("/api/v1/obligations/{obligation}")).await.json();
     let careful = at(view["conservative_due"].as_str().expect("a limit"));

@@ -97,7 +97,7 @@ fn what_does_not_work_is_a_fault_with_a_remedy() {
     let extra = format!(
         "[[webhook]]\nid = \"soc\"\nurl = \"http://127.0.0.1:{dead}/secret-path\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n\
          allow_private = true\n[watchdog]\nping = [\"http://127.0.0.1:{dead}/ping/secret\"]\n\
-         [timestamp]\nauthorities = [\"https://127.0.0.1:{dead}/tsr\"]\n"
+         [timestamp]\nauthorities = [{{ url = \"https://127.0.0.1:{dead}/secret/tsr\", allow_private = true }}]\n"
     );
     let config = configure(dir.path(), dead, &extra);
     let answer = json(&config, &[], 1);

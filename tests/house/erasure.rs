@@ -5,6 +5,7 @@ use crate::support::{at, caller, house, settings, take_messages};
 use breachclock::evidence::{verify_bundle, zipfile};
 use breachclock::law::IncidentId;
 use breachclock::store::{MemoryStore, SqliteStore, Store};
+use breachclock::workflow::attachments::Attach;
 use breachclock::workflow::erase::{EraseRequest, Retention};
 use breachclock::workflow::{AckRequest, FilingRequest, House, Role, Trouble, WaiverRequest};
 use chrono::Duration;
@@ -78,7 +79,11 @@ fn verified(zip: &[u8]) -> (u64, u64, u64) {
 }
 
 async fn bundle<S: Store>(house: &House<S>, id: &str, profile: &str) -> Vec<u8> {
-    house.bundle(&caller(Role::Auditor), id, profile, &[], at(NOW)).await.expect("exported").1
+    house
+        .bundle(&caller(Role::Auditor), id, &breachclock::workflow::export::ExportRequest::of(profile), at(NOW))
+        .await
+        .expect("exported")
+        .1
 }
 
 fn backup(dir: &Path, to: &Path) {
@@ -91,7 +96,7 @@ async fn an_erased_person_is_in_no_file_and_the_bundle_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let house = house(SqliteStore::open(dir.path(), "test.example/log").expect("opens"), settings(Vec::new()));
     let id = reported(&house).await;
-    let (limits_before, shown_before) = (limits(&house, &id).await, verified(&bundle(&house, &id, "authority").await));
+    let (limits_before, shown_before) = (limits(&house, &id).await, verified(&bundle(&house, &id, "internal").await));
     for name in ["Jane Roe", "JANE ROE", "jane.roe"] {
         assert!(!files_with(dir.path(), name.as_bytes()).is_empty(), "`{name}` stands nowhere before");
     }
@@ -119,9 +124,13 @@ async fn an_erased_person_is_in_no_file_and_the_bundle_says_so() {
         ("erased", Some("she called the desk"))
     );
     assert_eq!(fact("times.aware").value, serde_json::json!("2026-03-01T10:00:00Z"));
-    let counts = verified(&bundle(&house, &id, "authority").await);
+    let counts = verified(&bundle(&house, &id, "internal").await);
     // the export before added no field, the erasure three of its own: basis, request, by
     assert_eq!((counts.0, counts.1), (shown_before.0 - erased.fields.len() as u64 + 3, erased.fields.len() as u64));
+
+    let checked = breachclock::workflow::fsck::check(&*house.store, "test.example/log", Vec::new(), None).await;
+    let checked = checked.expect("read");
+    assert!(checked.is_ok(), "{:?}", checked.faults);
 
     // the request is known by its key, the reference is not known any more
     let again = house.report(&caller(Role::Admin), r#"{"title":"x"}"#, Some("k-1"), at(NOW)).await.expect("answered");
@@ -160,6 +169,22 @@ async fn a_field_goes_with_its_value_and_the_rest_is_refused() {
     let dossier = house.store.dossier(&IncidentId(id.clone())).await.expect("is there");
     assert!(dossier.record.acts.values().flat_map(|act| &act.filings).all(|filing| filing.proof.is_none()));
     assert_eq!(files_with(dir.path(), &[0xab; 32]), Vec::<String>::new());
+
+    // and with the hash of a file goes the file
+    let letter = Attach { bytes: b"a letter".to_vec(), ..Attach::default() };
+    let n = house.attach(&caller(Role::Admin), &id, letter, None, at(NOW)).await.expect("attached").entry;
+    let entry = house.store.stream(&id).await.expect("stream").remove(n as usize - 1);
+    let entry: serde_json::Value = serde_json::from_slice(&entry.bytes).expect("JSON");
+    let name = entry["body"]["sha256"]["$c"].as_str().expect("a commitment");
+    assert!(house.attachments.get(&id, name).expect("read").is_some());
+    erase(&[&format!("/{n}/sha256")]).await.expect("erased");
+    assert!(house.attachments.get(&id, name).expect("read").is_none());
+    let listed = house.attachments(&caller(Role::Admin), &id).await.expect("listed");
+    assert_eq!((listed.len(), listed[0].state), (1, "erased"));
+    verified(&bundle(&house, &id, "internal").await);
+
+    // what deadlines are computed from besides the facts
+    assert!(erase(&["/1/profile"]).await.expect_err("kept").to_string().contains("deadlines are computed from"));
 }
 
 #[tokio::test]
@@ -292,12 +317,14 @@ async fn what_is_withheld_stays_out_of_exports_and_is_counted() {
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
         house.withhold(&caller(Role::Approver), &id, &fields, reason, at(NOW)).await
     };
+    let before = verified(&bundle(&house, &id, "authority").await).2;
     assert!(withhold(&["/1/title"], "told by Jane Roe").await.is_err(), "a reason is one word");
     assert!(withhold(&[], "privileged").await.is_err());
     assert!(withhold(&["/1/nothing"], "privileged").await.is_err());
     assert_eq!(withhold(&["/title", "/1/title", "/1/facts/1/note"], "privileged").await.expect("withheld").len(), 2);
     let authority = bundle(&house, &id, "authority").await;
-    assert_eq!(verified(&authority).2, 2);
+    // the note is kept back by the profile already
+    assert_eq!(verified(&authority).2, before + 1);
     let files = zipfile::read(&authority).expect("a ZIP");
     let index = String::from_utf8(files["bundle.json"].clone()).expect("text");
     assert!(index.contains("privileged"), "{index}");

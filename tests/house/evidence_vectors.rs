@@ -557,9 +557,9 @@ fn a_key_known_from_elsewhere_overrules_the_bundle() {
     let stranger = SigningKey::from_seed(&[1; 32]).public();
     let world = world();
     let (export_key, log_key) = (Some(world.export_key.public()), Some(world.log_key.public()));
-    assert!(verify_bundle_with(&files, &Trust { export_key, log_key }).ok);
-    assert!(!verify_bundle_with(&files, &Trust { export_key: Some(stranger), log_key }).ok);
-    assert!(!verify_bundle_with(&files, &Trust { export_key, log_key: Some(stranger) }).ok);
+    assert!(verify_bundle_with(&files, &Trust { export_key, log_key, ..Trust::default() }).ok);
+    assert!(!verify_bundle_with(&files, &Trust { export_key: Some(stranger), log_key, ..Trust::default() }).ok);
+    assert!(!verify_bundle_with(&files, &Trust { export_key, log_key: Some(stranger), ..Trust::default() }).ok);
     let dir = unpack(&files);
     let elsewhere = tempfile::tempdir().expect("a temporary folder");
     let signers = String::from_utf8(files["keys/allowed_signers"].clone()).expect("text");

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one link step. Each module says what it proves.
 
 mod acknowledge;
+mod anchors;
 mod architecture;
 mod backup;
 mod binary;
@@ -51,9 +52,11 @@ mod reopen;
 mod rulebook;
 mod scenarios;
 mod simulation;
+mod stamped_bundle;
 mod store_contract;
 mod strangers;
 mod support;
 mod time_vectors;
+mod tsp;
 mod web;
 mod zones;

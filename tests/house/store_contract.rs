@@ -15,6 +15,8 @@ use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+#[path = "store_contract/anchors.rs"]
+mod anchors;
 #[path = "store_contract/erase.rs"]
 pub mod erase;
 #[path = "store_contract/file.rs"]
@@ -70,6 +72,7 @@ async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
     evidence_hangs_together(&make().await).await;
     indices_are_dense_under_load(Arc::new(make().await)).await;
     checkpoints_never_fork(&make().await).await;
+    anchors::anchors_are_found_by_what_they_cover(&make().await).await;
     tokens_are_replaced_by_id(&make().await).await;
     erase::erased_values_are_gone(&make().await).await;
     failed_writes_can_be_repeated(&mut make).await;

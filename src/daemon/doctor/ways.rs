@@ -3,15 +3,19 @@
 
 use super::Line;
 use crate::config::{Config, StoreKind};
+use crate::daemon::ids::SystemEntropy;
 use crate::daemon::{clock, open};
 use crate::escalation::readiness::people_of;
 use crate::escalation::{Brief, Event, Extra, Message, Outcome, Reason, Target, Who};
+use crate::evidence::tsp::Stamp;
 use crate::law::IncidentId;
+use crate::notify::authority::{self, Authority};
 use crate::notify::email::{Email, Probe, Verdict};
 use crate::notify::http::Reach;
 use crate::notify::{Context, Notifiers, webhook};
 use crate::store::PgStore;
 use crate::time::{Timestamp, Zone};
+use crate::workflow::Entropy;
 use std::collections::BTreeSet;
 
 /// The shared database, where there is one. It is asked its version; nothing is made in it.
@@ -119,7 +123,7 @@ pub async fn webhooks(config: &Config) -> Vec<Line> {
         lines.push(
             match webhook::reach(
                 &hook.url,
-                &Reach { allow_private: hook.allow_private, allow_hosts: hook.allow_hosts.clone(), ca_file: None },
+                &Reach { allow_private: hook.allow_private, allow_hosts: hook.allow_hosts.clone(), ..Reach::default() },
                 clock::now(),
             )
             .await
@@ -163,20 +167,36 @@ pub async fn heartbeats(config: &Config) -> Vec<Line> {
     lines
 }
 
+/// Asks each authority for a time stamp over a random number, and checks it as the daemon does.
 pub async fn time_stamps(config: &Config) -> Vec<Line> {
     let check = "time-stamping";
-    if config.timestamp_authorities.is_empty() {
+    if config.timestamp.authorities.is_empty() {
         let remedy = "name an authority (RFC 3161) in `[timestamp].authorities`";
         return vec![Line::warning(check, "no time-stamping authority witnesses the log".into(), remedy)];
     }
     let mut lines = Vec::new();
-    for url in &config.timestamp_authorities {
-        lines.push(match webhook::reach(url, &Reach { allow_private: true, ..Reach::default() }, clock::now()).await {
-            Ok(said) => Line::ok(check, said),
+    for settings in &config.timestamp.authorities {
+        lines.push(match stamp(settings).await {
+            Ok(stamp) if stamp.trusted => {
+                Line::ok(check, format!("authority `{}` stamps, by a certificate you trust", settings.name))
+            }
+            Ok(_) => {
+                let text = format!("authority `{}` stamps, and nobody says whose certificate it is", settings.name);
+                Line::warning(check, text, "download the certificate of its root and name it as `ca_file`")
+            }
             Err(error) => Line::fault(check, error, "name another authority, or see to the connection"),
         });
     }
     lines
+}
+
+async fn stamp(settings: &authority::Settings) -> Result<Stamp, String> {
+    let authority = Authority::from_settings(settings).map_err(|fault| fault.problem)?;
+    let (mut hash, mut nonce) = ([0; 32], [0; 8]);
+    let entropy = SystemEntropy::new();
+    entropy.fill(&mut hash);
+    entropy.fill(&mut nonce);
+    authority.stamp(&hash, nonce).await.map(|(_, stamp)| stamp)
 }
 
 /// Sends a marked test message to every person of the policies by each way, to every webhook and every channel.

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Checks the evidence bundle in which this file lies. Python 3.8 or later, its standard library only.
 
-usage: python3 verify.py [ALLOWED_SIGNERS]    a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
+usage: python3 verify.py [ALLOWED_SIGNERS [AUTHORITIES]]
+  ALLOWED_SIGNERS: a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
+  AUTHORITIES: certificates (PEM) of time-stamping authorities you trust; otherwise those in tsa/ are used
 Status 0: verified. 1: not, each fault is printed.
 """
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -17,7 +20,9 @@ FIXED = {
     "keys/allowed_signers", "keys/log.pub.pem", "keys/log.vkey", "report.html", "verify.py", "verify.sh",
 }
 HEX = "[0-9a-f]{64}"
-KNOWN = re.compile(rf"(entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
+OPTIONAL = {"checkpoint.txt.tsr", "SHA256SUMS.tsr"}
+KNOWN = re.compile(rf"(anchors/\d{{10}}/(checkpoint\.txt|checkpoint\.txt\.tsr|consistency\.txt|\d{{6,}}\.tlog-proof)|"
+                   rf"tsa/[A-Za-z0-9._-]+\.pem|entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
 ENVELOPE = re.compile(
     r'\{"v":1,"log":"([A-Za-z0-9._/:-]+)","idx":(0|[1-9][0-9]*),"stream":"([A-Za-z0-9._-]+)","n":(0|[1-9][0-9]*),'
     rf'"prev":"({HEX})","ts":"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}\.[0-9]{{6}}Z)",'
@@ -182,6 +187,335 @@ def included(leaf, index, size, path, root):
     return last == 0 and value == root
 
 
+# --- RFC 9162 section 2.1.4.2 ---
+def grown(old, new, path, old_root, new_root):
+    if not 0 < old < new:
+        return False
+    node, last, path = old - 1, new - 1, list(path)
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    # a power of two is a complete subtree: the proof leaves it out
+    if old & (old - 1) == 0:
+        path.insert(0, old_root)
+    if not path:
+        return False
+    before = after = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            before = hashlib.sha256(b"\1" + sibling + before).digest()
+            after = hashlib.sha256(b"\1" + sibling + after).digest()
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            after = hashlib.sha256(b"\1" + after + sibling).digest()
+        node, last = node >> 1, last >> 1
+    return last == 0 and before == old_root and after == new_root
+
+
+# --- time stamps: RFC 3161, RFC 5652, RFC 5280; DER only ---
+def der(data):
+    """The parts of a constructed value: tag, content, whole."""
+    parts, at = [], 0
+    while at < len(data):
+        start, tag, size = at, data[at], data[at + 1]
+        at += 2
+        if size & 0x80:
+            count = size & 0x7F
+            if not 1 <= count <= 4 or at + count > len(data):
+                raise ValueError("its DER is broken")
+            size, at = int.from_bytes(data[at:at + count], "big"), at + count
+        if tag & 0x1F == 0x1F or at + size > len(data):
+            raise ValueError("its DER is broken")
+        parts.append((tag, data[at:at + size], data[start:at + size]))
+        at += size
+    return parts
+
+
+def oid(content):
+    numbers, value = [], 0
+    for byte in content:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(value)
+            value = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, [first, numbers[0] - 40 * first] + numbers[1:]))
+
+
+HASHES = {"2.16.840.1.101.3.4.2.1": "sha256", "2.16.840.1.101.3.4.2.2": "sha384", "2.16.840.1.101.3.4.2.3": "sha512"}
+RSA = {"1.2.840.113549.1.1.1": None, "1.2.840.113549.1.1.11": "sha256", "1.2.840.113549.1.1.12": "sha384",
+       "1.2.840.113549.1.1.13": "sha512"}
+ECDSA = {"1.2.840.10045.4.3.2": "sha256", "1.2.840.10045.4.3.3": "sha384"}
+PREFIX = {"sha256": "3031300d060960864801650304020105000420", "sha384": "3041300d060960864801650304020205000430",
+          "sha512": "3051300d060960864801650304020305000440"}
+# p, b, n, G of FIPS 186 curves; a is -3
+CURVES = {
+    "1.2.840.10045.3.1.7": (
+        2 ** 256 - 2 ** 224 + 2 ** 192 + 2 ** 96 - 1,
+        0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b,
+        0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551,
+        (0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296,
+         0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5)),
+    "1.3.132.0.34": (
+        2 ** 384 - 2 ** 128 - 2 ** 96 + 2 ** 32 - 1,
+        0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef,
+        0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973,
+        (0xaa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7,
+         0x3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f)),
+}
+
+
+def curve_add(p, first, second):
+    if first is None or second is None:
+        return first or second
+    (x1, y1), (x2, y2) = first, second
+    if x1 == x2 and (y1 + y2) % p == 0:
+        return None
+    slope = (3 * x1 * x1 - 3) * pow(2 * y1, p - 2, p) if first == second else (y2 - y1) * pow(x2 - x1, p - 2, p)
+    x3 = (slope * slope - x1 - x2) % p
+    return x3, (slope * (x1 - x3) - y1) % p
+
+
+def curve_times(p, n, at):
+    result = None
+    while n:
+        if n & 1:
+            result = curve_add(p, result, at)
+        at, n = curve_add(p, at, at), n >> 1
+    return result
+
+
+def key_signed(spki, algorithm, digest, message, signature):
+    """Whether the key signed; the digest is that of the algorithm, unless it names none."""
+    (_, kind, _), (_, bits, _) = der(der(spki)[0][1])
+    kind, bits = der(kind), bits[1:]
+    name = RSA.get(algorithm) or ECDSA.get(algorithm) or (digest if algorithm in RSA else None)
+    if name is None or digest not in (None, name):
+        return False
+    hashed = hashlib.new(name, message).digest()
+    if algorithm in RSA and oid(kind[0][1]) == "1.2.840.113549.1.1.1":
+        n, e = (int.from_bytes(part, "big") for _, part, _ in der(der(bits)[0][1]))
+        size = (n.bit_length() + 7) // 8
+        if not 2048 <= n.bit_length() <= 8192 or len(signature) != size or int.from_bytes(signature, "big") >= n:
+            return False
+        info = bytes.fromhex(PREFIX[name]) + hashed
+        return pow(int.from_bytes(signature, "big"), e, n).to_bytes(size, "big") == \
+            b"\0\1" + b"\xff" * (size - 3 - len(info)) + b"\0" + info
+    if algorithm in ECDSA and oid(kind[0][1]) == "1.2.840.10045.2.1" and oid(kind[1][1]) in CURVES:
+        p, b, n, base = CURVES[oid(kind[1][1])]
+        size = (p.bit_length() + 7) // 8
+        x, y = int.from_bytes(bits[1:1 + size], "big"), int.from_bytes(bits[1 + size:], "big")
+        if len(bits) != 1 + 2 * size or bits[0] != 4 or (y * y - x * x * x + 3 * x - b) % p:
+            return False
+        r, s = (int.from_bytes(part, "big") for _, part, _ in der(der(signature)[0][1]))
+        if not (0 < r < n and 0 < s < n):
+            return False
+        w, z = pow(s, n - 2, n), int.from_bytes(hashed[:size], "big")
+        at = curve_add(p, curve_times(p, z * w % n, base), curve_times(p, r * w % n, (x, y)))
+        return at is not None and at[0] % n == r
+    return False
+
+
+def time_of(tag, content):
+    """UTCTime or GeneralizedTime as one comparable text, and as RFC 3339."""
+    text = content.decode("ascii")
+    if tag == 0x17:
+        text = ("20" if text[:2] < "50" else "19") + text
+    match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d{1,20})?Z", text, re.A)
+    if not match:
+        raise ValueError("its time is not written as it must be")
+    y, mo, d, h, mi, s, fraction = match.groups()
+    datetime.datetime(int(y), int(mo), int(d), int(h), int(mi), int(s))
+    return text[:14] + (fraction or ""), f"{y}-{mo}-{d}T{h}:{mi}:{s}{fraction or ''}Z"
+
+
+def certificate(whole):
+    body, algorithm, signature = der(der(whole)[0][1])
+    parts = der(body[1])
+    if parts[0][0] == 0xA0:
+        parts = parts[1:]
+    serial, _, issuer, validity, subject, spki = parts[:6]
+    extensions = {}
+    for tag, content, _ in parts[6:]:
+        if tag == 0xA3:
+            for _, extension, _ in der(der(content)[0][1]):
+                values = der(extension)
+                critical = len(values) == 3 and values[1][1] == b"\xff"
+                extensions[oid(values[0][1])] = (critical, values[-1][1])
+    start, end = (time_of(tag, content)[0] for tag, content, _ in der(validity[1]))
+    return {"whole": whole, "body": body[2], "algorithm": oid(der(algorithm[1])[0][1]), "signature": signature[1][1:],
+            "serial": serial[1], "issuer": issuer[2], "subject": subject[2], "spki": spki[2], "start": start, "end": end,
+            "extensions": extensions}
+
+
+def certificates(text):
+    found = re.findall(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----", text)
+    if not found:
+        raise ValueError("holds no certificate in PEM form")
+    return [certificate(base64.b64decode(b"".join(one.split()), validate=True)) for one in found]
+
+
+def leads(one, others, roots, when, depth=0):
+    """Whether a certificate leads to a trusted one, valid at `when` all the way."""
+    if not one["start"] <= when[:14] <= one["end"] or depth > 6:
+        return False
+    if any(one["whole"] == root["whole"] for root in roots):
+        return True
+    for issuer in roots + others:
+        if issuer["subject"] != one["issuer"] or not key_signed(
+                issuer["spki"], one["algorithm"], None, one["body"], one["signature"]):
+            continue
+        if any(issuer["whole"] == root["whole"] for root in roots):
+            return True
+        constraints = issuer["extensions"].get("2.5.29.19", (False, b"\x30\0"))[1]
+        if der(der(constraints)[0][1])[:1] == [(1, b"\xff", b"\1\1\xff")] and leads(issuer, others, roots, when, depth + 1):
+            return True
+    return False
+
+
+def timestamp(response, data, roots):
+    """The time that an authority of `roots` states for `data`: comparable, and as RFC 3339."""
+    if len(response) > 65536:
+        raise ValueError("it is longer than a time stamp")
+    (_, outer, _), = der(response)
+    status, *rest = der(outer)
+    if int.from_bytes(der(status[1])[0][1], "big") > 1 or len(rest) != 1:
+        raise ValueError("it was refused, or holds no token")
+    kind, content = der(rest[0][1])
+    signed = der(der(content[1])[0][1])
+    if oid(kind[1]) != "1.2.840.113549.1.7.2":
+        raise ValueError("it is not signed")
+    signed, info = signed[2:], der(signed[2][1])
+    if oid(info[0][1]) != "1.2.840.113549.1.9.16.1.4" or der(info[1][1])[0][0] != 4:
+        raise ValueError("it signs something that is no time stamp")
+    info = der(info[1][1])[0][1]
+    carried = [certificate(part) for tag, field, _ in signed if tag == 0xA0
+               for tag, _, part in der(field) if tag == 0x30]
+    (_, signer, _), = der(signed[-1][1])
+    signer = der(signer)
+    who, digest, attributes = signer[1], HASHES[oid(der(signer[2][1])[0][1])], signer[3]
+    if attributes[0] != 0xA0:
+        raise ValueError("it has no signed attributes")
+    algorithm, signature = oid(der(signer[4][1])[0][1]), signer[5][1]
+    if who[0] == 0x30:
+        issuer, serial = der(who[1])
+        own = [one for one in carried if one["issuer"] == issuer[2] and one["serial"] == serial[1]]
+    else:
+        own = [one for one in carried if one["extensions"].get("2.5.29.14", (0, b""))[1][2:] == who[1]]
+    if not own:
+        raise ValueError("it does not carry the certificate that signed it")
+    own = own[0]
+    named = {}
+    for _, attribute, _ in der(attributes[1]):
+        kind, values = der(attribute)
+        if oid(kind[1]) in named:
+            raise ValueError("an attribute stands twice")
+        (value,) = der(values[1])
+        named[oid(kind[1])] = value
+    if oid(named["1.2.840.113549.1.9.3"][1]) != "1.2.840.113549.1.9.16.1.4":
+        raise ValueError("it says of itself that it is no time stamp")
+    if named["1.2.840.113549.1.9.4"][1] != hashlib.new(digest, info).digest():
+        raise ValueError("its content is not the one that was signed")
+    ids = [(named[key][1], name) for key, name in
+           (("1.2.840.113549.1.9.16.2.12", "sha1"), ("1.2.840.113549.1.9.16.2.47", "sha256")) if key in named]
+    for value, name in ids:
+        first = der(der(der(value)[0][1])[0][1])
+        if first[0][0] == 0x30:
+            name, first = HASHES[oid(der(first[0][1])[0][1])], first[1:]
+        if hashlib.new(name, own["whole"]).digest() != first[0][1]:
+            raise ValueError("it names another certificate than the one it carries")
+    if not ids or not key_signed(own["spki"], algorithm, digest, b"\x31" + attributes[2][1:], signature):
+        raise ValueError("it is not signed by the certificate it carries")
+    critical, usage = own["extensions"].get("2.5.29.37", (False, b"\x30\0"))
+    if not critical or [oid(part) for _, part, _ in der(der(usage)[0][1])] != ["1.3.6.1.5.5.7.3.8"]:
+        raise ValueError("its certificate is not for time stamping alone")
+    (_, info, _), = der(info)
+    info = der(info)
+    method, imprint = der(info[2][1])
+    if oid(der(method[1])[0][1]) != "2.16.840.1.101.3.4.2.1" or imprint[1] != hashlib.sha256(data).digest():
+        raise ValueError("it is over something else")
+    when, shown = time_of(info[4][0], info[4][1])
+    if not leads(own, carried, roots, when):
+        raise ValueError("its certificate does not lead to a trusted one, or was not valid")
+    return when, shown
+
+
+def check_stamps(files, rows, trusted, keys, size, root):
+    """Lines of the index, the covering stamps (size, time), and when the bundle was packed."""
+    roots = []
+    for name in sorted(name for name in files if name.startswith("tsa/")):
+        try:
+            roots += certificates(files[name])
+        except (ValueError, IndexError, KeyError, TypeError):
+            fault(name, "holds no certificate that can be read")
+    roots = roots if trusted is None else trusted
+    index, covering, packed = [], [], None
+
+    def stamp(name, of):
+        try:
+            when, shown = timestamp(files[f"{name}.tsr"], files[name], roots)
+        except (ValueError, IndexError, KeyError, TypeError) as why:
+            fault(f"{name}.tsr", f"is no time stamp over {name} by an authority that is trusted: {why}")
+            return None
+        if name != "SHA256SUMS":
+            index.append({"size": of, "at": shown, "file": f"{name}.tsr"})
+            covering.append((of, when, shown))
+        return shown
+
+    by_name = {row["file"][8:-5]: row for row in rows}
+    for folder in sorted({name[:18] for name in files if re.match(r"anchors/\d{10}/", name, re.A)}):
+        checkpoint = f"{folder}/checkpoint.txt"
+        missing = [f"{folder}/{name}" for name in ("checkpoint.txt", "checkpoint.txt.tsr", "consistency.txt")
+                   if f"{folder}/{name}" not in files]
+        for name in missing:
+            fault(name, "is missing")
+        if missing:
+            continue
+        old, old_root = check_note(files, checkpoint, *keys)
+        if not 0 < old < size or folder != f"anchors/{old:010}":
+            fault(checkpoint, "is not of the size its folder is named by, or not earlier than checkpoint.txt")
+            continue
+        try:
+            lines = files[f"{folder}/consistency.txt"].decode().split("\n")
+            holds = lines.pop() == "" and grown(old, size, [b64(line) for line in lines], old_root, root)
+        except ValueError:
+            holds = False
+        if not holds:
+            fault(f"{folder}/consistency.txt", "does not show that the log grew from the earlier checkpoint")
+        for name in sorted(name for name in files if name.startswith(f"{folder}/") and name.endswith(".tlog-proof")):
+            row = by_name.get(name[19:-11])
+            if row is None:
+                fault(name, "belongs to no entry")
+            else:
+                check_proof(files, name, row, files[row["file"]], old, old_root, checkpoint)
+        stamp(checkpoint, old)
+    if "checkpoint.txt.tsr" in files:
+        stamp("checkpoint.txt", size)
+    if "SHA256SUMS.tsr" in files:
+        packed = stamp("SHA256SUMS", size)
+    return index, covering, packed
+
+
+def tell_ages(rows, covering, packed):
+    runs = []
+    for row in rows:
+        times = [(when, shown) for of, when, shown in covering if of > row["idx"]]
+        age = min(times)[1] if times else None
+        if runs and runs[-1][2] == age:
+            runs[-1][1] = row["n"]
+        else:
+            runs.append([row["n"], row["n"], age])
+    for first, last, age in runs:
+        if age:
+            print(f"since  entries {first} to {last} existed no later than {age}")
+        else:
+            print(f"since  not provable how old entries {first} to {last} are: no time stamp covers them")
+    if packed:
+        print(f"since  this bundle was packed no later than {packed}")
+
+
 def b64(text):
     data = base64.b64decode(text, validate=True)
     if base64.b64encode(data).decode() != text:
@@ -222,9 +556,9 @@ def check_sums(files):
             fault(name, "is listed in SHA256SUMS and missing")
         elif sha(files[name]) != want:
             fault(name, "was changed after export: its sum differs")
-    for name in sorted(files.keys() - listed.keys() - {"SHA256SUMS", "SHA256SUMS.sig"}):
+    for name in sorted(files.keys() - listed.keys() - {"SHA256SUMS", "SHA256SUMS.sig", "SHA256SUMS.tsr"}):
         fault(name, "is not listed in SHA256SUMS")
-    for name in sorted(files.keys() - FIXED):
+    for name in sorted(files.keys() - FIXED - OPTIONAL):
         if not KNOWN.fullmatch(name):
             fault(name, "does not belong into a bundle")
 
@@ -247,9 +581,10 @@ def check_keys(files, trusted):
     return export_key, origin, log_key, key_id
 
 
-def check_checkpoint(files, origin, log_key, key_id):
-    note = files["checkpoint.txt"]
+def check_note(files, name, origin, log_key, key_id):
+    """Size and root that the log key signed; a fault and nothing otherwise."""
     try:
+        note = files[name]
         lines = note.decode().split("\n")
         if len(lines) != 6 or lines[0] != origin or lines[3] or lines[5]:
             raise ValueError("five lines expected")
@@ -260,10 +595,15 @@ def check_checkpoint(files, origin, log_key, key_id):
             raise ValueError("not this log key")
         if not ed25519(log_key, "\n".join(lines[:3] + [""]).encode(), blob[4:]):
             raise ValueError("the signature does not fit")
-        tree = int(lines[1]), b64(lines[2])
+        return int(lines[1]), b64(lines[2])
     except ValueError as why:
-        fault("checkpoint.txt", f"is not signed by the log key: {why}")
+        fault(name, f"is not signed by the log key: {why}")
         return 0, b""
+
+
+def check_checkpoint(files, origin, log_key, key_id):
+    note = files["checkpoint.txt"]
+    tree = check_note(files, "checkpoint.txt", origin, log_key, key_id)
     if sshsig(files["checkpoint.txt.sig"], CHECKPOINT, note) != log_key:
         fault("checkpoint.txt.sig", "is not by the log key")
     return tree
@@ -297,7 +637,7 @@ def check_entries(files, origin, size, root):
             fault(name, "does not name the sum of the entry before it")
         if not after <= row["idx"] < size:
             fault(name, "its place in the log is out of order")
-        check_proof(files, f"proofs/{n:06}.tlog-proof", row, data, size, root)
+        check_proof(files, f"proofs/{n:06}.tlog-proof", row, data, size, root, "checkpoint.txt")
         if row["sha256"].encode() not in files["report.html"]:
             fault("report.html", f"does not show the hash of {name}")
         prev, after = row["sha256"], row["idx"] + 1
@@ -316,7 +656,7 @@ def check_entries(files, origin, size, root):
     return rows
 
 
-def check_proof(files, name, row, data, size, root):
+def check_proof(files, name, row, data, size, root, checkpoint):
     if name not in files:
         fault(name, "is missing")
         return
@@ -329,8 +669,8 @@ def check_proof(files, name, row, data, size, root):
         return
     if lines[:2] != ["c2sp.org/tlog-proof@v1", f"index {row['idx']}"]:
         fault(name, f"is for another index than that of {row['file']}")
-    if note != files["checkpoint.txt"]:
-        fault(name, "is no proof under checkpoint.txt")
+    if note != files[checkpoint]:
+        fault(name, f"is no proof under {checkpoint}")
     if not included(hashlib.sha256(b"\0" + data).digest(), row["idx"], size, path, root):
         fault(name, f"does not lead from {row['file']} to the root")
 
@@ -393,7 +733,7 @@ def check_named(files, rows, wanted):
     return sorted(rules), sorted(attachments)
 
 
-def check_index(files, rows, origin, size, root, names, erased, withheld):
+def check_index(files, rows, origin, size, root, names, erased, withheld, stamps):
     try:
         index = strict(files["bundle.json"].decode(), compact=False)
         if not isinstance(index, dict):
@@ -407,7 +747,7 @@ def check_index(files, rows, origin, size, root, names, erased, withheld):
         "format": "breachclock-bundle-v1", "origin": origin, "stream": last["stream"], "tree_size": size,
         "root": base64.b64encode(root).decode(), "profile": body.get("profile"), "generated_at": last["ts"],
         "entries": [{key: row[key] for key in ("n", "idx", "ts", "type", "sha256")} for row in rows],
-        "rules": names[0], "attachments": names[1], "anchors": [], "erased": sorted(erased),
+        "rules": names[0], "attachments": names[1], "anchors": stamps, "erased": sorted(erased),
     }
     for key, value in want.items():
         if index.get(key) != value:
@@ -423,6 +763,10 @@ def main():
     if len(sys.argv) > 1:
         with open(sys.argv[1], "rb") as file:
             trusted = signers(file.read())
+    authorities = None
+    if len(sys.argv) > 2:
+        with open(sys.argv[2], "rb") as file:
+            authorities = certificates(file.read())
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     files = {}
     for folder, folders, names in os.walk("."):
@@ -452,17 +796,20 @@ def main():
     rows = check_entries(files, origin, size, root)
     if not rows:
         return
+    stamps, covering, packed = check_stamps(files, rows, authorities, (origin, log_key, key_id), size, root)
     shown, erased, withheld, wanted = check_fields(files, rows)
     names = check_named(files, rows, wanted)
-    check_index(files, rows, origin, size, root, names, erased, withheld)
+    check_index(files, rows, origin, size, root, names, erased, withheld, stamps)
     if not FAULTS:
         print(f"VERIFIED: {len(rows)} entries of {rows[0]['stream']} in log {origin} (size {size});"
               f" fields: {shown} shown, {len(erased)} erased, {len(withheld)} withheld")
         for what, key in (("export", export_key), ("log", log_key)):
             blob = string(b"ssh-ed25519") + string(key)
             print(f"       {what} key SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}")
-        print("not shown: that statements were true when written; how old entries are (no time stamp was configured);")
-        print("that nobody was shown another log. Compare the fingerprints above with those published elsewhere.")
+        tell_ages(rows, covering, packed)
+        print("not shown: that statements were true when written; that entries are not younger than they say;")
+        print("that nobody was shown another log. Compare the fingerprints above, and the certificates of the time-stamping")
+        print("authorities, with those published elsewhere.")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 #!/bin/sh
 # Checks the evidence bundle in which this file lies. Needs sha256sum, openssl (3 or later), ssh-keygen, sed, grep
 # and what every system has beside them (cat, dirname, mkdir, mv, rm, sort, tail).
-# usage: sh verify.sh [ALLOWED_SIGNERS]     a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
+# usage: sh verify.sh [ALLOWED_SIGNERS [AUTHORITIES]]
+#   ALLOWED_SIGNERS: a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
+#   AUTHORITIES: certificates (PEM) of time-stamping authorities you trust; otherwise those in tsa/ are used
 # It reads with patterns: that no member stands twice inside the body of an entry is checked by verify.py only.
 # Says what is wrong, file by file, on standard output. Status 0: verified. 1: not. 2: could not run.
 LC_ALL=C; export LC_ALL
 trusted=${1:-}
 case $trusted in '' | /*) ;; *) trusted=$PWD/$trusted ;; esac
+authorities=${2:-}
+case $authorities in '' | /*) ;; *) authorities=$PWD/$authorities ;; esac
 cd -- "$(dirname -- "$0")" || exit 2
 for tool in sha256sum openssl ssh-keygen sed grep; do
   command -v "$tool" > /dev/null || { echo "this needs $tool"; exit 2; }
@@ -31,11 +35,14 @@ if grep -v "^$x64  [A-Za-z0-9_][A-Za-z0-9._/-]*\$" SHA256SUMS > /dev/null; then 
 if grep -qF .. SHA256SUMS || [ -n "$(tail -c 1 SHA256SUMS)" ]; then fail SHA256SUMS "a line is no sum and name"; fi
 sha256sum --strict --quiet -c SHA256SUMS > "$tmp/sums" 2>&1 || {
   fail SHA256SUMS "does not fit the files"; sed 's/^/       /' "$tmp/sums"; }
-for f in * .[!.]* ..?* */* */.[!.]* */..?*; do
+for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/*/..?*; do
   [ -e "$f" ] || [ -L "$f" ] || continue
-  case $f in keys | entries | proofs | disclosures | rules | attachments) [ -d "$f" ] && [ ! -L "$f" ] && continue ;; esac
+  case $f in
+    keys | entries | proofs | disclosures | rules | attachments | tsa | anchors | anchors/[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9])
+      [ -d "$f" ] && [ ! -L "$f" ] && continue ;;
+  esac
   if [ -d "$f" ] || [ -L "$f" ]; then fail "$f" "does not belong into a bundle"; continue; fi
-  case $f in SHA256SUMS | SHA256SUMS.sig) continue ;; esac
+  case $f in SHA256SUMS | SHA256SUMS.sig | SHA256SUMS.tsr) continue ;; esac
   listed=$(grep -cF "  $f" SHA256SUMS)
   case $listed in
     0) fail "$f" "is not listed in SHA256SUMS" ;;
@@ -43,13 +50,16 @@ for f in * .[!.]* ..?* */* */.[!.]* */..?*; do
   esac
   case $f in
     README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
-    keys/allowed_signers | keys/log.pub.pem | keys/log.vkey) continue ;;
+    keys/allowed_signers | keys/log.pub.pem | keys/log.vkey | checkpoint.txt.tsr) continue ;;
+    anchors/*/checkpoint.txt | anchors/*/checkpoint.txt.tsr | anchors/*/consistency.txt) continue ;;
   esac
   stem=${f#*/}; stem=${stem%.json}
   case $f in
     entries/*.json) want='[0-9]\{6,\}' ;;
     proofs/*.tlog-proof) want='[0-9]\{6,\}'; stem=${stem%.tlog-proof} ;;
     disclosures/*.json | rules/*.json) want=$x64 ;;
+    anchors/*/*.tlog-proof) want='[0-9]\{6,\}'; stem=${stem#*/}; stem=${stem%.tlog-proof} ;;
+    tsa/*.pem) want='[A-Za-z0-9._-]\{1,\}'; stem=${stem%.pem} ;;
     attachments/*.json) want='none' ;;
     attachments/*) want=$x64 ;;
     *) want='none' ;;
@@ -84,16 +94,19 @@ say "SHA256SUMS is signed by the export key"
 
 # 3 the log's signature on size and root
 dash=$(printf '\342\200\224')
-sed '/^$/,$d' checkpoint.txt > "$tmp/text"
-line=$(sed -n "5s|^$dash $origin ||p" checkpoint.txt)
-printf %s "$line" | openssl base64 -d -A | tail -c +5 > "$tmp/sig"
-[ "$(grep -c '' checkpoint.txt)" -eq 5 ] && [ "$(sed -n 1p checkpoint.txt)" = "$origin" ] && [ -z "$(sed -n 4p checkpoint.txt)" ] ||
-  fail checkpoint.txt "is no checkpoint with one signature"
 # base64 of the key id is a prefix up to its last two bits: compare id and signature as one
 octal=$(for b in $(echo "$id" | sed 's/../0x& /g'); do printf '\\%o%o%o' $((b / 64)) $((b / 8 % 8)) $((b % 8)); done)
-[ "$({ printf "$octal"; cat "$tmp/sig"; } | openssl base64 -A)" = "$line" ] || fail checkpoint.txt "does not name the log key"
-openssl pkeyutl -verify -rawin -pubin -inkey keys/log.pub.pem -in "$tmp/text" -sigfile "$tmp/sig" > "$tmp/out" 2>&1 ||
-  fail checkpoint.txt "is not signed by the log key"
+signed() { # note
+  sed '/^$/,$d' "$1" > "$tmp/text"
+  line=$(sed -n "5s|^$dash $origin ||p" "$1")
+  printf %s "$line" | openssl base64 -d -A | tail -c +5 > "$tmp/sig"
+  [ "$(grep -c '' "$1")" -eq 5 ] && [ "$(sed -n 1p "$1")" = "$origin" ] && [ -z "$(sed -n 4p "$1")" ] ||
+    fail "$1" "is no checkpoint with one signature"
+  [ "$({ printf "$octal"; cat "$tmp/sig"; } | openssl base64 -A)" = "$line" ] || fail "$1" "does not name the log key"
+  openssl pkeyutl -verify -rawin -pubin -inkey keys/log.pub.pem -in "$tmp/text" -sigfile "$tmp/sig" > "$tmp/out" 2>&1 ||
+    fail "$1" "is not signed by the log key"
+}
+signed checkpoint.txt
 size=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' checkpoint.txt)
 root=$(sed -n 3p checkpoint.txt)
 [ -n "$size" ] || { fail checkpoint.txt "has no size"; size=0; }
@@ -102,9 +115,9 @@ say "size and root are signed by the log key, twice"
 # 4 each entry: its form, the chain, its place in the tree
 # the value reached so far lies in the file h, the next one is made in i
 up() { openssl dgst -sha256 -binary > "$tmp/i"; mv "$tmp/i" "$tmp/h"; }
-included() { # entry proof index: RFC 9162 section 2.1.3.2
+included() { # entry proof index size root: RFC 9162 section 2.1.3.2
   { printf '\000'; cat "$1"; } | up
-  at=$3; last=$((size - 1))
+  at=$3; last=$(($4 - 1))
   [ "$at" -le "$last" ] || return 1
   for sibling in $(sed '1,2d;/^$/,$d' "$2"); do
     [ "$last" -gt 0 ] || return 1
@@ -116,7 +129,7 @@ included() { # entry proof index: RFC 9162 section 2.1.3.2
     fi
     at=$((at / 2)); last=$((last / 2))
   done
-  [ "$last" -eq 0 ] && [ "$(openssl base64 -A < "$tmp/h")" = "$root" ]
+  [ "$last" -eq 0 ] && [ "$(openssl base64 -A < "$tmp/h")" = "$5" ]
 }
 form='^{"v":1,"log":"[A-Za-z0-9._/:-]*","idx":[0-9]*,"stream":"[A-Za-z0-9._-]*","n":[0-9]*,"prev":"'$x64'",'
 form=$form'"ts":"[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\.[0-9]\{6\}Z","type":"[a-z0-9.-]*",'
@@ -125,7 +138,7 @@ parts() { # idx stream n prev ts type; none of them has a space
   sed -n '1s/^{"v":1,"log":"[^"]*","idx":\([0-9]*\),"stream":"\([^"]*\)","n":\([0-9]*\),"prev":"\([0-9a-f]*\)","ts":"\([^"]*\)","type":"\([^"]*\)".*/\1 \2 \3 \4 \5 \6/p' "$1"
 }
 n=0; prev=$zero; next=0; stream=; last_file=
-: > "$tmp/rows"
+: > "$tmp/rows"; : > "$tmp/indices"
 for f in entries/*.json; do
   [ -f "$f" ] || break
   n=$((n + 1)); name=$(printf %06d "$n"); last_file=$f
@@ -149,9 +162,10 @@ for f in entries/*.json; do
     [ "$(sed -n 1p "$p")" = c2sp.org/tlog-proof@v1 ] && [ "$(sed -n 2p "$p")" = "index $idx" ] ||
       fail "$p" "is for another index than that of $f"
     [ "$(sed '1,/^$/d' "$p")" = "$(cat checkpoint.txt)" ] || fail "$p" "is no proof under checkpoint.txt"
-    included "$f" "$p" "$idx" || fail "$p" "does not lead from $f to the root"
+    included "$f" "$p" "$idx" "$size" "$root" || fail "$p" "does not lead from $f to the root"
   fi
   echo "{\"n\":$n,\"idx\":$idx,\"ts\":\"$ts\",\"type\":\"$type\",\"sha256\":\"$own\"}" >> "$tmp/rows"
+  echo "$n $idx" >> "$tmp/indices"
   grep -qF "$own" report.html || fail report.html "does not show the hash of $f"
   prev=$own; next=$((idx + 1))
 done
@@ -164,7 +178,113 @@ grep -qE '"type":"export\.created","nonce":"[^"]*","body":\{"actor":'"$text"',"p
   fail "$last_file" "is not the record of this export, or does not count $n entries: entries after it are missing"
 say "$n entries follow each other without a gap, up to the export, and each is in the log"
 
-# 5 fields: shown, erased or withheld. A quote inside a string is escaped, so these patterns match members only.
+# 5 time stamps: since when the entries exist at least
+: > "$tmp/stamps"; : > "$tmp/times"; : > "$tmp/tsa"
+if [ -n "$authorities" ]; then cat -- "$authorities" > "$tmp/tsa" || exit 2; fi
+for f in tsa/*; do
+  [ -f "$f" ] || continue
+  openssl x509 -in "$f" -noout 2> "$tmp/err" || fail "$f" "holds no certificate that can be read"
+  [ -n "$authorities" ] || cat "$f" >> "$tmp/tsa"
+done
+number() { case $1 in 0?*) echo "${1#0}" ;; *) echo "$1" ;; esac; } # sh takes 08 for octal
+stamp() { # file size: the stamp over it
+  [ -f "$1.tsr" ] || return 0
+  time=$(openssl ts -reply -in "$1.tsr" -text 2> "$tmp/err" | sed -n 's/^Time stamp: //p')
+  # shellcheck disable=SC2086 # month day time year zone
+  set -- "$1" "$2" $time
+  month=0; m=0
+  for name in Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec; do m=$((m + 1)); [ "$name" != "${3:-}" ] || month=$m; done
+  if [ "$#" -ne 7 ] || [ "$7" != GMT ] || [ "$month" -eq 0 ]; then fail "$1.tsr" "is no time stamp"; return 0; fi
+  at=$(printf '%04d-%02d-%02dT%sZ' "$6" "$month" "$4" "$5")
+  y=$6; m=$((month - 3)); [ "$m" -ge 0 ] || { m=$((m + 12)); y=$((y - 1)); }
+  days=$((y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + $4 - 719469))
+  h=${5%%:*}; s=${5##*:}; s=${s%%.*}; i=${5#*:}; i=${i%%:*}
+  epoch=$((days * 86400 + $(number "$h") * 3600 + $(number "$i") * 60 + $(number "$s")))
+  # certificates are judged as of the stamp: they may have ended since
+  if openssl ts -verify -partial_chain -attime "$epoch" -data "$1" -in "$1.tsr" -CAfile "$tmp/tsa" > "$tmp/out" 2>&1; then
+    echo "$2 $epoch $at" >> "$tmp/times"
+    [ "$1" = SHA256SUMS ] || echo "{\"size\":$2,\"at\":\"$at\",\"file\":\"$1.tsr\"}" >> "$tmp/stamps"
+  else
+    fail "$1.tsr" "is not over $1, or not by an authority of ${authorities:-tsa/}"; sed -n 's/.*:error:/       /p' "$tmp/out"
+  fi
+}
+node() { openssl dgst -sha256 -binary > "$tmp/i"; mv "$tmp/i" "$1"; }
+grown() { # proof size root: the tree of size and root grew into that of the export, RFC 9162 section 2.1.4.2
+  [ "$2" -gt 0 ] && [ "$2" -lt "$size" ] || return 1
+  at=$(($2 - 1)); last=$((size - 1))
+  while [ $((at % 2)) -eq 1 ]; do at=$((at / 2)); last=$((last / 2)); done
+  first=
+  # a power of two is a complete subtree: the proof leaves it out
+  [ "$at" -ne 0 ] || first=$3
+  [ -z "$(tail -c 1 "$1")" ] || return 1
+  [ -z "$first" ] || { printf %s "$first" | openssl base64 -d -A > "$tmp/old"; cp "$tmp/old" "$tmp/new"; }
+  while read -r sibling; do
+    printf %s "$sibling" | openssl base64 -d -A > "$tmp/sibling"
+    [ "$(openssl base64 -A < "$tmp/sibling")" = "$sibling" ] && [ "${#sibling}" -eq 44 ] || return 1
+    if [ -z "$first" ]; then first=$sibling; cp "$tmp/sibling" "$tmp/old"; cp "$tmp/sibling" "$tmp/new"; continue; fi
+    [ "$last" -gt 0 ] || return 1
+    if [ $((at % 2)) -eq 1 ] || [ "$at" -eq "$last" ]; then
+      { printf '\001'; cat "$tmp/sibling" "$tmp/old"; } | node "$tmp/old"
+      { printf '\001'; cat "$tmp/sibling" "$tmp/new"; } | node "$tmp/new"
+      while [ $((at % 2)) -eq 0 ] && [ "$at" -ne 0 ]; do at=$((at / 2)); last=$((last / 2)); done
+    else
+      { printf '\001'; cat "$tmp/new" "$tmp/sibling"; } | node "$tmp/new"
+    fi
+    at=$((at / 2)); last=$((last / 2))
+  done < "$1"
+  [ -n "$first" ] && [ "$last" -eq 0 ] && [ "$(openssl base64 -A < "$tmp/old")" = "$3" ] &&
+    [ "$(openssl base64 -A < "$tmp/new")" = "$root" ]
+}
+for d in anchors/*; do
+  [ -d "$d" ] || continue
+  c=$d/checkpoint.txt
+  for f in "$c" "$c.tsr" "$d/consistency.txt"; do [ -f "$f" ] || { fail "$f" "is missing"; c=; }; done
+  [ -n "$c" ] || continue
+  signed "$c"
+  old=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' "$c"); old_root=$(sed -n 3p "$c")
+  if [ -z "$old" ] || [ "$old" -ge "$size" ] || [ "$d" != "anchors/$(printf %010d "$old")" ]; then
+    fail "$c" "is not of the size its folder is named by, or not earlier than checkpoint.txt"; continue
+  fi
+  grown "$d/consistency.txt" "$old" "$old_root" ||
+    fail "$d/consistency.txt" "does not show that the log grew from the earlier checkpoint"
+  for p in "$d"/*.tlog-proof; do
+    [ -f "$p" ] || continue
+    name=${p##*/}; name=${name%.tlog-proof}; f=entries/$name.json
+    [ -f "$f" ] || { fail "$p" "belongs to no entry"; continue; }
+    # shellcheck disable=SC2046 # six words are wanted
+    set -- $(parts "$f")
+    [ "$(sed -n 1p "$p")" = c2sp.org/tlog-proof@v1 ] && [ "$(sed -n 2p "$p")" = "index ${1:-}" ] ||
+      fail "$p" "is for another index than that of $f"
+    [ "$(sed '1,/^$/d' "$p")" = "$(cat "$c")" ] || fail "$p" "is no proof under $c"
+    included "$f" "$p" "${1:-0}" "$old" "$old_root" || fail "$p" "does not lead from $f to the root"
+  done
+  stamp "$c" "$old"
+done
+stamp checkpoint.txt "$size"
+cp "$tmp/times" "$tmp/covering"
+stamp SHA256SUMS "$size"
+packed=$(sed -n "$(($(grep -c '' "$tmp/covering") + 1))p" "$tmp/times"); packed=${packed##* }
+say "time stamps are by an authority of ${authorities:-tsa/}, over what lies beside them"
+ages() { # runs of entries, and the earliest time that covers them
+  from=; to=; age=
+  while read -r number idx; do
+    best=; found=
+    while read -r old epoch at; do
+      [ "$old" -gt "$idx" ] || continue
+      if [ -z "$best" ] || [ "$epoch" -lt "$best" ]; then best=$epoch; found=$at; fi
+    done < "$tmp/covering"
+    if [ -n "$from" ] && [ "$found" = "$age" ]; then to=$number; continue; fi
+    [ -z "$from" ] || told
+    from=$number; to=$number; age=$found
+  done < "$tmp/indices"
+  [ -z "$from" ] || told
+}
+told() {
+  if [ -n "$age" ]; then echo "since  entries $from to $to existed no later than $age"
+  else echo "since  not provable how old entries $from to $to are: no time stamp covers them"; fi
+}
+
+# 6 fields: shown, erased or withheld. A quote inside a string is escaped, so these patterns match members only.
 grep -ho "\"\$c\":\"$x64\"" entries/*.json | sed 's/.*:"//; s/"//' > "$tmp/named"
 lists() { grep -ho '"commitments":\[[^]]*\]' "$@" /dev/null | grep -o "\"$x64\"" | sed 's/"//g'; }
 : > "$tmp/erased"; : > "$tmp/withheld"; : > "$tmp/rulebooks"
@@ -202,7 +322,7 @@ for f in disclosures/*; do
 done
 say "fields: $shown shown, $erased erased, $withheld withheld"
 
-# 6 rules and attachments: named by their sum, and by an entry
+# 7 rules and attachments: named by their sum, and by an entry
 while read -r c; do [ -f "rules/$c.json" ] || fail "rules/$c.json" "is missing"; done < "$tmp/rulebooks"
 : > "$tmp/in-rules"; : > "$tmp/in-att"
 for f in rules/*; do
@@ -222,7 +342,7 @@ done
 while read -r c; do [ -f "attachments/$c" ] || fail "attachments/$c" "is named by a disclosure and missing"; done < "$tmp/files"
 say "rules and attachments are those the entries name"
 
-# 7 the index says the same
+# 8 the index says the same
 member() { grep -qxF "\"$1\":$2," bundle.json || fail bundle.json "\`$1\` does not agree with the files"; }
 member format '"breachclock-bundle-v1"'
 member origin "\"$origin\""
@@ -230,12 +350,13 @@ member stream "\"$stream\""
 member tree_size "$size"
 member root "\"$root\""
 member generated_at "\"$ts\""
-member anchors '[]'
 profile=$(sed -nE 's#.*"body":\{"actor":'"$text"',"profile":('"$text"'),"entries":.*#\2#p' "$last_file")
 member profile "$profile"
 block() { # name: the lines of a list, without commas
   sed -n "/^\"$1\":\\[\$/,/^\\]/p" bundle.json | sed '1d;$d;s/,$//'
 }
+[ "$(block anchors)" = "$(cat "$tmp/stamps")" ] || fail bundle.json "\`anchors\` does not agree with the files"
+[ -s "$tmp/stamps" ] || member anchors '[]'
 [ "$(block entries)" = "$(cat "$tmp/rows")" ] || fail bundle.json "\`entries\` does not agree with the files"
 same() { # name file: as sets, the index sorted
   [ "$(block "$1" | sed 's/"//g')" = "$(sort -u "$2")" ] || fail bundle.json "\`$1\` does not agree with the files"
@@ -253,5 +374,8 @@ echo "VERIFIED: $n entries of $stream in log $origin (size $size, root $root)"
 for line in "$export_line" "$log_line"; do
   echo "${line#* }" | ssh-keygen -l -f - | sed "s|^|       ${line%% *} |"
 done
-echo "not shown: that statements were true when written; how old entries are (no time stamp was configured);"
-echo "that nobody was shown another log. Compare the fingerprints above with those published elsewhere."
+ages
+[ -z "$packed" ] || echo "since  this bundle was packed no later than $packed"
+echo "not shown: that statements were true when written; that entries are not younger than they say;"
+echo "that nobody was shown another log. Compare the fingerprints above, and the certificates of the time-stamping"
+echo "authorities, with those published elsewhere."

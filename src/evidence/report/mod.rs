@@ -133,6 +133,15 @@ pub(super) struct Counts {
     pub withheld: usize,
 }
 
+/// What outside time stamps say of the entries.
+pub(super) struct Stamped {
+    /// Whether there is one.
+    pub any: bool,
+    pub configured: bool,
+    /// One line on them.
+    pub summary: String,
+}
+
 pub(super) struct EntryLine<'a> {
     pub n: u64,
     pub idx: u64,
@@ -145,6 +154,7 @@ pub(super) struct EntryLine<'a> {
 pub(super) struct Frame<'a> {
     pub entries: &'a [EntryLine<'a>],
     pub counts: Counts,
+    pub stamped: Stamped,
     pub checkpoint: &'a Checkpoint,
     pub exporter: &'a str,
     pub product: &'a str,
@@ -363,18 +373,19 @@ fn check(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
         ),
     });
     let checkpoint = frame.checkpoint;
+    let stamp = if frame.stamped.configured { &frame.stamped.summary } else { w.get("no_stamp") };
     let root = format!("{}, {}", checkpoint.size, checkpoint.root_base64());
     blocks.list.push(document::Block::Pairs {
         rows: vec![
             (w.get("log").to_string(), vec![Line::hash(&checkpoint.origin)]),
             (w.get("size_root").to_string(), vec![Line::hash(root)]),
-            (w.get("stamp").to_string(), cell(w.get("no_stamp"))),
+            (w.get("stamp").to_string(), cell(stamp)),
         ],
     });
     blocks.heading(w.get("proven"));
     blocks.text(w.get("proven_text"));
     blocks.heading(w.get("not_proven"));
-    blocks.text(w.get("not_proven_text"));
+    blocks.text(w.get(if frame.stamped.any { "not_proven_stamped" } else { "not_proven_text" }));
 }
 
 fn moment_in(model: &ReportModel, at: Timestamp, zone: Zone) -> Cell {

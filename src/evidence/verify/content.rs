@@ -2,6 +2,7 @@
 //!
 //! Absent: what a body means. Only the members that tie files together are read.
 
+use super::anchors::Anchored;
 use super::*;
 
 impl<'a> Reader<'a> {
@@ -66,7 +67,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn content(&mut self, tree: &Tree, entries: &[Entry<'a>]) {
+    pub(super) fn content(&mut self, tree: &Tree, entries: &[Entry<'a>], anchors: &[Anchored]) {
         let mut fields = Fields::default();
         self.check("disclosures", "each field is shown, erased or withheld, and nothing else is shown", |reader| {
             fields = reader.disclosures(entries);
@@ -84,7 +85,7 @@ impl<'a> Reader<'a> {
         });
         self.check("index", "bundle.json agrees with the files", |reader| {
             let names = |files: &[(String, String, &[u8])]| files.iter().map(|(stem, _, _)| stem.clone()).collect();
-            reader.index(tree, entries, &fields, names(&rules), names(&attachments));
+            reader.index(tree, entries, &fields, anchors, names(&rules), names(&attachments));
         });
         self.check("report", "report.html shows the hash of each entry", |reader| {
             let Some(page) = reader.text("report.html") else { return };
@@ -197,6 +198,7 @@ impl<'a> Reader<'a> {
         tree: &Tree,
         entries: &[Entry<'a>],
         fields: &Fields,
+        anchors: &[Anchored],
         rules: Vec<String>,
         attachments: Vec<String>,
     ) {
@@ -218,6 +220,10 @@ impl<'a> Reader<'a> {
             ];
             Json::Object(members.map(|(name, value)| (name.to_string(), value)).to_vec())
         });
+        let stamped = anchors.iter().map(|anchor| {
+            let members = [("size", int(anchor.size)), ("at", text(&anchor.time)), ("file", text(&anchor.file))];
+            Json::Object(members.map(|(name, value)| (name.to_string(), value)).to_vec())
+        });
         let Some(last) = entries.last() else { return };
         let want = [
             ("format", text("breachclock-bundle-v1")),
@@ -230,7 +236,7 @@ impl<'a> Reader<'a> {
             ("entries", Json::List(rows.collect())),
             ("rules", list(rules)),
             ("attachments", list(attachments)),
-            ("anchors", Json::List(Vec::new())),
+            ("anchors", Json::List(stamped.collect())),
             ("erased", list(fields.erased.iter().map(|hash| hex(hash)).collect())),
         ];
         for (name, want) in want {

@@ -4,9 +4,11 @@
 //! `bundle/verify.sh` and `bundle/verify.py` decide the same; `tests/house/evidence_vectors.rs` holds all three to it.
 //! Absent: trust. Whose the keys are is known from outside ([`Trust`]); without that the report says so.
 
+mod anchors;
 mod content;
 
 use super::strict::{Envelope, Json, envelope, number};
+use super::tsp::Roots;
 use super::{Hash, PublicKey, hex, leaf_hash, merkle, sha256, sshsig, unhex32};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,8 +40,20 @@ pub struct VerifyReport {
     /// `SHA256:…` of the keys that signed, to be compared with what was published.
     pub export_fingerprint: String,
     pub log_fingerprint: String,
+    /// Since when the entries exist at least, in runs, as time-stamping authorities say.
+    pub existed: Vec<Existed>,
+    /// The time that the stamp over the whole bundle states.
+    pub packed: Option<String>,
     /// Sentences on what no bundle, or not this one, can show.
     pub not_provable: Vec<String>,
+}
+
+/// Entries `from` to `to` of the stream existed no later than this (RFC 3339); `None` when nothing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Existed {
+    pub from: u64,
+    pub to: u64,
+    pub no_later_than: Option<String>,
 }
 
 /// Keys known from elsewhere: a letter, a web site, DNS. `None` trusts the copy in the bundle.
@@ -47,6 +61,8 @@ pub struct VerifyReport {
 pub struct Trust {
     pub export_key: Option<PublicKey>,
     pub log_key: Option<PublicKey>,
+    /// Certificates of time-stamping authorities, instead of those in `tsa/`.
+    pub authorities: Option<Roots>,
 }
 
 /// Checks a bundle against the keys it carries.
@@ -64,21 +80,35 @@ pub fn verify_bundle_with(files: &BTreeMap<String, Vec<u8>>, trust: &Trust) -> V
     let tree = reader.checkpoint(&keys);
     let entries = reader.entries(&tree);
     reader.check("proofs", "each entry is in the log", |r| r.proofs(&tree, &entries));
-    reader.content(&tree, &entries);
+    let anchors = reader.anchors(&keys, &tree, &entries, trust);
+    reader.content(&tree, &entries, &anchors);
     let mut report = reader.report;
     report.ok = reader.faults == 0;
-    report.not_provable = not_provable(trust);
+    report.not_provable = not_provable(trust, &report);
     report
 }
 
-fn not_provable(trust: &Trust) -> Vec<String> {
+fn not_provable(trust: &Trust, report: &VerifyReport) -> Vec<String> {
+    let stamped = report.existed.iter().any(|run| run.no_later_than.is_some());
+    let age = match stamped {
+        true => "that an entry is not younger than it says: a time stamp says \"no later than\"",
+        false => "that an entry is as old as it says: the bundle holds no time stamp",
+    };
     let mut list = vec![
         "that a statement was true when it was written".to_string(),
-        "that an entry is as old as it says: no time stamp was configured".to_string(),
+        age.to_string(),
         "that nobody was shown another log: compare size and root with those in earlier e-mails".to_string(),
     ];
     if trust.export_key.is_none() || trust.log_key.is_none() {
         list.push("whose the keys are: compare their fingerprints with those published elsewhere".to_string());
+    }
+    if stamped && trust.authorities.is_none() {
+        list.push(
+            "who the time-stamping authorities are: compare the certificates in tsa/ with those they publish".into(),
+        );
+    }
+    for run in report.existed.iter().filter(|run| stamped && run.no_later_than.is_none()) {
+        list.push(format!("how old entries {} to {} are: no time stamp covers them", run.from, run.to));
     }
     list
 }
@@ -101,6 +131,9 @@ const FIXED: [&str; 12] = [
 
 /// The printed report: only programs with a printer make it. It shows what `report.html` shows.
 const PRINTED: &str = "report.pdf";
+
+/// Made after the list, over it.
+const UNLISTED: [&str; 3] = ["SHA256SUMS", "SHA256SUMS.sig", "SHA256SUMS.tsr"];
 
 struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
@@ -190,7 +223,8 @@ impl<'a> Reader<'a> {
             }
         }
         let files = self.files;
-        for name in files.keys().filter(|name| !FIXED.contains(&name.as_str()) && *name != PRINTED) {
+        let optional = |name: &str| ["checkpoint.txt.tsr", "SHA256SUMS.tsr"].contains(&name);
+        for name in files.keys().filter(|name| !FIXED.contains(&name.as_str()) && !optional(name) && *name != PRINTED) {
             let (folder, file) = name.split_once('/').unwrap_or_default();
             let numbered = |ending| {
                 file.strip_suffix(ending).is_some_and(|n| n.len() >= 6 && n.bytes().all(|c| c.is_ascii_digit()))
@@ -201,6 +235,14 @@ impl<'a> Reader<'a> {
                 "proofs" => numbered(".tlog-proof"),
                 "disclosures" | "rules" => hashed(".json"),
                 "attachments" => hashed(""),
+                "tsa" => file.strip_suffix(".pem").is_some_and(|name| !name.is_empty() && !name.contains('/')),
+                "anchors" => file.split_once('/').is_some_and(|(size, file)| {
+                    let proof = file.strip_suffix(".tlog-proof");
+                    size.len() == 10
+                        && size.bytes().all(|c| c.is_ascii_digit())
+                        && (["checkpoint.txt", "checkpoint.txt.tsr", "consistency.txt"].contains(&file)
+                            || proof.is_some_and(|n| n.len() >= 6 && n.bytes().all(|c| c.is_ascii_digit())))
+                }),
                 _ => false,
             };
             if !known {
@@ -231,7 +273,7 @@ impl<'a> Reader<'a> {
             }
         }
         let files = self.files;
-        for name in files.keys().filter(|name| !name.starts_with("SHA256SUMS") && !listed.contains(name.as_str())) {
+        for name in files.keys().filter(|name| !UNLISTED.contains(&name.as_str()) && !listed.contains(name.as_str())) {
             self.fault(name, "is not listed in SHA256SUMS");
         }
     }

@@ -17,7 +17,8 @@ const OLDEST: i32 = 13;
 /// Name and text, in order; number `n` stands at `n - 1`.
 const SCRIPTS: &[(&str, &str)] = &[
     ("0001_first", include_str!("migrations/0001_first.sql")),
-    ("0031_sealed", include_str!("migrations/0031_sealed.sql")),
+    ("0002_anchor", include_str!("migrations/0002_anchor.sql")),
+    ("0003_sealed", include_str!("migrations/0003_sealed.sql")),
 ];
 
 /// Brings the database to the newest form, in one transaction. Refuses a server that is too old, a database that is not

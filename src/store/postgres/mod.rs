@@ -21,6 +21,7 @@
 //! fencing number lets only the later claim settle it. A node that is behind takes over later. Nothing is lost and the
 //! log stays right in either case. A difference of more than five seconds to the database is logged by the proving loop.
 
+mod anchor;
 mod batch;
 mod commit;
 mod erase;
@@ -38,7 +39,7 @@ use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
 use super::sealed::Sealed;
 use super::{
     Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, PublicKey, StreamHead, leaf_hash};
@@ -219,6 +220,22 @@ impl Store for PgStore {
 
     async fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> Result<()> {
         self.write(&commit::ReplaceCheckpoint { old, new }).await
+    }
+
+    async fn checkpoint_over(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        within(async { anchor::checkpoint_over(&self.pool.get().await?, size).await.map_err(backend) }).await
+    }
+
+    async fn add_anchor(&self, anchor: StoredAnchor) -> Result<()> {
+        within(async { anchor::add(&self.pool.get().await?, &anchor).await }).await
+    }
+
+    async fn anchor_over(&self, kind: &'static str, size: u64) -> Result<Option<(StoredCheckpoint, StoredAnchor)>> {
+        within(async { anchor::over(&self.pool.get().await?, kind, size).await.map_err(backend) }).await
+    }
+
+    async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
+        within(async { anchor::last(&self.pool.get().await?, kind).await.map_err(backend) }).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

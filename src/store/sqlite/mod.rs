@@ -14,6 +14,7 @@
 //!
 //! Absent: a clock, and any row that depends on the present.
 
+mod anchor;
 mod commit;
 mod copy;
 mod erase;
@@ -29,7 +30,7 @@ use super::keys::Keeper;
 use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -226,6 +227,22 @@ impl Store for SqliteStore {
 
     async fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> Result<()> {
         self.write(commit::ReplaceCheckpoint { old, new }).await
+    }
+
+    async fn checkpoint_over(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        self.readers.read(move |sql| anchor::checkpoint_over(sql, size)).await
+    }
+
+    async fn add_anchor(&self, anchor: StoredAnchor) -> Result<()> {
+        self.write(anchor::Add(anchor)).await
+    }
+
+    async fn anchor_over(&self, kind: &'static str, size: u64) -> Result<Option<(StoredCheckpoint, StoredAnchor)>> {
+        self.readers.read(move |sql| anchor::over(sql, kind, size)).await
+    }
+
+    async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
+        self.readers.read(move |sql| anchor::last(sql, kind)).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

@@ -62,6 +62,15 @@ fn run_all(seeds: std::ops::Range<u64>, one: impl Fn(u64) -> Result<world::Tally
     assert!(count < 50 || total.steps_checked > count, "the simulation proves nothing: {total:?}");
 }
 
+/// Seeds that found a fault once.
+#[test]
+fn simulation_of_old_faults() {
+    for seed in [69, 82, 127, 676, 973, 1468, 1549, 5700, 6878, 8149] {
+        let played = run(seed, async { Ok(MemoryStore::new(ORIGIN)) });
+        assert!(played.is_ok(), "seed {seed}: {}", played.err().unwrap_or_default());
+    }
+}
+
 #[test]
 fn simulation_in_memory() {
     let seeds = match number("BREACHCLOCK_SEED") {

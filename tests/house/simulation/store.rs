@@ -116,6 +116,18 @@ impl<S: Store> Store for NodeStore<S> {
     async fn replace_checkpoint(&self, old: Option<u64>, new: StoredCheckpoint) -> Result<()> {
         self.write(self.inner.replace_checkpoint(old, new)).await
     }
+    async fn checkpoint_over(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        self.read(self.inner.checkpoint_over(size)).await
+    }
+    async fn add_anchor(&self, anchor: StoredAnchor) -> Result<()> {
+        self.write(self.inner.add_anchor(anchor)).await
+    }
+    async fn anchor_over(&self, kind: &'static str, size: u64) -> Result<Option<(StoredCheckpoint, StoredAnchor)>> {
+        self.read(self.inner.anchor_over(kind, size)).await
+    }
+    async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
+        self.read(self.inner.last_anchor(kind)).await
+    }
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         self.read(self.inner.tokens()).await
     }

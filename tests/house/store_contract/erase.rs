@@ -73,7 +73,7 @@ pub async fn erased_values_are_gone<S: Store>(store: &S) {
     let dossier = store.dossier(&id).await.expect("is there");
     assert_eq!((dossier.version, &dossier.record), (2, &after));
     assert_eq!(dossier.sent.len(), 1, "erasing queues nothing");
-    assert_eq!((&dossier.sent[0].message, dossier.sent[0].detail.as_deref()), (&told, Some("erased")));
+    assert_eq!((&*dossier.sent[0].message, dossier.sent[0].detail.as_deref()), (&told, Some("erased")));
     assert_eq!((dossier.sent[0].state, dossier.sent[0].attempts), (before.0.as_ref().expect("was").sent[0].state, 1));
     let left: BTreeMap<_, _> = kept.iter().map(|d| (d.commitment, d.bytes.clone())).collect();
     assert_eq!(store.disclosures(&id.0).await, Ok(left));
@@ -153,7 +153,7 @@ async fn erased_values_are_in_no_byte_of_the_files() {
         assert_eq!(commitments.len(), 4);
         let mut erasure = erasure(dossier.version, record(&format!("r{n}")), &commitments);
         for sent in dossier.sent {
-            let mut message = sent.message;
+            let mut message = (*sent.message).clone();
             message.brief.incident_title = "erased".into();
             erasure.messages.push((message, None));
         }

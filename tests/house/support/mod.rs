@@ -5,6 +5,7 @@ pub mod desks;
 pub mod faketime;
 pub mod postgres;
 pub mod site;
+pub mod tsa;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
@@ -95,6 +96,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         earlier: Default::default(),
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
+        anchors: Default::default(),
         tokens: RwLock::new(None),
     }
 }
