@@ -22,7 +22,7 @@ fn log() -> Vec<Vec<u8>> {
         .map(|idx| {
             let head = &mut heads[idx as usize % 64];
             let at = chrono::DateTime::from_timestamp(1_772_443_200 + idx as i64, 0).expect("a time in range");
-            let draft = Draft::new(format!("inc-{}", idx % 64), "message.attempted", at, [7; 16], &body);
+            let draft = Draft::unchecked(format!("inc-{}", idx % 64), "message.attempted", at, [7; 16], &body);
             let entry = seal(&draft, ORIGIN, idx, head);
             *head = StreamHead::after(&entry);
             entry.bytes
@@ -62,7 +62,7 @@ fn evidence(c: &mut Criterion) {
     });
     group.bench_function("root of 64 Ki leaf hashes", |b| b.iter(|| merkle::root(black_box(&leaves))));
     group.throughput(Throughput::Elements(1));
-    let draft = Draft::new(
+    let draft = Draft::unchecked(
         "inc-1",
         "message.attempted",
         chrono::DateTime::UNIX_EPOCH,

@@ -7,7 +7,9 @@
 
 use breachclock::config;
 use breachclock::daemon::open;
-use breachclock::evidence::{Checkpoint, Draft, Head, SigningKey, StreamHead, leaf_hash, merkle, seal, verify_log};
+use breachclock::evidence::{
+    Checkpoint, Detail, Draft, Head, SigningKey, StreamHead, leaf_hash, merkle, seal, verify_log,
+};
 use breachclock::store::{Change, Changeset, SqliteStore, Store};
 use breachclock::time::Timestamp;
 use breachclock::workflow::export::ExportRequest;
@@ -44,7 +46,7 @@ fn draft(n: usize, streams: usize) -> Draft {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&n.to_le_bytes());
     let body = serde_json::json!({ "answer": "x".repeat(680), "count": n });
-    Draft::new(format!("inc-{}", n % streams), "message.attempted", at(n as i64 / 100), nonce, &body)
+    Draft::new(format!("inc-{}", n % streams), "message.attempted", at(n as i64 / 100), nonce, &Detail::made(body))
 }
 
 /// Entries in memory and in a file.

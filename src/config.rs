@@ -8,6 +8,7 @@ mod contracts;
 mod digests;
 mod people;
 mod policies;
+mod retention;
 mod store;
 mod timestamp;
 mod watchdog;
@@ -97,6 +98,7 @@ struct Raw {
     digest: Vec<digests::RawDigest>,
     timestamp: Option<timestamp::RawTimestamp>,
     store: Option<store::RawStore>,
+    retention: Option<retention::RawRetention>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -251,6 +253,8 @@ pub struct Config {
     pub backup: Option<crate::workflow::BackupPlan>,
     /// What is told at fixed times.
     pub digests: Vec<crate::workflow::DigestPlan>,
+    /// How long personal values stay after closing.
+    pub retention: crate::workflow::erase::Retention,
     /// Time-stamping authorities (RFC 3161), and how often.
     pub timestamp: Timestamps,
     /// An exercise: set by `drill`, never by a file.
@@ -340,6 +344,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
+    once(&mut into.retention, part.retention, "retention", name, faults);
     if !part.include.is_empty() {
         faults.push(ConfigFault {
             file: name.to_string(),
@@ -505,6 +510,7 @@ impl Checker<'_> {
             inbound,
             webhooks,
             channels,
+            retention: self.retention(raw.retention.unwrap_or_default(), &entities),
             entities,
             contracts,
             directory,

@@ -40,8 +40,10 @@
 //! * Nothing below `daemon` calls `now()`; whoever needs the present has a parameter of that name.
 //! * No row stores a status that depends on the present moment; there are no timer rows, one alarm per incident.
 //! * No write without evidence; the evidence table refuses updates and deletions.
+//! * No text in an entry that nobody called public: the compiler asks about every field of a body.
 //! * No duty without citation, no deadline without derivation, no message without reason.
 //! * No jurisdiction's name in code: the law is data under `jurisdictions/`.
+//! * No personal text that erasing does not reach, in SQLite down to the bytes of the files; `tests/house/erasure.rs`.
 //! * The daemon never notifies an authority by itself; it records that people did.
 //!
 //! # Where to add things
@@ -57,6 +59,8 @@
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
+//! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs` | the compiler |
+//! | a text about an incident, besides the log | `src/workflow/erase/texts.rs`: erasing must reach it | the compiler |
 //! | a language of the report | `src/evidence/bundle/words.toml`, one table | its tests, `tests/house/export.rs` |
 //! | a part of the report | `src/evidence/report/mod.rs`; both renderers draw blocks | `tests/house/export.rs`, `report-pdf/tests` |
 //! | a kind of entry in the timeline | `src/evidence/timeline.rs`, one arm | its cases |
@@ -82,6 +86,7 @@
 //! * *notification*: the statutory act towards a recipient; *message*: what we send to our own people.
 //! * *acknowledgement*: a lease; it silences for a while and ends nothing.
 //! * *exercise*, *drill*: real people and channels on synthetic time; `clock::now` is synthetic then, `Context::wall` real.
+//! * *disclosure*: a personal value beside the log, behind a commitment in it; *hold*: nothing of an incident is erased.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
 //! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161).
 

@@ -18,7 +18,7 @@ pub struct Connection {
     idempotency_key: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Connection {
@@ -352,7 +352,7 @@ pub fn explain(status: StatusCode, problem: &Value) -> i32 {
     }
 }
 
-fn finish(result: Called<Value>, json: bool, text: impl Fn(&Value) -> String) -> i32 {
+pub fn finish(result: Called<Value>, json: bool, text: impl Fn(&Value) -> String) -> i32 {
     match result {
         Ok(value) => {
             if json {

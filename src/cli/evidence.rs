@@ -39,6 +39,8 @@ pub enum Command {
         #[command(flatten)]
         to: Connection,
     },
+    #[command(flatten)]
+    Personal(super::erase::Command),
     /// Check a bundle: offline, without configuration
     Verify {
         /// ZIP file, or the folder it was unpacked into
@@ -102,6 +104,7 @@ pub fn run(command: Command) -> i32 {
             Ok((status, bytes)) => super::client::explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
             Err(code) => code,
         },
+        Command::Personal(command) => super::erase::run(command),
         Command::Verify { file, tsa, replay, json } => verify_bundle(&file, tsa.as_deref(), replay, json),
         Command::RotateKey { config, json } => rotate_key(&config, json),
         Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),

@@ -9,6 +9,7 @@ mod config_check;
 mod demo;
 mod doctor;
 mod drill;
+mod erase;
 mod evidence;
 mod evidence_check;
 mod law;

@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::config::{self, StoreKind};
-use crate::daemon::{backup, clock, open, postman, run};
+use crate::daemon::{backup, clock, open, postman, retention, run};
 use crate::notify::Notifiers;
 use crate::store::{PgStore, SqliteStore};
 use crate::workflow::{House, Replanned};
@@ -76,12 +76,14 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
+    let keeping = tokio::spawn(retention::run(house.clone(), config.retention.clone(), stopped.clone()));
     let backups = tokio::spawn(backup::run(house.clone(), config.clone(), stopped.clone()));
     let ran =
         run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, &config.digests, stopped).await;
     if let Some(postman) = postman {
         let _ = postman.await;
     }
+    let _ = keeping.await;
     let _ = backups.await;
     if let Err(error) = ran {
         tracing::error!("{error}");

@@ -11,6 +11,8 @@ pub(super) struct RawStore {
     url: String,
     password: Option<String>,
     ca_file: Option<PathBuf>,
+    /// Another database, for the data keys of the disclosures.
+    keys: Option<String>,
 }
 
 /// Where incidents, messages and the evidence log are kept. Keys and rule texts stay in the data folder in any case.
@@ -24,7 +26,7 @@ pub enum StoreKind {
 
 impl Checker<'_> {
     pub(super) fn store(&mut self, raw: Option<RawStore>) -> StoreKind {
-        let Some(RawStore { url: written, password, ca_file }) = raw.filter(|raw| raw.url != "sqlite") else {
+        let Some(RawStore { url: written, password, ca_file, keys }) = raw.filter(|raw| raw.url != "sqlite") else {
             return StoreKind::Sqlite;
         };
         // the whole URL may be a secret, or only the password
@@ -40,8 +42,16 @@ impl Checker<'_> {
             return StoreKind::Sqlite;
         }
         let ca_file = ca_file.map(|file| self.base.join(file));
+        let keys = keys.and_then(|written| {
+            let url = self.secret(&written).0;
+            let parsed = postgres::Settings::parse(&url, None, ca_file.as_deref());
+            parsed.map_err(|why| self.fault(&written, format!("`[store].keys` {why}"))).ok()
+        });
         match postgres::Settings::parse(&url, password.as_deref(), ca_file.as_deref()) {
-            Ok(settings) => StoreKind::Postgres(Box::new(settings)),
+            Ok(settings) => StoreKind::Postgres(Box::new(match keys {
+                Some(keys) => settings.with_keys(keys),
+                None => settings,
+            })),
             Err(why) => {
                 self.fault(&written, format!("`[store].url` {why}"));
                 StoreKind::Sqlite

@@ -5,11 +5,12 @@
 //! sent stays sent, see `tests/house/clock_steps.rs`.
 
 use super::clock;
+use crate::detail;
+use crate::evidence::Made;
 use crate::rules::utc;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workflow::{Happening, House};
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -72,9 +73,10 @@ impl Event {
                 let was = now - chrono::Duration::microseconds(by_micros);
                 Happening {
                     kind: "clock.stepped",
-                    detail: json!({
-                        "direction": direction, "by_ms": by_micros.abs() / 1000, "from": utc(was), "to": utc(now),
-                    }),
+                    detail: detail! {
+                        "direction": direction, "by_ms": by_micros.abs() / 1000, "from": Made::of(utc(was)),
+                        "to": Made::of(utc(now)),
+                    },
                     text: format!(
                         "the clock was set {} {}, from {} to {}",
                         seconds(by_micros),
@@ -86,12 +88,12 @@ impl Event {
             }
             Event::Suspended { for_micros } => Happening {
                 kind: "clock.suspended",
-                detail: json!({ "for_ms": for_micros / 1000, "until": utc(now) }),
+                detail: detail! { "for_ms": for_micros / 1000, "until": Made::of(utc(now)) },
                 text: format!("the machine was suspended for {}", seconds(for_micros)),
             },
             Event::StoodStill { for_micros } => Happening {
                 kind: "clock.stood-still",
-                detail: json!({ "for_ms": for_micros / 1000, "until": utc(now) }),
+                detail: detail! { "for_ms": for_micros / 1000, "until": Made::of(utc(now)) },
                 text: format!("the daemon did not run for {}", seconds(for_micros)),
             },
         }
@@ -223,6 +225,7 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     const SECOND: i64 = 1_000_000;
     const PLANNED: i64 = 10 * SECOND;
@@ -264,8 +267,9 @@ mod tests {
         let now: Timestamp = "2026-03-28T01:00:00Z".parse().unwrap();
         let back = Event::Stepped { by_micros: -3_600_500_000 }.describe(now);
         assert_eq!(back.kind, "clock.stepped");
-        assert_eq!((&back.detail["direction"], &back.detail["by_ms"]), (&json!("backward"), &json!(3_600_500)));
-        assert_eq!(back.detail["from"], json!("2026-03-28T02:00:00.500Z"));
+        let said = |name| back.detail.get(name).cloned();
+        assert_eq!((said("direction"), said("by_ms")), (Some(json!("backward")), Some(json!(3_600_500))));
+        assert_eq!(said("from"), Some(json!("2026-03-28T02:00:00.500Z")));
         assert!(back.text.contains("3600.5 s back"), "{}", back.text);
     }
 

@@ -1,6 +1,8 @@
-//! The signing keys of log and exports: made at first start, kept beside the data, readable by the daemon alone.
+//! The signing keys of log and exports, and the key that wraps the data keys of the disclosures: made at first start, kept beside the data, readable by the daemon alone.
 
-use crate::evidence::SigningKey;
+use super::ids::SystemEntropy;
+use crate::evidence::{SigningKey, hex, unhex32};
+use crate::store::Keeper;
 use crate::workflow::Entropy;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -39,14 +41,10 @@ pub fn beside(dir: &Path, name: &str, entropy: &dyn Entropy) -> Result<SigningKe
         return read(&path);
     }
     let make = || -> io::Result<SigningKey> {
-        fs::create_dir_all(&folder)?;
         let mut seed = [0u8; 32];
         entropy.fill(&mut seed);
         let key = SigningKey::from_seed(&seed);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(key.to_pem().as_bytes())?;
-        file.sync_all()?;
-        fs::File::open(&folder)?.sync_all()?;
+        put(&folder, &path, key.to_pem().as_bytes())?;
         Ok(key)
     };
     make().map_err(|error| format!("the key `{}` cannot be made: {error}", path.display()))
@@ -70,6 +68,44 @@ pub fn follow(dir: &Path, name: &str) -> Result<(), String> {
     fs::rename(&from, &to)
         .and_then(|()| fs::File::open(&folder)?.sync_all())
         .map_err(|error| format!("`{}` cannot be renamed to `{}`: {error}; rename it", from.display(), to.display()))
+}
+
+/// The key-encryption key: `DIR/keys/disclosures.key`, 64 hexadecimal digits, made when there is none. A credential
+/// `disclosures-key` in systemd's folder wins, except in an exercise (`drill`).
+///
+/// Without it no personal value can be shown again: it is kept, but never in one backup with the database.
+pub fn keeper(dir: &Path, drill: bool, entropy: &dyn Entropy) -> Result<Keeper, String> {
+    let folder = dir.join("keys");
+    let mut path = folder.join("disclosures.key");
+    if let (false, Some(credentials)) = (drill, std::env::var_os("CREDENTIALS_DIRECTORY")) {
+        let credential = Path::new(&credentials).join("disclosures-key");
+        if credential.exists() {
+            path = credential;
+        }
+    }
+    let kek = if path.exists() {
+        let text = fs::read_to_string(&path)
+            .map_err(|error| format!("the key `{}` cannot be read: {error}", path.display()))?;
+        unhex32(text.trim())
+            .ok_or_else(|| format!("the key `{}` is not usable: it has 64 hexadecimal digits", path.display()))?
+    } else {
+        let mut kek = [0u8; 32];
+        entropy.fill(&mut kek);
+        put(&folder, &path, format!("{}\n", hex(&kek)).as_bytes())
+            .map_err(|error| format!("the key `{}` cannot be made: {error}", path.display()))?;
+        kek
+    };
+    let entropy = SystemEntropy::new();
+    Ok(Keeper::new(kek, move |bytes| entropy.fill(bytes)))
+}
+
+/// Writes a key that only its owner reads, durably.
+fn put(folder: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Reads a key file.

@@ -15,6 +15,7 @@ pub mod open;
 pub mod packs;
 pub mod postman;
 mod program;
+pub mod retention;
 pub mod rotate;
 pub mod run;
 pub mod shelf;

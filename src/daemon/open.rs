@@ -5,10 +5,10 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, PublicKey};
+use crate::evidence::{Checkpoint, Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
-use crate::store::{PgStore, ReadOnly, SqliteStore, Store, StoreError};
+use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use std::sync::{Arc, RwLock};
@@ -28,30 +28,38 @@ impl OpenError {
 
 /// A store that a configuration can name. Callers choose it once: `match config.store`.
 pub trait Backend: Store + Sized {
-    /// Opens what `config` names; `key` signs the checkpoints of its log.
-    fn open_for(config: &Config, key: &PublicKey) -> impl Future<Output = Result<Self, StoreError>> + Send;
+    /// Opens what `config` names; `key` signs the checkpoints of its log, `keeper` wraps its data keys.
+    fn open_for(
+        config: &Config,
+        key: &PublicKey,
+        keeper: Keeper,
+    ) -> impl Future<Output = Result<Self, StoreError>> + Send;
 
     /// The same for looking, also when the log is damaged at its end.
-    fn open_damaged(config: &Config, key: &PublicKey) -> impl Future<Output = Result<Self, StoreError>> + Send {
-        Self::open_for(config, key)
+    fn open_damaged(
+        config: &Config,
+        key: &PublicKey,
+        keeper: Keeper,
+    ) -> impl Future<Output = Result<Self, StoreError>> + Send {
+        Self::open_for(config, key, keeper)
     }
 }
 
 impl Backend for SqliteStore {
     // its log shows by its checkpoints whose it is, see `House::check_log`
-    async fn open_for(config: &Config, _key: &PublicKey) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open(&config.data_dir, &config.origin)
+    async fn open_for(config: &Config, _key: &PublicKey, keeper: Keeper) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(&config.data_dir, &config.origin, keeper)
     }
 
-    async fn open_damaged(config: &Config, _key: &PublicKey) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open_damaged(&config.data_dir, &config.origin)
+    async fn open_damaged(config: &Config, _key: &PublicKey, keeper: Keeper) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_damaged(&config.data_dir, &config.origin, keeper)
     }
 }
 
 impl Backend for PgStore {
-    async fn open_for(config: &Config, key: &PublicKey) -> Result<PgStore, StoreError> {
+    async fn open_for(config: &Config, key: &PublicKey, keeper: Keeper) -> Result<PgStore, StoreError> {
         match &config.store {
-            StoreKind::Postgres(settings) => PgStore::open(settings, &config.origin, key).await,
+            StoreKind::Postgres(settings) => PgStore::open(settings, &config.origin, key, keeper).await,
             StoreKind::Sqlite => Err(StoreError::Backend("`[store].url` names no PostgreSQL database".into())),
         }
     }
@@ -59,7 +67,7 @@ impl Backend for PgStore {
 
 /// Opens everything a configuration names. Refuses a log whose root does not match its last signed checkpoint.
 pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
-    let mut house = assemble(config, async |key: &PublicKey| S::open_for(config, key).await).await?;
+    let mut house = assemble(config, async |key: &PublicKey, keeper| S::open_for(config, key, keeper).await).await?;
     house.check_log().await.map_err(|text| OpenError {
         code: 1,
         text: format!("{text}. `breachclock serve --read-only` shows what is there, and writes nothing"),
@@ -74,7 +82,7 @@ pub async fn open_to_read<S: Backend>(config: &Config) -> Result<(House<ReadOnly
     if matches!(config.store, StoreKind::Sqlite) && !config.data_dir.join(crate::store::sqlite::FILE).exists() {
         return Err(OpenError::config(format!("there is no database in `{}`", config.data_dir.display())));
     }
-    let open = async |key: &PublicKey| S::open_damaged(config, key).await.map(ReadOnly);
+    let open = async |key: &PublicKey, keeper| S::open_damaged(config, key, keeper).await.map(ReadOnly);
     let mut house = assemble(config, open).await?;
     // what is damaged may not tell
     house.key_changes = house.find_key_changes().await.unwrap_or_default();
@@ -85,7 +93,7 @@ pub async fn open_to_read<S: Backend>(config: &Config) -> Result<(House<ReadOnly
 /// A house around the store that `opened` gives. The log is not checked.
 async fn assemble<S: Store>(
     config: &Config,
-    opened: impl AsyncFnOnce(&PublicKey) -> Result<S, StoreError>,
+    opened: impl AsyncFnOnce(&PublicKey, Keeper) -> Result<S, StoreError>,
 ) -> Result<House<S>, OpenError> {
     if restore::is_unfinished(&config.data_dir) {
         return Err(OpenError {
@@ -107,7 +115,8 @@ async fn assemble<S: Store>(
     let key = if config.drill { keys::beside } else { keys::load_or_create };
     let log_key = key(&config.data_dir, "log", &entropy).map_err(OpenError::config)?;
     let export_key = key(&config.data_dir, "export", &entropy).map_err(OpenError::config)?;
-    let store = opened(&log_key.public()).await.map_err(|error| OpenError {
+    let keeper = keys::keeper(&config.data_dir, config.drill, &entropy).map_err(OpenError::config)?;
+    let store = opened(&log_key.public(), keeper).await.map_err(|error| OpenError {
         code: if matches!(error, StoreError::Locked(_)) { 69 } else { 1 },
         text: error.to_string(),
     })?;
@@ -203,12 +212,12 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
     let now = clock::now();
     house.clock_against_log(now).await.map_err(|error| error.to_string())?;
     let book = house.book();
-    let detail = serde_json::json!({
+    let detail = crate::detail! {
         "version": env!("CARGO_PKG_VERSION"),
-        "rulebook": crate::rules::hex(&book.sha256),
-        "rulebook_version": book.version,
+        "rulebook": Made::of(crate::rules::hex(&book.sha256)),
+        "rulebook_version": Made::of(book.version.clone()),
         "tzdb": crate::time::tzdb_version(),
-    });
+    };
     house.record_system("daemon.started", detail, now).await.map_err(|error| error.to_string())
 }
 
@@ -217,7 +226,8 @@ pub async fn record_start<S: Store>(house: &House<S>) -> Result<(), String> {
 pub async fn fsck<S: Backend>(config: &Config, replay: bool) -> Result<StoreReport, OpenError> {
     let broken = |error: &dyn std::fmt::Display| OpenError { code: 1, text: error.to_string() };
     let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
-    let store = S::open_for(config, &log_key.public()).await.map_err(|e| broken(&e))?;
+    let keeper = keys::keeper(&config.data_dir, config.drill, &SystemEntropy::new()).map_err(OpenError::config)?;
+    let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|e| broken(&e))?;
     // before the head: the log may grow meanwhile
     let mut signed = Vec::new();
     if let Some(stored) = store.checkpoint().await.map_err(|e| broken(&e))? {

@@ -53,7 +53,7 @@ async fn round<S: Store>(house: &House<S>, maildir: &Path, stuck: &mut BTreeSet<
             Ok(flags) => keep(maildir, &name, "cur", flags).await,
             Err(why) => {
                 tracing::warn!(file = %name, %why, "a file of the maildir cannot be handed in; it goes into {ASIDE}");
-                let detail = serde_json::json!({ "file": name });
+                let detail = crate::detail! { "file": crate::evidence::Made::of(name.clone()) };
                 house.record_system("mail.unreadable", detail, clock::now()).await.map_err(|e| e.to_string())?;
                 keep(maildir, &name, &format!("{ASIDE}/cur"), "").await
             }

@@ -31,6 +31,15 @@ impl Shelf for FolderShelf {
         File::open(&self.0)?.sync_all()
     }
 
+    fn remove(&self, stream: &str, name: &str) -> io::Result<()> {
+        let folder = self.0.join(stream);
+        match fs::remove_file(folder.join(name)) {
+            Ok(()) => File::open(&folder)?.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn get(&self, stream: &str, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.0.join(stream).join(name)) {
             Ok(sealed) => Ok(Some(sealed)),

@@ -2,7 +2,7 @@
 //!
 //! Absent: reading entries back. Readers that judge are in `verify` and `fsck`; readers that show parse the bytes.
 
-use super::{Disclosure, EvidenceError, Hash, Timestamp, hex, leaf_hash, sha256};
+use super::{Disclosure, EvidenceError, Hash, Public, Timestamp, hex, leaf_hash, sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{Datelike, Timelike};
@@ -29,6 +29,21 @@ impl Draft {
     /// # Panics
     /// When `body` has no JSON form or is no object: a mistake in the caller's types, not in its data.
     pub fn new(
+        stream: impl Into<String>,
+        kind: impl Into<Cow<'static, str>>,
+        at: Timestamp,
+        nonce: [u8; 16],
+        body: &impl Public,
+    ) -> Draft {
+        Draft::unchecked(stream, kind, at, nonce, body)
+    }
+
+    /// [`Draft::new`] without the question whether the body may stand in clear: for tests, which play other writers.
+    ///
+    /// # Panics
+    /// As [`Draft::new`].
+    #[doc(hidden)]
+    pub fn unchecked(
         stream: impl Into<String>,
         kind: impl Into<Cow<'static, str>>,
         at: Timestamp,

@@ -4,8 +4,8 @@
 
 use super::zipfile::is_name;
 use super::{
-    Checkpoint, Disclosure, EvidenceError, Hash, ReportModel, SigningKey, Stamps, check_stream, hex, leaf_hash, merkle,
-    report, sha256, sshsig, unhex32, zipfile,
+    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, check_stream, hex, leaf_hash,
+    merkle, report, sha256, sshsig, unhex32, zipfile,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,9 +27,9 @@ const README: &str = include_str!("bundle/README.txt");
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExportCreated {
     /// Name of the token or role that asked; nothing personal.
-    pub actor: String,
+    pub actor: Id<'static>,
     /// `authority`, `client` or `internal`.
-    pub profile: String,
+    pub profile: Id<'static>,
     /// Entries of the stream, this one included.
     pub entries: u64,
     pub withheld: Vec<Withheld>,
@@ -39,7 +39,7 @@ pub struct ExportCreated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Withheld {
     /// A word such as `privileged`.
-    pub reason: String,
+    pub reason: Id<'static>,
     /// 64 lower-case hexadecimal digits each.
     pub commitments: Vec<String>,
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
-//! from names to bytes. Absent from this version of the format: witness cosignatures.
+//! from names to bytes. Absent from this version of the format: witness cosignatures. Disclosures are sealed by the store.
 //!
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
@@ -21,6 +21,7 @@ pub mod fsck;
 mod key;
 pub mod merkle;
 mod personal;
+mod public;
 pub mod register;
 pub mod report;
 pub mod sshsig;
@@ -40,6 +41,9 @@ pub use fsck::{LogReport, verify_log};
 pub use key::{PublicKey, SigningKey};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
+#[doc(hidden)]
+pub use public::sealed;
+pub use public::{Detail, Id, Made, Public, ids};
 pub use report::ReportModel;
 pub use stamps::{Earlier, KeyRotated, Rotation, Stamps, Token};
 pub use timeline::{Happening, timeline};

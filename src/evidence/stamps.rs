@@ -11,6 +11,7 @@
 //! ```
 //! Absent: asking an authority, and judging its answers ([`super::tsp`]).
 
+use super::Made;
 use super::export::tlog_proof;
 use super::{Checkpoint, Hash, Timestamp};
 use base64::Engine as _;
@@ -52,13 +53,14 @@ pub struct Rotation {
     pub consistency: Vec<Hash>,
 }
 
-/// Body of a `key.rotated` entry: member order is part of the format. Verifier keys of C2SP signed-note.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct KeyRotated {
-    /// `log`.
-    pub key: &'static str,
-    pub old: String,
-    pub new: String,
+crate::entry_body! {
+    /// Body of a `key.rotated` entry: member order is part of the format. Verifier keys of C2SP signed-note.
+    pub struct KeyRotated {
+        /// `log`.
+        pub key: &'static str,
+        pub old: Made,
+        pub new: Made,
+    }
 }
 
 /// The time stamps of one export, and the changes of its log's key.

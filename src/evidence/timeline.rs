@@ -144,6 +144,23 @@ impl Reader<'_> {
                 let answer = shown(&self.values, &body["answer"]);
                 say("delivery", format!("{}: {} ({answer})", plain("to"), plain("outcome")));
             }
+            "disclosure.erased" => {
+                let basis = shown(&self.values, &body["basis"]);
+                say("decision", format!("{} personal fields erased ({basis})", count(&body["commitments"])));
+            }
+            "disclosure.withheld" => {
+                let (count, reason) = (count(&body["commitments"]), plain("reason"));
+                say("decision", format!("{count} personal fields withheld from exports: {reason}"));
+            }
+            "erasure.refused" => {
+                let ground = shown(&self.values, &body["ground"]);
+                say("decision", format!("an erasure was refused, as the incident is held: {ground}"));
+            }
+            "hold.set" | "hold.lifted" => {
+                let ground = shown(&self.values, &body["ground"]);
+                let word = if kind == "hold.set" { "nothing may be erased" } else { "erasing is allowed again" };
+                say("decision", format!("{word}: {ground}"));
+            }
             "export.created" => say("export", format!("exported, profile {}", plain("profile"))),
             _ if kind.starts_with("message.") => {
                 let news = [plain("state"), plain("what")].into_iter().find(|word| !word.is_empty()).unwrap_or(kind);
@@ -244,6 +261,10 @@ fn shown(values: &BTreeMap<String, Value>, value: &Value) -> String {
     }
 }
 
+fn count(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
+}
+
 /// Enough of a hash to tell two apart.
 fn short(body: &Value, key: &str) -> String {
     body[key].as_str().unwrap_or_default().chars().take(12).collect()
@@ -263,7 +284,7 @@ mod tests {
         let mut head = StreamHead::default();
         let mut entries = Vec::new();
         for (idx, (kind, ts, body)) in bodies.into_iter().enumerate() {
-            let draft = Draft::new("inc-1", kind, ts.parse().expect("RFC 3339"), [0; 16], &body);
+            let draft = Draft::unchecked("inc-1", kind, ts.parse().expect("RFC 3339"), [0; 16], &body);
             let entry = seal(&draft, "test.example/log", idx as u64, &head);
             head = StreamHead::after(&entry);
             entries.push(entry.bytes);

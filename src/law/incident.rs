@@ -52,6 +52,12 @@ impl FactBook {
         self.history.push(fact);
     }
 
+    /// Lets `erase` take texts out of every assertion: what is personal may have to go. Keys, instants and numbers stay as
+    /// they were asserted.
+    pub fn erase(&mut self, erase: impl FnMut(&mut Fact)) {
+        self.history.iter_mut().for_each(erase);
+    }
+
     pub fn history(&self) -> &[Fact] {
         &self.history
     }

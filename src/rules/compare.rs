@@ -35,6 +35,18 @@ pub enum Drift {
     Removed,
 }
 
+impl Drift {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Drift::Added => "added",
+            Drift::Earlier => "earlier",
+            Drift::Standing => "standing",
+            Drift::Later => "later",
+            Drift::Removed => "removed",
+        }
+    }
+}
+
 /// One obligation of one incident under two rulebooks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shift {

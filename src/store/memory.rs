@@ -5,8 +5,8 @@
 use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, Query, Receipt, Record, Result, Settlement,
-    Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query, Receipt, Record, Result,
+    Settlement, Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
@@ -123,7 +123,7 @@ impl State {
         for (key, request) in asked.iter().chain(&reference) {
             if let Some((row, first)) = self.accepted.get(key) {
                 let incident = self.incidents[*row].record.incident.id.clone();
-                return Err(StoreError::Duplicate { incident, same_request: first == request });
+                return Err(StoreError::Duplicate { incident, same_request: first.is_none() || first == request });
             }
         }
         let row = self.rows.get(&record.incident.id).copied();
@@ -198,6 +198,33 @@ impl State {
         Ok(())
     }
 
+    fn erase(&mut self, erasure: Erasure) -> Result<u64> {
+        let Erasure { expected, record, wake_at, commitments, messages, reference } = erasure;
+        let id = record.incident.id.clone();
+        let version = self.incident(Some(expected), record, wake_at, Vec::new(), None)?;
+        let row = self.rows[&id];
+        let entries = self.streams.get(&id.0).map(|stream| stream.entries.as_slice()).unwrap_or_default();
+        for idx in entries {
+            if let Some(disclosures) = self.disclosures.get_mut(idx) {
+                disclosures.retain(|disclosure| !commitments.contains(&disclosure.commitment));
+            }
+        }
+        for (message, detail) in messages {
+            let Some(stream) = self.row_of(&message.incident) else { continue };
+            if let Some(&at) = self.sent_rows.get(&(stream, pack::message_key(&message))) {
+                (self.sent[at].message, self.sent[at].detail) = (message.into(), detail);
+            }
+        }
+        let forgotten = reference.map(|(source, text)| pack::request_key(pack::REFERENCE, &source, &text));
+        self.accepted.retain(|key, (incident, request)| {
+            if *incident == row {
+                *request = None;
+            }
+            *incident != row || Some(*key) != forgotten
+        });
+        Ok(version)
+    }
+
     fn commit(&mut self, change: Changeset) -> Result<Receipt> {
         let version = match change.change {
             Change::Incident { expected, record, wake_at, messages, idempotency } => {
@@ -215,6 +242,7 @@ impl State {
                 self.advance(&news)?;
                 0
             }
+            Change::Erase(erasure) => self.erase(*erasure)?,
             Change::Token(token) => {
                 self.tokens.insert(token.id.clone(), token);
                 0
@@ -334,7 +362,11 @@ impl Store for MemoryStore {
         let state = self.state();
         let first = state.accepted.get(&pack::request_key(pack::IDEMPOTENCY, &key.principal, &key.key));
         Ok(first
-            .map(|(row, request)| (state.incidents[*row].record.incident.id.clone(), *request == Some(key.request))))
+            // after an erasure a request is known by its key alone
+            .map(|(row, request)| {
+                let same = request.is_none_or(|request| request == key.request);
+                (state.incidents[*row].record.incident.id.clone(), same)
+            }))
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {

@@ -19,6 +19,10 @@
 //! * A message is known by its incident and key: queueing a known one again is ignored.
 //! * A [`Delivery`] that does not move its message on ([`DeliveryState::may_become`]) is [`StoreError::OldNews`] and
 //!   changes nothing. One that fails a message, like a `settle` that gives it up, wakes the incident.
+//! * After [`Change::Erase`] the values are in no file that the store keeps: what held them is overwritten, and the data
+//!   keys of the disclosures are destroyed. Requests of that incident are known by their keys alone from then on: the hash
+//!   of a request could be compared with a guess.
+//! * Disclosures are stored sealed (see `keys.rs`), except in memory.
 //! * An error says that nothing was changed, as far as this process can tell. A commit whose answer was lost may still
 //!   be found after a restart; versions, idempotency keys and message keys make repeating it safe.
 //!
@@ -33,12 +37,13 @@ use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::{Act, Incident, IncidentId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 
 #[doc(hidden)]
 pub mod faulty;
+mod keys;
 pub mod memory;
 mod pack;
 pub mod postgres;
@@ -46,10 +51,12 @@ mod prepared;
 mod queue;
 mod read_only;
 mod record_v1;
+mod sealed;
 pub mod sqlite;
 mod tracked;
 mod wakes;
 
+pub use keys::Keeper;
 pub use memory::MemoryStore;
 pub use postgres::PgStore;
 pub use read_only::ReadOnly;
@@ -144,6 +151,8 @@ pub enum Change {
     Messages(Vec<Message>),
     /// News of a message that had left the queue.
     Delivery(Delivery),
+    /// Personal values go for good.
+    Erase(Box<Erasure>),
     /// A token was created or revoked (same id).
     Token(TokenRecord),
     /// Evidence only.
@@ -160,6 +169,22 @@ pub struct Delivery {
     pub state: DeliveryState,
     pub detail: String,
     pub at: Timestamp,
+}
+
+/// Everything in which the erased values of an incident stood, as it reads without them. The entry that says so is the
+/// changeset's `first`.
+#[derive(Clone, Debug)]
+pub struct Erasure {
+    /// Version the decision was made on.
+    pub expected: u64,
+    pub record: Record,
+    pub wake_at: Option<Timestamp>,
+    /// Disclosures that are deleted, in this incident's stream. Their keys are destroyed. Unknown ones are ignored.
+    pub commitments: BTreeSet<[u8; 32]>,
+    /// Messages of this incident or the house, and their details, by their keys; unknown ones are ignored.
+    pub messages: Vec<(Message, Option<String>)>,
+    /// The source and reference by which a repeated report is known, when the reference is erased: a hash can be guessed.
+    pub reference: Option<(String, String)>,
 }
 
 /// One decision. `first` is a field and not a convention: no state changes without evidence.

@@ -4,7 +4,6 @@
 use super::record_v1::RecordV1;
 use super::{Lane, Record, Result, Settlement, StoreError};
 use crate::escalation::{DeliveryState, Extra, Message, Outcome, Quiet};
-use crate::evidence::Disclosure;
 use crate::time::Timestamp;
 use chrono::DateTime;
 use serde::Serialize;
@@ -110,33 +109,6 @@ pub(super) fn unpack_record(bytes: &[u8], what: &str) -> Result<Record> {
         record.kept = postcard::from_bytes(rest).map_err(damaged)?;
     }
     Ok(record)
-}
-
-/// All disclosures of one entry, each as its length (4 bytes, little endian) and its bytes. Commitments are left out:
-/// they are the SHA-256 of the bytes.
-pub(super) fn pack_disclosures(disclosures: &[Disclosure]) -> Option<Vec<u8>> {
-    if disclosures.is_empty() {
-        return None;
-    }
-    let mut out = Vec::with_capacity(disclosures.iter().map(|d| d.bytes.len() + 4).sum());
-    for disclosure in disclosures {
-        out.extend_from_slice(&u32::try_from(disclosure.bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-        out.extend_from_slice(&disclosure.bytes);
-    }
-    Some(out)
-}
-
-/// Reads [`pack_disclosures`]' form.
-pub(super) fn unpack_disclosures(mut bytes: &[u8]) -> Result<Vec<Disclosure>> {
-    let damaged = || StoreError::Backend("a disclosure is damaged; restore it from a backup".into());
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (disclosure, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        found.push(Disclosure::from_bytes(disclosure.to_vec()));
-        bytes = rest;
-    }
-    Ok(found)
 }
 
 /// What a message is known by inside its incident: half a SHA-256 of its key, as keys are long and only compared.

@@ -1,14 +1,17 @@
 //! Writes in the form in which every database keeps them: packed, hashed, instants as microseconds. Made in the caller's
 //! task, before anything is locked; a backend only checks and writes.
 
+use super::keys::{DataKey, KeyId};
 use super::pack::{self, Settled};
-use super::{Change, Changeset, Claim, Delivery, Idempotency, Lane, Record, Result, Settlement, TokenRecord};
+use super::sealed;
+use super::{Change, Changeset, Claim, Delivery, Erasure, Idempotency, Lane, Record, Result, Settlement, TokenRecord};
 use crate::escalation::{DeliveryState, Message};
 use crate::evidence::Draft;
 use crate::law::IncidentId;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 
-/// An entry of evidence with its packed disclosures.
+/// An entry of evidence with its sealed disclosures.
 pub(super) type PreparedDraft = (Draft, Option<Vec<u8>>);
 
 /// A changeset.
@@ -22,6 +25,7 @@ pub(super) enum Prepared {
     /// Stream of the house, and the messages about no incident.
     Messages(String, Vec<PreparedMessage>),
     Delivery(PreparedDelivery),
+    Erase(Box<PreparedErasure>),
     Token {
         id: String,
         body: Vec<u8>,
@@ -60,8 +64,35 @@ pub(super) struct PreparedDelivery {
     pub at: i64,
 }
 
+/// See [`Erasure`].
+pub(super) struct PreparedErasure {
+    pub incident: PreparedIncident,
+    pub commitments: BTreeSet<[u8; 32]>,
+    pub messages: Vec<PreparedText>,
+    pub reference: Option<[u8; 32]>,
+}
+
+/// A message as it reads from now on.
+pub(super) struct PreparedText {
+    pub stream: String,
+    pub key: [u8; 16],
+    pub body: Vec<u8>,
+    pub detail: Option<String>,
+}
+
+/// How many data keys the disclosures of drafts need.
+pub(super) fn keys_for<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> usize {
+    drafts.into_iter().map(|draft| draft.disclosures.len()).sum()
+}
+
 impl Commit {
-    pub fn prepare(changeset: Changeset) -> Result<Commit> {
+    /// Data keys that [`Commit::prepare`] needs.
+    pub fn keys_for(changeset: &Changeset) -> usize {
+        keys_for(std::iter::once(&changeset.first).chain(&changeset.more))
+    }
+
+    pub fn prepare(changeset: Changeset, keys: Vec<(KeyId, DataKey)>) -> Result<Commit> {
+        let mut keys = keys.into_iter();
         let change = match changeset.change {
             Change::Incident { expected, record, wake_at, messages, idempotency } => Prepared::Incident(Box::new(
                 PreparedIncident::prepare(expected, &record, wake_at, &messages, idempotency)?,
@@ -71,16 +102,34 @@ impl Commit {
                 messages.iter().map(PreparedMessage::prepare).collect::<Result<_>>()?,
             ),
             Change::Delivery(news) => Prepared::Delivery(PreparedDelivery::prepare(news)),
+            Change::Erase(erasure) => Prepared::Erase(Box::new(PreparedErasure::prepare(*erasure)?)),
             Change::Token(token) => Prepared::token(&token)?,
             Change::Nothing => Prepared::Nothing,
         };
-        Ok(Commit { change, drafts: std::iter::once(changeset.first).chain(changeset.more).map(packed).collect() })
+        let drafts = std::iter::once(changeset.first).chain(changeset.more);
+        Ok(Commit { change, drafts: drafts.map(|draft| sealed(draft, &mut keys)).collect() })
     }
 }
 
-fn packed(draft: Draft) -> PreparedDraft {
-    let disclosures = pack::pack_disclosures(&draft.disclosures);
+fn sealed(draft: Draft, keys: &mut impl Iterator<Item = (KeyId, DataKey)>) -> PreparedDraft {
+    let disclosures = sealed::seal(&draft.disclosures, keys);
     (draft, disclosures)
+}
+
+impl PreparedErasure {
+    fn prepare(erasure: Erasure) -> Result<PreparedErasure> {
+        let Erasure { expected, record, wake_at, commitments, messages, reference } = erasure;
+        let message = |(message, detail): (Message, Option<String>)| {
+            let (key, body) = (pack::message_key(&message), pack::pack_message(&message)?);
+            Ok(PreparedText { stream: message.incident.0, key, body, detail })
+        };
+        Ok(PreparedErasure {
+            incident: PreparedIncident::prepare(Some(expected), &record, wake_at, &[], None)?,
+            commitments,
+            messages: messages.into_iter().map(message).collect::<Result<_>>()?,
+            reference: reference.map(|(source, text)| pack::request_key(pack::REFERENCE, &source, &text)),
+        })
+    }
 }
 
 impl Prepared {
@@ -200,14 +249,23 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub fn prepare((claim, settlement, draft): (Claim, Settlement, Draft)) -> Settling {
+    /// All of them; `keys` are as many as [`keys_for`] their drafts says.
+    pub fn prepare_all(claims: Vec<(Claim, Settlement, Draft)>, keys: Vec<(KeyId, DataKey)>) -> Vec<Settling> {
+        let mut keys = keys.into_iter();
+        claims.into_iter().map(|claim| Settling::prepare(claim, &mut keys)).collect()
+    }
+
+    fn prepare(
+        (claim, settlement, draft): (Claim, Settlement, Draft),
+        keys: &mut impl Iterator<Item = (KeyId, DataKey)>,
+    ) -> Settling {
         Settling {
             key: pack::message_key(&claim.message),
             incident: claim.message.incident.0,
             lease: claim.lease,
             at: pack::micros(settlement.at),
             settled: pack::settled(&settlement),
-            draft: packed(draft),
+            draft: sealed(draft, keys),
         }
     }
 }

@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod calendar;
 mod dashboard;
+mod erase;
 mod error;
 mod evidence;
 mod health;

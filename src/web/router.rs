@@ -3,7 +3,7 @@
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
 use super::{
-    Shared, assess, assets, attachments, calendar, evidence, health, inbound, incidents, obligations, openapi,
+    Shared, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations, openapi,
     register, stream,
 };
 use crate::store::Store;
@@ -46,6 +46,11 @@ routes! {
     get "/api/v1/incidents/{id}/evidence" => evidence::entries::<S>,
     get "/api/v1/incidents/{id}/bundle" => evidence::bundle::<S>,
     post "/api/v1/incidents/{id}/bundle/preview" => evidence::preview::<S>,
+    get "/api/v1/incidents/{id}/fields" => erase::fields::<S>,
+    post "/api/v1/incidents/{id}/erasure" => erase::erase::<S>,
+    post "/api/v1/incidents/{id}/hold" => erase::hold::<S>,
+    post "/api/v1/incidents/{id}/hold/lift" => erase::lift::<S>,
+    post "/api/v1/incidents/{id}/withholding" => erase::withhold::<S>,
     get "/api/v1/obligations" => obligations::list::<S>,
     get "/api/v1/obligations/{id}" => obligations::show::<S>,
     post "/api/v1/obligations/{id}/ack" => obligations::acknowledge::<S>,

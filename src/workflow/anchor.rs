@@ -11,7 +11,7 @@
 use super::evidence_of::SYSTEM;
 use super::{Answered, House};
 use crate::evidence::tsp::Stamp;
-use crate::evidence::{Hash, sha256};
+use crate::evidence::{Detail, Hash, sha256};
 use crate::notify::authority::Authority;
 use crate::rules::utc;
 use crate::store::{Store, StoredAnchor, StoredCheckpoint};
@@ -245,7 +245,7 @@ impl<S: Store> House<S> {
             state.outage.clone()
         };
         if let Some(outage) = ended {
-            let detail = json!({ "since": utc(outage.since), "authority": host_of(&stamped.url) });
+            let detail = Detail::made(json!({ "since": utc(outage.since), "authority": host_of(&stamped.url) }));
             self.record_system(RESTORED, detail, stamped.received_at).await?;
             self.anchors.state().outage = None;
             tracing::info!("time stamps are made again");
@@ -274,7 +274,7 @@ impl<S: Store> House<S> {
                 errors.iter().map(|(name, error)| json!({ "authority": name, "error": error })).collect();
             // before the entry: whether it can be written or not, there is an outage
             self.anchors.state().outage = Some(Outage { since: now, errors: words });
-            if let Err(error) = self.record_system(OUTAGE, json!({ "authorities": said }), now).await {
+            if let Err(error) = self.record_system(OUTAGE, Detail::made(json!({ "authorities": said })), now).await {
                 // not in the log: the next round begins it again
                 self.anchors.state().outage = None;
                 return Err(error);

@@ -122,6 +122,8 @@ pub struct ReadView {
 pub trait Shelf: Send + Sync + 'static {
     fn put(&self, stream: &str, name: &str, sealed: &[u8]) -> io::Result<()>;
     fn get(&self, stream: &str, name: &str) -> io::Result<Option<Vec<u8>>>;
+    /// Deletes a file for good; one that is not there is no error.
+    fn remove(&self, stream: &str, name: &str) -> io::Result<()>;
 }
 
 /// In memory, for tests and exercises.
@@ -138,6 +140,12 @@ impl Shelf for MemoryShelf {
     fn get(&self, stream: &str, name: &str) -> io::Result<Option<Vec<u8>>> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(files.get(&(stream.to_string(), name.to_string())).cloned())
+    }
+
+    fn remove(&self, stream: &str, name: &str) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.remove(&(stream.to_string(), name.to_string()));
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::anchor::kind_of;
 use super::evidence_of::SYSTEM;
 use super::{Answered, House, Trouble};
-use crate::evidence::{Checkpoint, Draft, KeyRotated, SigningKey, leaf_hash, merkle};
+use crate::evidence::{Checkpoint, Detail, Draft, KeyRotated, Made, SigningKey, leaf_hash, merkle};
 use crate::store::{Change, Changeset, Store, StoreError, StoredCheckpoint};
 use crate::time::Timestamp;
 use std::sync::atomic::Ordering;
@@ -42,7 +42,7 @@ impl<S: Store> House<S> {
         let old = self.attest(now).await?.map(|checkpoint| checkpoint.size);
         let origin = &self.settings.origin;
         let vkey = |key: &SigningKey| key.public().to_vkey(origin);
-        let body = KeyRotated { key: "log", old: vkey(&self.log_key), new: vkey(new) };
+        let body = KeyRotated { key: "log", old: Made::of(vkey(&self.log_key)), new: Made::of(vkey(new)) };
         let first = Draft::new(SYSTEM.to_string(), "key.rotated", now, self.nonce(), &body);
         let receipt = self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
         let head = self.store.head().await?;
@@ -75,7 +75,7 @@ impl<S: Store> House<S> {
         checkpoint.map(|c| c.note).ok_or_else(|| Trouble::NotNow("the log is empty".into()))
     }
 
-    pub async fn record_system(&self, kind: &'static str, detail: serde_json::Value, now: Timestamp) -> Answered<()> {
+    pub async fn record_system(&self, kind: &'static str, detail: Detail, now: Timestamp) -> Answered<()> {
         let first = self.draft_system(kind, "breachclock", detail, now);
         self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
         Ok(())

@@ -13,7 +13,7 @@ use super::evidence_of::SYSTEM;
 use super::life::about_the_house;
 use super::{Answered, House, Trouble};
 use crate::escalation::{Brief, Event, Reason, Target, Who};
-use crate::evidence::{Draft, Hash, hex};
+use crate::evidence::{Detail, Draft, Hash, hex};
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Store};
 use crate::time::{Recurrence, Timestamp};
@@ -110,7 +110,7 @@ const NAMED: usize = 200;
 impl<S: Store> House<S> {
     /// A backup was made.
     pub async fn backed_up(&self, made: &BackupMade, now: Timestamp) -> Answered<()> {
-        self.record_system("backup.made", serde_json::to_value(made).unwrap_or_default(), now).await?;
+        self.record_system("backup.made", Detail::made(serde_json::to_value(made).unwrap_or_default()), now).await?;
         self.stats.last_backup.store(now.timestamp_micros(), Ordering::Relaxed);
         self.stats.health.warn("backup", None);
         Ok(())
@@ -141,7 +141,8 @@ impl<S: Store> House<S> {
         let messages: Vec<_> = targets.into_iter().map(message).collect();
         let listed: Vec<Value> = messages.iter().map(|m| json!({ "key": m.key, "to": m.target.label() })).collect();
         // a path or the system's own words: nothing personal
-        let first = self.draft_system(kind, "breachclock", json!({ "why": why, "messages": listed }), now);
+        let first =
+            self.draft_system(kind, "breachclock", Detail::made(json!({ "why": why, "messages": listed })), now);
         self.stats.health.warn("backup", Some(why.to_string()));
         self.store.commit(Changeset { change: Change::Messages(messages), first, more: Vec::new() }).await?;
         self.announce();
@@ -166,12 +167,12 @@ impl<S: Store> House<S> {
         }
         let mut drafts: Vec<Draft> = Vec::new();
         for _ in 0..lost {
-            drafts.push(self.draft_system("log.lost", "breachclock", json!({}), now));
+            drafts.push(self.draft_system("log.lost", "breachclock", Detail::new(), now));
             if drafts.len() == BATCH {
                 self.append(std::mem::take(&mut drafts)).await?;
             }
         }
-        drafts.push(self.draft_system("log.restored", "breachclock", described(restoration), now));
+        drafts.push(self.draft_system("log.restored", "breachclock", Detail::made(described(restoration)), now));
         self.append(drafts).await?;
         let woken = self.wake_everything(now).await?;
         self.attest(now).await?;

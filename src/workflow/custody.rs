@@ -2,45 +2,48 @@
 
 use super::attachments::{Attach, COLLECTED};
 use super::{Caller, House};
-use crate::evidence::{Disclosure, Draft, Hash, Personal, Sealer, hex};
+use crate::entry_body;
+use crate::evidence::{Disclosure, Draft, Hash, Id, Made, Personal, Sealer, hex, ids};
 use crate::rules::utc;
 use crate::store::Store;
 use crate::time::Timestamp;
-use serde::Serialize;
 
-#[derive(Serialize)]
-struct Collected<'a> {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    obligation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<Personal<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media_type: Option<&'a str>,
-    bytes: u64,
-    /// The hash of a known document can be looked up for ever: it stands inside a disclosure.
-    sha256: Personal<String>,
-    by: Personal<String>,
-    actor: &'a str,
-    collected_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    how: Option<Personal<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<Personal<String>>,
+entry_body! {
+    struct Collected<'a> {
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obligation: Option<Id<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<Personal<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        media_type: Option<Id<'a>>,
+        bytes: u64,
+        /// The hash of a known document can be looked up for ever: it stands inside a disclosure.
+        sha256: Personal<String>,
+        by: Personal<String>,
+        actor: Id<'a>,
+        collected_at: Made,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        how: Option<Personal<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tool: Option<Personal<String>>,
+    }
 }
 
-#[derive(Serialize)]
-struct Read<'a> {
-    attachment: u64,
-    actor: &'a str,
+entry_body! {
+    struct Read<'a> {
+        attachment: u64,
+        actor: Id<'a>,
+    }
 }
 
-#[derive(Serialize)]
-struct Reopened<'a> {
-    obligation: &'a str,
-    /// Facts that changed and were named for it.
-    because: &'a [String],
-    actor: &'a str,
+entry_body! {
+    struct Reopened<'a> {
+        obligation: Id<'a>,
+        /// Facts that changed and were named for it.
+        because: Vec<Id<'a>>,
+        actor: Id<'a>,
+    }
 }
 
 impl<S: Store> House<S> {
@@ -66,14 +69,14 @@ impl<S: Store> House<S> {
         let sha256 = sealer.seal("/sha256", hex(digest));
         let body = Collected {
             kind: ask.kind.as_str(),
-            obligation,
+            obligation: obligation.map(Id::known),
             name: ask.name.clone().map(|name| sealer.seal("/name", name)),
-            media_type: ask.media_type.as_deref(),
+            media_type: ask.media_type.as_deref().map(Id::new),
             bytes: ask.bytes.len() as u64,
             sha256,
             by: sealer.seal("/by", ask.by.clone().unwrap_or_else(|| caller.name.clone())),
-            actor: &caller.name,
-            collected_at: utc(ask.at.unwrap_or(now)),
+            actor: Id::new(caller.name.as_str()),
+            collected_at: Made::of(utc(ask.at.unwrap_or(now))),
             how: ask.how.clone().map(|how| sealer.seal("/how", how)),
             tool: ask.tool.clone().map(|tool| sealer.seal("/tool", tool)),
         };
@@ -84,7 +87,7 @@ impl<S: Store> House<S> {
     }
 
     pub(super) fn draft_read(&self, incident: &str, attachment: u64, caller: &Caller, now: Timestamp) -> Draft {
-        let body = Read { attachment, actor: &caller.name };
+        let body = Read { attachment, actor: Id::new(caller.name.as_str()) };
         Draft::new(incident.to_string(), "attachment.read", now, self.nonce(), &body)
     }
 
@@ -97,7 +100,8 @@ impl<S: Store> House<S> {
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
-        let body = Reopened { obligation, because, actor: &caller.name };
+        let body =
+            Reopened { obligation: Id::known(obligation), because: ids(because), actor: Id::new(caller.name.as_str()) };
         Draft::new(incident.to_string(), "decision.reopened", now, self.nonce(), &body)
     }
 }

@@ -5,16 +5,18 @@
 
 use super::evidence_of::SYSTEM;
 use super::lateness::reasons_missing;
-use super::life::about_the_house;
+use super::life::{about_the_house, listed};
 use super::{Answered, House};
+use crate::detail;
 use crate::escalation::{Brief, DueRun, Event, Extra, Message, Reason, Target, Who, due_run};
+use crate::evidence::Made;
 use crate::law::{IncidentId, Obligation, Phase, Standing};
 use crate::notify::words::{self, one_line};
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Dossier, Query, Store};
 use crate::time::{Recurrence, Timestamp, Zone};
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Incidents read per round.
@@ -203,7 +205,9 @@ impl<S: Store> House<S> {
             let since = match same {
                 Some((_, _, since)) => *since,
                 None => {
-                    let detail = json!({ "digest": plan.id, "expression": expression, "zone": zone });
+                    let detail = detail! {
+                        "digest": Made::of(plan.id.clone()), "expression": Made::of(expression), "zone": Made::of(zone),
+                    };
                     self.record_system("digest.scheduled", detail, now).await?;
                     known = self.digest_log().await?;
                     now
@@ -240,11 +244,11 @@ impl<S: Store> House<S> {
         };
         let messages: Vec<Message> = targets.into_iter().map(message).collect();
         let count = |part: Part| items.iter().filter(|item| part.holds(item, now)).count();
-        let listed: Vec<Value> = messages.iter().map(|m| json!({ "key": m.key, "to": m.target.label() })).collect();
-        let detail = json!({
-            "digest": plan.id, "run": utc(run.at), "coalesced": run.coalesced, "open": count(Part::Open),
-            "late": count(Part::Late), "reasons_missing": count(Part::ReasonsMissing), "messages": listed,
-        });
+        let detail = detail! {
+            "digest": Made::of(plan.id.clone()), "run": Made::of(utc(run.at)), "coalesced": run.coalesced,
+            "open": count(Part::Open), "late": count(Part::Late), "reasons_missing": count(Part::ReasonsMissing),
+            "messages": listed(&messages),
+        };
         let first = self.draft_system("digest.queued", "breachclock", detail, now);
         self.store.commit(Changeset { change: Change::Messages(messages), first, more: Vec::new() }).await?;
         self.announce();

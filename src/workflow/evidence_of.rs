@@ -1,233 +1,264 @@
 //! Evidence drafts for each decision: typed bodies, with personal data only as commitments.
 //!
-//! Free text and names are personal, always; instants, counts, ids of duties, roles and tokens are not.
+//! Free text and names are personal, always; instants, counts, ids of duties, roles and tokens are not. The compiler asks:
+//! see [`Public`].
 
 use super::rulebook::Ruled;
 use super::tokens::AckClaims;
 use super::{Caller, House};
-use crate::evidence::{Draft, Personal, Sealer};
+use crate::evidence::{Detail, Draft, Id, Made, Personal, Public, Sealer, ids};
 use crate::law::{Entity, Fact, Incident, Obligation, Standing, Value};
-use crate::rules::{Plan, Rulebook, hex, utc};
+use crate::rules::{Dates, Plan, Rulebook, Shift, hex, utc};
 use crate::store::Store;
 use crate::time::{self, Timestamp};
-use serde::Serialize;
+use crate::{detail, entry_body};
 
 /// Stream of everything that is not about one incident.
 pub const SYSTEM: &str = crate::law::IncidentId::HOUSE;
 
-#[derive(Serialize)]
-struct Reported {
-    title: Personal<String>,
-    entity_id: Option<String>,
-    entity: Personal<String>,
-    /// Roles, places and contracts: what deadlines follow from besides the facts.
-    profile: Personal<Entity>,
-    source: Option<String>,
-    reference: Option<Personal<String>>,
-    by: String,
-    facts: Vec<FactBody>,
+entry_body! {
+    struct Reported {
+        title: Personal<String>,
+        entity_id: Option<Id<'static>>,
+        entity: Personal<String>,
+        /// Roles, places and contracts: what deadlines follow from besides the facts.
+        profile: Personal<Entity>,
+        source: Option<Named>,
+        reference: Option<Personal<String>>,
+        by: Id<'static>,
+        facts: Vec<FactBody>,
+    }
 }
 
-#[derive(Serialize)]
-struct EntityNamed {
-    by: String,
-    entity_id: Option<String>,
-    entity: Personal<String>,
-    profile: Personal<Entity>,
+entry_body! {
+    struct EntityNamed {
+        by: Id<'static>,
+        entity_id: Option<Id<'static>>,
+        entity: Personal<String>,
+        profile: Personal<Entity>,
+    }
 }
 
-#[derive(Serialize)]
-struct FactsAsserted {
-    by: String,
-    facts: Vec<FactBody>,
+entry_body! {
+    struct FactsAsserted {
+        by: Id<'static>,
+        facts: Vec<FactBody>,
+    }
 }
 
-#[derive(Serialize)]
-struct SignedOff {
-    by: String,
-    obligations: Vec<String>,
-    reason: Personal<String>,
+entry_body! {
+    struct SignedOff<'a> {
+        by: Id<'static>,
+        obligations: Vec<Id<'a>>,
+        reason: Personal<String>,
+    }
 }
 
-#[derive(Serialize)]
-struct FactBody {
-    key: String,
-    value: Option<FactValue>,
-    certainty: &'static str,
-    by: Personal<String>,
-    at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<Personal<String>>,
+entry_body! {
+    struct FactBody {
+        key: Id<'static>,
+        value: Option<FactValue>,
+        certainty: &'static str,
+        by: Personal<String>,
+        at: Made,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<Personal<String>>,
+    }
 }
 
-/// Text is personal; everything else is typed and says nothing about a person.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FactValue {
-    Plain(serde_json::Value),
-    Text(Personal<String>),
+entry_body! {
+    /// Text is personal; everything else is typed and says nothing about a person.
+    enum FactValue {
+        YesNo(bool),
+        Number(u64),
+        Word(Id<'static>),
+        Words(Vec<Named>),
+        Instant(Made),
+        Parts(Detail),
+        Text(Personal<String>),
+    }
 }
 
-#[derive(Serialize)]
-struct Computed<'a> {
-    now: String,
-    rulebook: String,
-    rulebook_version: &'a str,
-    tzdb: &'static str,
-    calendars: &'a str,
-    obligations: Vec<ComputedObligation<'a>>,
+entry_body! {
+    /// A word of a machine, or what somebody typed in its place.
+    enum Named {
+        Word(Id<'static>),
+        Text(Personal<String>),
+    }
 }
 
-#[derive(Serialize)]
-pub(super) struct ComputedObligation<'a> {
-    id: &'a str,
-    standing: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started: Option<StartedBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    counting_from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conservative_due: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    convention: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    missing: &'a [String],
+entry_body! {
+    struct Computed<'a> {
+        now: Made,
+        rulebook: Made,
+        rulebook_version: Made,
+        tzdb: &'static str,
+        calendars: Made,
+        obligations: Vec<ComputedObligation<'a>>,
+    }
 }
 
-#[derive(Serialize)]
-struct StartedBody<'a> {
-    key: &'a str,
-    at: String,
+entry_body! {
+    pub(super) struct ComputedObligation<'a> {
+        id: Id<'a>,
+        standing: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        started: Option<StartedBody<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        counting_from: Option<Made>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        due: Option<Made>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conservative_due: Option<Made>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        convention: Option<Id<'a>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<Id<'a>>,
+    }
 }
 
-#[derive(Serialize)]
-struct Acknowledged<'a> {
-    obligation: &'a str,
-    by: Personal<String>,
-    role: Option<&'a str>,
-    actor: &'a str,
-    until: String,
+entry_body! {
+    struct StartedBody<'a> {
+        key: Id<'a>,
+        at: Made,
+    }
 }
 
-#[derive(Serialize)]
-struct Filed<'a> {
-    obligation: &'a str,
-    at: String,
-    by: Personal<String>,
-    actor: &'a str,
-    reference: Option<Personal<String>>,
-    proof_sha256: Option<Personal<String>>,
-    complete: bool,
-    note: Option<Personal<String>>,
-    /// Entries that name the files which show it.
-    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
-    documents: &'a [u64],
+entry_body! {
+    struct Acknowledged<'a> {
+        obligation: Id<'a>,
+        by: Personal<String>,
+        role: Option<Named>,
+        actor: Id<'a>,
+        until: Made,
+    }
 }
 
-#[derive(Serialize)]
-struct Decided<'a> {
-    obligation: &'a str,
-    reason: Personal<String>,
-    by: Personal<String>,
-    actor: &'a str,
-    second_approver: Option<Personal<String>>,
-    review_on: Option<&'a str>,
-    reopen_when: &'a [String],
-    state: &'a str,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    grounds: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<ScoreBody<'a>>,
-    /// What was known when it was decided, as far as it was named.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    facts: Vec<FactBody>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    approved_at: Option<String>,
+entry_body! {
+    struct Filed<'a> {
+        obligation: Id<'a>,
+        at: Made,
+        by: Personal<String>,
+        actor: Id<'a>,
+        reference: Option<Personal<String>>,
+        proof_sha256: Option<Personal<String>>,
+        complete: bool,
+        note: Option<Personal<String>>,
+        /// Entries that name the files which show it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        documents: Vec<u64>,
+    }
 }
 
-#[derive(Serialize)]
-struct ScoreBody<'a> {
-    method: &'a str,
-    value: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    band: Option<&'a str>,
+entry_body! {
+    struct Decided<'a> {
+        obligation: Id<'a>,
+        reason: Personal<String>,
+        by: Personal<String>,
+        actor: Id<'a>,
+        second_approver: Option<Personal<String>>,
+        review_on: Option<Named>,
+        reopen_when: Vec<Named>,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        grounds: Vec<Id<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        score: Option<ScoreBody<'a>>,
+        /// What was known when it was decided, as far as it was named.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        facts: Vec<FactBody>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approved_at: Option<Made>,
+    }
+
+    struct ScoreBody<'a> {
+        method: Id<'a>,
+        value: Id<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        band: Option<Id<'a>>,
+    }
 }
 
-#[derive(Serialize)]
-struct Messages<'a> {
-    messages: Vec<MessageBody<'a>>,
+entry_body! {
+    struct Messages<'a> {
+        messages: Vec<MessageBody<'a>>,
+    }
 }
 
-#[derive(Serialize)]
-struct MessageBody<'a> {
-    key: &'a str,
-    event: &'static str,
-    obligation: Option<&'a str>,
-    to: String,
-    policy: &'a str,
-    step: &'a str,
-    repeat: u32,
-    due_at: String,
-    coalesced: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quiet_hours: Option<QuietBody>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    drill: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    asks: Vec<AskBody<'a>>,
+entry_body! {
+    struct MessageBody<'a> {
+        key: Made,
+        event: &'static str,
+        obligation: Option<Id<'a>>,
+        to: Made,
+        policy: Made,
+        step: Made,
+        repeat: u32,
+        due_at: Made,
+        coalesced: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<Made>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        quiet_hours: Option<QuietBody>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        drill: bool,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        asks: Vec<AskBody<'a>>,
+    }
 }
 
-#[derive(Serialize)]
-struct AskBody<'a> {
-    obligation: &'a str,
-    what: &'static str,
+entry_body! {
+    struct AskBody<'a> {
+        obligation: Id<'a>,
+        what: &'static str,
+    }
 }
 
-#[derive(Serialize)]
-struct QuietBody {
-    outcome: &'static str,
-    until: String,
+entry_body! {
+    struct QuietBody {
+        outcome: &'static str,
+        until: Made,
+    }
 }
 
 impl QuietBody {
     fn of(quiet: &crate::escalation::Quiet) -> QuietBody {
         use crate::escalation::Quiet;
         match quiet {
-            Quiet::Deferred { until, .. } => QuietBody { outcome: "deferred", until: utc(*until) },
-            Quiet::Overridden { until } => QuietBody { outcome: "overridden", until: utc(*until) },
+            Quiet::Deferred { until, .. } => QuietBody { outcome: "deferred", until: at(*until) },
+            Quiet::Overridden { until } => QuietBody { outcome: "overridden", until: at(*until) },
         }
     }
 }
 
-#[derive(Serialize)]
-struct Advanced<'a> {
-    key: &'a str,
-    to: String,
-    state: &'a str,
-    /// May carry an address or the words of a person.
-    detail: Personal<String>,
+entry_body! {
+    struct Advanced {
+        key: Made,
+        to: Made,
+        state: &'static str,
+        /// May carry an address or the words of a person.
+        detail: Personal<String>,
+    }
 }
 
-#[derive(Serialize)]
-struct LinkRefused<'a> {
-    obligations: &'a [String],
-    by: Personal<String>,
-    reason: &'a str,
+entry_body! {
+    struct LinkRefused<'a> {
+        obligations: Vec<Id<'a>>,
+        by: Personal<String>,
+        reason: Made,
+    }
 }
 
-#[derive(Serialize)]
-struct Attempt<'a> {
-    key: &'a str,
-    to: String,
-    attempt: u32,
-    outcome: &'static str,
-    /// The peer's answer or the error; may carry an address.
-    answer: Personal<String>,
-    next_attempt: Option<String>,
+entry_body! {
+    struct Attempt {
+        key: Made,
+        to: Made,
+        attempt: u32,
+        outcome: &'static str,
+        /// The peer's answer or the error; may carry an address.
+        answer: Personal<String>,
+        next_attempt: Option<Made>,
+    }
 }
 
 /// What a mail that came in says about a message of ours.
@@ -246,27 +277,59 @@ pub(super) struct MailNews<'a> {
     pub digest: &'a str,
 }
 
-#[derive(Serialize)]
-struct MailReceived<'a> {
-    key: &'a str,
-    to: String,
-    actor: &'a str,
-    what: &'static str,
-    outcome: super::inbound::Outcome,
-    status: Option<&'a str>,
-    answer: Personal<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<Personal<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<Personal<String>>,
-    mail_sha256: Personal<String>,
+entry_body! {
+    struct MailReceived<'a> {
+        key: Made,
+        to: Made,
+        actor: Id<'a>,
+        what: &'static str,
+        outcome: &'static str,
+        status: Option<Id<'a>>,
+        answer: Personal<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<Personal<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<Personal<String>>,
+        mail_sha256: Personal<String>,
+    }
 }
 
-#[derive(Serialize)]
-struct System<'a, T> {
-    actor: &'a str,
-    #[serde(flatten)]
-    detail: T,
+entry_body! {
+    pub(super) struct Erased {
+        pub commitments: Vec<Made>,
+        pub basis: Personal<String>,
+        pub request: Personal<String>,
+        pub by: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct Refused {
+        pub ground: Personal<String>,
+        pub basis: Personal<String>,
+        pub request: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct HoldChanged {
+        pub ground: Personal<String>,
+        pub by: Personal<String>,
+        pub actor: Id<'static>,
+    }
+
+    pub(super) struct WithheldBody {
+        pub reason: Id<'static>,
+        pub commitments: Vec<Made>,
+        pub actor: Id<'static>,
+    }
+}
+
+/// An instant as entries write it.
+fn at(instant: Timestamp) -> Made {
+    Made::of(utc(instant))
+}
+
+fn actor(caller: &Caller) -> Id<'static> {
+    Id::new(caller.name.clone())
 }
 
 impl<S: Store> House<S> {
@@ -278,27 +341,33 @@ impl<S: Store> House<S> {
         })
     }
 
-    fn draft(
+    fn draft(&self, stream: &str, kind: &'static str, at: Timestamp, body: &impl Public, sealer: Sealer<'_>) -> Draft {
+        Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+    }
+
+    /// An entry whose body `make` builds with a sealer for its personal fields.
+    pub(super) fn draft_sealed<B: Public>(
         &self,
         stream: &str,
         kind: &'static str,
         at: Timestamp,
-        body: &impl Serialize,
-        sealer: Sealer<'_>,
+        make: impl FnOnce(&mut Sealer<'_>) -> B,
     ) -> Draft {
-        Draft::new(stream.to_string(), kind, at, self.nonce(), body).with_disclosures(sealer.into_disclosures())
+        let mut sealer = self.sealer();
+        let body = make(&mut sealer);
+        self.draft(stream, kind, at, &body, sealer)
     }
 
     pub(super) fn draft_reported(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
         let mut sealer = self.sealer();
         let body = Reported {
             title: sealer.seal("/title", incident.title.clone()),
-            entity_id: incident.entity.id.clone(),
+            entity_id: incident.entity.id.clone().map(Id::known),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
             profile: sealer.seal("/profile", incident.entity.clone()),
-            source: incident.source.clone(),
+            source: incident.source.clone().map(|source| named(source, "/source", &mut sealer)),
             reference: incident.reference.clone().map(|r| sealer.seal("/reference", r)),
-            by: caller.name.clone(),
+            by: actor(caller),
             facts: fact_bodies(incident.facts.history(), &mut sealer),
         };
         self.draft(&incident.id.0, "incident.reported", now, &body, sealer)
@@ -307,8 +376,8 @@ impl<S: Store> House<S> {
     pub(super) fn draft_entity(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
         let mut sealer = self.sealer();
         let body = EntityNamed {
-            by: caller.name.clone(),
-            entity_id: incident.entity.id.clone(),
+            by: actor(caller),
+            entity_id: incident.entity.id.clone().map(Id::known),
             entity: sealer.seal("/entity", incident.entity.name.clone()),
             profile: sealer.seal("/profile", incident.entity.clone()),
         };
@@ -317,7 +386,7 @@ impl<S: Store> House<S> {
 
     pub(super) fn draft_facts(&self, incident: &Incident, facts: &[Fact], caller: &Caller, now: Timestamp) -> Draft {
         let mut sealer = self.sealer();
-        let body = FactsAsserted { by: caller.name.clone(), facts: fact_bodies(facts, &mut sealer) };
+        let body = FactsAsserted { by: actor(caller), facts: fact_bodies(facts, &mut sealer) };
         let kind = if facts.iter().any(|f| f.key == "times.aware") { "awareness.set" } else { "facts.asserted" };
         self.draft(&incident.id.0, kind, now, &body, sealer)
     }
@@ -325,11 +394,11 @@ impl<S: Store> House<S> {
     pub(super) fn draft_computed(&self, incident: &Incident, book: &Rulebook, plan: &Plan, now: Timestamp) -> Draft {
         let name = book.name();
         let body = Computed {
-            now: utc(now),
-            rulebook: hex(&book.sha256),
-            rulebook_version: &book.version,
+            now: at(now),
+            rulebook: Made::of(hex(&book.sha256)),
+            rulebook_version: Made::of(book.version.clone()),
             tzdb: time::tzdb_version(),
-            calendars: &name.calendars,
+            calendars: Made::of(name.calendars.clone()),
             obligations: plan.obligations.iter().map(computed).collect(),
         };
         self.draft(&incident.id.0, "deadline.computed", now, &body, self.sealer())
@@ -346,11 +415,11 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Acknowledged {
-            obligation,
+            obligation: Id::known(obligation),
             by: sealer.seal("/by", ack.by.clone()),
-            role: ack.role.as_deref(),
-            actor: &caller.name,
-            until: utc(ack.until),
+            role: ack.role.clone().map(|role| named(role, "/role", &mut sealer)),
+            actor: actor(caller),
+            until: at(ack.until),
         };
         let kind = if declined { "acknowledgement.declined" } else { "acknowledgement.recorded" };
         self.draft(&incident.id.0, kind, now, &body, sealer)
@@ -367,16 +436,16 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Filed {
-            obligation,
-            at: utc(filing.at),
+            obligation: Id::known(obligation),
+            at: at(filing.at),
             by: sealer.seal("/by", filing.by.clone()),
-            actor: &caller.name,
+            actor: actor(caller),
             reference: filing.reference.clone().map(|r| sealer.seal("/reference", r)),
             // a hash of a known document can be looked up for ever: it stands inside a disclosure
             proof_sha256: filing.proof.map(|p| sealer.seal("/proof_sha256", hex(&p))),
             complete: filing.complete,
             note: filing.note.clone().map(|n| sealer.seal("/note", n)),
-            documents,
+            documents: documents.to_vec(),
         };
         self.draft(&incident.id.0, "notification.filed", now, &body, sealer)
     }
@@ -394,22 +463,22 @@ impl<S: Store> House<S> {
         let facts = &incident.facts;
         let inputs: Vec<Fact> = ask.inputs.iter().filter_map(|key| facts.assertion(key)).cloned().collect();
         let body = Decided {
-            obligation,
+            obligation: Id::known(obligation),
             reason: sealer.seal("/reason", waiver.reason.clone()),
             by: sealer.seal("/by", waiver.by.clone()),
-            actor: &caller.name,
+            actor: actor(caller),
             second_approver: waiver.second_approver.clone().map(|s| sealer.seal("/second_approver", s)),
-            review_on: waiver.review_on.as_deref(),
-            reopen_when: &waiver.reopen_when,
+            review_on: waiver.review_on.clone().map(|day| named(day, "/review_on", &mut sealer)),
+            reopen_when: list(&waiver.reopen_when, "/reopen_when", &mut sealer),
             state: if waiver.approved_at.is_some() { "approved" } else { "pending" },
-            grounds: &ask.grounds,
+            grounds: ids(&ask.grounds),
             score: ask.score.as_ref().map(|s| ScoreBody {
-                method: &s.method,
-                value: &s.value,
-                band: s.band.as_deref(),
+                method: Id::known(&s.method),
+                value: Id::known(&s.value),
+                band: s.band.as_deref().map(Id::known),
             }),
             facts: fact_bodies(&inputs, &mut sealer),
-            approved_at: waiver.approved_at.map(utc),
+            approved_at: waiver.approved_at.map(at),
         };
         self.draft(&incident.id.0, "decision.not-to-notify", now, &body, sealer)
     }
@@ -422,19 +491,20 @@ impl<S: Store> House<S> {
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
-        #[derive(Serialize)]
-        struct Delayed<'a> {
-            obligation: &'a str,
-            reason: Personal<String>,
-            by: Personal<String>,
-            actor: &'a str,
+        entry_body! {
+            struct Delayed<'a> {
+                obligation: Id<'a>,
+                reason: Personal<String>,
+                by: Personal<String>,
+                actor: Id<'a>,
+            }
         }
         let mut sealer = self.sealer();
         let body = Delayed {
-            obligation,
+            obligation: Id::known(obligation),
             reason: sealer.seal("/reason", delay.reason.clone()),
             by: sealer.seal("/by", delay.by.clone()),
-            actor: &caller.name,
+            actor: actor(caller),
         };
         self.draft(&incident.id.0, "delay.justified", now, &body, sealer)
     }
@@ -449,23 +519,23 @@ impl<S: Store> House<S> {
             messages: messages
                 .iter()
                 .map(|m| MessageBody {
-                    key: &m.key,
+                    key: Made::of(m.key.clone()),
                     event: m.event.as_str(),
-                    obligation: m.obligation.as_deref(),
-                    to: m.target.label(),
-                    policy: &m.reason.policy,
-                    step: &m.reason.step,
+                    obligation: m.obligation.as_deref().map(Id::known),
+                    to: Made::of(m.target.label()),
+                    policy: Made::of(m.reason.policy.clone()),
+                    step: Made::of(m.reason.step.clone()),
                     repeat: m.reason.repeat,
-                    due_at: utc(m.reason.due_at),
+                    due_at: at(m.reason.due_at),
                     coalesced: m.reason.coalesced,
-                    after: m.extra.after.as_deref(),
+                    after: m.extra.after.clone().map(Made::of),
                     quiet_hours: m.extra.quiet.as_ref().map(QuietBody::of),
                     drill: m.extra.drill,
                     asks: m
                         .extra
                         .asks
                         .iter()
-                        .map(|ask| AskBody { obligation: &ask.obligation, what: ask.what.as_str() })
+                        .map(|ask| AskBody { obligation: Id::known(&ask.obligation), what: ask.what.as_str() })
                         .collect(),
                 })
                 .collect(),
@@ -490,12 +560,12 @@ impl<S: Store> House<S> {
         };
         let mut sealer = self.sealer();
         let body = Attempt {
-            key: &message.key,
-            to: message.target.label(),
+            key: Made::of(message.key.clone()),
+            to: Made::of(message.target.label()),
             attempt,
             outcome,
             answer: sealer.seal("/answer", answer.clone()),
-            next_attempt: settlement.retry_at.map(utc),
+            next_attempt: settlement.retry_at.map(at),
         };
         self.draft(&message.incident.0, "message.attempted", now, &body, sealer)
     }
@@ -510,8 +580,8 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = Advanced {
-            key: &message.key,
-            to: message.target.label(),
+            key: Made::of(message.key.clone()),
+            to: Made::of(message.target.label()),
             state: news.state.as_str(),
             detail: sealer.seal("/detail", news.detail.clone()),
         };
@@ -522,7 +592,7 @@ impl<S: Store> House<S> {
     pub(super) fn draft_link_refused(&self, claims: &AckClaims, reason: &str, now: Timestamp) -> Draft {
         let mut sealer = self.sealer();
         let by = sealer.seal("/by", claims.person.clone());
-        let body = LinkRefused { obligations: &claims.obligations, by, reason };
+        let body = LinkRefused { obligations: ids(&claims.obligations), by, reason: Made::of(reason) };
         self.draft(&claims.incident, "acknowledgement.link-refused", now, &body, sealer)
     }
 
@@ -536,12 +606,12 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = MailReceived {
-            key: &message.key,
-            to: message.target.label(),
-            actor: &caller.name,
+            key: Made::of(message.key.clone()),
+            to: Made::of(message.target.label()),
+            actor: actor(caller),
             what: news.what,
-            outcome: news.outcome,
-            status: news.status,
+            outcome: news.outcome.as_str(),
+            status: news.status.map(Id::known),
             answer: sealer.seal("/answer", news.words.to_string()),
             by: news.from.map(|from| sealer.seal("/by", from.to_string())),
             note: Some(news.why).filter(|why| !why.is_empty()).map(|why| sealer.seal("/note", why.to_string())),
@@ -551,8 +621,7 @@ impl<S: Store> House<S> {
     }
 
     pub(super) fn draft_closed(&self, incident: &Incident, caller: &Caller, now: Timestamp) -> Draft {
-        let body = System { actor: &caller.name, detail: serde_json::json!({}) };
-        self.draft(&incident.id.0, "incident.closed", now, &body, self.sealer())
+        self.draft(&incident.id.0, "incident.closed", now, &detail! { "actor": actor(caller) }, self.sealer())
     }
 
     /// A closed incident is open again, because these obligations run or may run now.
@@ -563,15 +632,16 @@ impl<S: Store> House<S> {
         caller: &Caller,
         now: Timestamp,
     ) -> Draft {
-        let detail =
-            serde_json::json!({ "why": "obligations run, or may run, that did not", "obligations": obligations });
-        let body = System { actor: &caller.name, detail };
+        let body = detail! {
+            "actor": actor(caller), "why": "obligations run, or may run, that did not", "obligations": ids(obligations),
+        };
         self.draft(&incident.id.0, "incident.reopened", now, &body, self.sealer())
     }
 
-    /// An entry of the system's own stream. `detail` must hold nothing personal.
-    pub fn draft_system(&self, kind: &'static str, actor: &str, detail: serde_json::Value, now: Timestamp) -> Draft {
-        self.draft(SYSTEM, kind, now, &System { actor, detail }, self.sealer())
+    /// An entry of the system's own stream.
+    pub fn draft_system(&self, kind: &'static str, actor: &str, detail: Detail, now: Timestamp) -> Draft {
+        let body = detail.after(detail! { "actor": Id::known(actor) });
+        self.draft(SYSTEM, kind, now, &body, self.sealer())
     }
 }
 
@@ -579,46 +649,68 @@ fn fact_bodies(facts: &[Fact], sealer: &mut Sealer<'_>) -> Vec<FactBody> {
     facts
         .iter()
         .enumerate()
-        .map(|(at, fact)| FactBody {
-            key: fact.key.clone(),
-            value: fact.value.as_ref().map(|value| match value {
-                Value::Text(text) => FactValue::Text(sealer.seal(&format!("/facts/{at}/value"), text.clone())),
-                Value::Hold(hold) => FactValue::Plain(serde_json::json!({
-                    "from": hold.from.map(utc), "until": hold.until.map(utc), "written": hold.written,
-                    "by": sealer.seal(&format!("/facts/{at}/value/by"), hold.by.clone()),
-                })),
-                other => FactValue::Plain(super::read::value_json(other)),
-            }),
+        .map(|(place, fact)| FactBody {
+            key: Id::known(fact.key.clone()),
+            value: fact.value.as_ref().map(|value| fact_value(value, &format!("/facts/{place}/value"), sealer)),
             certainty: fact.certainty.as_str(),
-            by: sealer.seal(&format!("/facts/{at}/by"), fact.asserted_by.clone()),
-            at: utc(fact.asserted_at),
-            note: fact.note.clone().map(|note| sealer.seal(&format!("/facts/{at}/note"), note)),
+            by: sealer.seal(&format!("/facts/{place}/by"), fact.asserted_by.clone()),
+            at: at(fact.asserted_at),
+            note: fact.note.clone().map(|note| sealer.seal(&format!("/facts/{place}/note"), note)),
         })
         .collect()
+}
+
+/// A word as it stands; anything else is what somebody typed.
+fn named(text: String, pointer: &str, sealer: &mut Sealer<'_>) -> Named {
+    if Id::fits(&text) { Named::Word(text.into()) } else { Named::Text(sealer.seal(pointer, text)) }
+}
+
+fn list(words: &[String], pointer: &str, sealer: &mut Sealer<'_>) -> Vec<Named> {
+    words.iter().enumerate().map(|(at, word)| named(word.clone(), &format!("{pointer}/{at}"), sealer)).collect()
+}
+
+/// As a report would state it. A choice that is no word is what somebody typed.
+fn fact_value(value: &Value, pointer: &str, sealer: &mut Sealer<'_>) -> FactValue {
+    match value {
+        Value::YesNo(yes) => FactValue::YesNo(*yes),
+        Value::Choice(word) if Id::fits(word) => FactValue::Word(word.clone().into()),
+        Value::Choice(text) | Value::Text(text) => FactValue::Text(sealer.seal(pointer, text.clone())),
+        Value::Set(words) => FactValue::Words(list(words, pointer, sealer)),
+        Value::Count(count) if count.at_most == Some(count.at_least) => FactValue::Number(count.at_least),
+        Value::Count(count) => FactValue::Parts(match count.at_most {
+            Some(most) => detail! { "at_least": count.at_least, "at_most": most },
+            None => detail! { "at_least": count.at_least },
+        }),
+        Value::Instant(instant) => FactValue::Instant(at(*instant)),
+        Value::Hold(hold) => FactValue::Parts(detail! {
+            "from": hold.from.map(at), "until": hold.until.map(at), "written": hold.written,
+            "by": sealer.seal(&format!("{pointer}/by"), hold.by.clone()),
+        }),
+    }
 }
 
 /// An obligation as a `deadline.computed` entry tells it.
 pub(super) fn computed(o: &Obligation) -> ComputedObligation<'_> {
     let deadline = o.standing.deadline();
     ComputedObligation {
-        id: &o.id,
+        id: Id::known(&o.id),
         standing: o.standing.as_str(),
-        started: o.started_by.as_ref().map(|s| StartedBody { key: &s.key, at: utc(s.at) }),
-        counting_from: deadline.map(|d| utc(d.counting_from)),
-        due: deadline.map(|d| utc(d.due)),
-        conservative_due: deadline.map(|d| utc(d.conservative_due)),
-        convention: o.convention.as_deref(),
-        missing: if matches!(o.standing, Standing::Discharged { .. }) { &[] } else { &o.missing },
+        started: o.started_by.as_ref().map(|s| StartedBody { key: Id::known(&s.key), at: at(s.at) }),
+        counting_from: deadline.map(|d| at(d.counting_from)),
+        due: deadline.map(|d| at(d.due)),
+        conservative_due: deadline.map(|d| at(d.conservative_due)),
+        convention: o.convention.as_deref().map(Id::known),
+        missing: if matches!(o.standing, Standing::Discharged { .. }) { Vec::new() } else { ids(&o.missing) },
     }
 }
 
 impl<S: Store> House<S> {
     /// What another rulebook made of the dates, and which of the older ones stand until they are signed off.
     pub(super) fn draft_rules_changed(&self, incident: &Incident, ruled: &Ruled, now: Timestamp) -> Draft {
-        let detail = serde_json::json!({
-            "from": hex(&ruled.from), "to": hex(&ruled.to), "changes": ruled.shifts, "kept": ruled.kept,
-        });
-        let body = System { actor: "breachclock", detail };
+        let body = detail! {
+            "actor": "breachclock", "from": Made::of(hex(&ruled.from)), "to": Made::of(hex(&ruled.to)),
+            "changes": ruled.shifts.iter().map(shift).collect::<Vec<_>>(), "kept": ids(&ruled.kept),
+        };
         self.draft(&incident.id.0, "rules.changed", now, &body, self.sealer())
     }
 
@@ -633,8 +725,8 @@ impl<S: Store> House<S> {
     ) -> Draft {
         let mut sealer = self.sealer();
         let body = SignedOff {
-            by: caller.name.clone(),
-            obligations: accepted.to_vec(),
+            by: actor(caller),
+            obligations: ids(accepted),
             reason: sealer.seal("/reason", reason.to_string()),
         };
         self.draft(&incident.id.0, "rules.signed-off", now, &body, sealer)
@@ -648,8 +740,21 @@ impl<S: Store> House<S> {
         next: Option<String>,
         now: Timestamp,
     ) -> Draft {
-        let body =
-            System { actor: "breachclock", detail: serde_json::json!({ "wake_at": utc(wake_at), "next": next }) };
+        let body = detail! { "actor": "breachclock", "wake_at": at(wake_at), "next": next.map(Made::of) };
         self.draft(&incident.id.0, "timer.evaluated", now, &body, self.sealer())
+    }
+}
+
+fn shift(shift: &Shift) -> Detail {
+    let dates = |dates: &Dates| {
+        let made = |text: &Option<String>| text.clone().map(Made::of);
+        detail! {
+            "standing": Id::known(&dates.standing), "due": made(&dates.due),
+            "conservative_due": made(&dates.conservative_due),
+        }
+    };
+    detail! {
+        "obligation": Id::known(&shift.obligation), "direction": shift.direction.as_str(),
+        "from": shift.from.as_ref().map(dates), "to": shift.to.as_ref().map(dates),
     }
 }

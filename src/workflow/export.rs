@@ -1,5 +1,6 @@
 //! One incident as a bundle that a regulator checks without us; and the log's entries and proofs.
 
+use super::erase::withheld_of;
 use super::evidence_of::SYSTEM;
 use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
@@ -78,7 +79,12 @@ impl<S: Store> House<S> {
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
             let before = self.store.stream(id).await?;
-            let disclosures = self.store.disclosures(id).await?;
+            let mut disclosures = self.store.disclosures(id).await?;
+            if profile != "internal" {
+                // the log says so already, with the reason
+                let standing = withheld_of(&before);
+                disclosures.retain(|commitment, _| !standing.contains_key(commitment));
+            }
             let lines: Vec<&[u8]> = before.iter().map(|e| e.bytes.as_slice()).collect();
             let (mut withheld, mut disclosed) = partition(&lines, &disclosures, &kinds);
             let (attachments, unavailable) = self.bundled(id, &lines, &disclosed).await?;
@@ -89,8 +95,8 @@ impl<S: Store> House<S> {
                 withheld.push(Withheld { reason: "unavailable".into(), commitments });
             }
             let body = ExportCreated {
-                actor: caller.name.clone(),
-                profile: profile.into(),
+                actor: caller.name.clone().into(),
+                profile: profile.to_string().into(),
                 entries: before.len() as u64 + 1,
                 withheld,
             };

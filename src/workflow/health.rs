@@ -2,6 +2,8 @@
 //! every event of the clock is evidence as well.
 
 use super::{Answered, ClockView, House, PingView};
+use crate::detail;
+use crate::evidence::{Detail, Made};
 use crate::rules::utc;
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -15,7 +17,7 @@ pub struct Happening {
     /// `clock.…`
     pub kind: &'static str,
     /// Nothing personal.
-    pub detail: serde_json::Value,
+    pub detail: Detail,
     pub text: String,
 }
 
@@ -146,7 +148,7 @@ impl<S: Store> House<S> {
 
     /// A step, a suspension or a standstill: evidence, counters, and the scheduler looks at once.
     pub async fn clock_happened(&self, happening: &Happening, now: Timestamp) -> Answered<()> {
-        if happening.detail["direction"] == "backward" {
+        if happening.detail.get("direction").is_some_and(|direction| direction == "backward") {
             self.stats.set_back.store(true, Ordering::Relaxed);
         }
         self.record_system(happening.kind, happening.detail.clone(), now).await?;
@@ -190,10 +192,10 @@ impl<S: Store> House<S> {
         }
         let happening = Happening {
             kind: "clock.stepped",
-            detail: serde_json::json!({
-                "direction": "backward", "by_ms": (written - now).num_milliseconds(), "from": utc(written),
-                "to": utc(now), "while": "stopped",
-            }),
+            detail: detail! {
+                "direction": "backward", "by_ms": (written - now).num_milliseconds(), "from": Made::of(utc(written)),
+                "to": Made::of(utc(now)), "while": "stopped",
+            },
             text: format!("the clock stands at {}, before the newest entry of the log of {}", utc(now), utc(written)),
         };
         self.clock_happened(&happening, now).await
@@ -206,7 +208,7 @@ impl<S: Store> House<S> {
             Discipline::Unsynchronised => "clock.unsynchronised",
             Discipline::Unknown => "clock.unknown",
         };
-        self.record_system(kind, serde_json::json!({ "source": source }), now).await?;
+        self.record_system(kind, detail! { "source": Made::of(source) }, now).await?;
         let fault = (discipline == Discipline::Unsynchronised).then(|| {
             format!(
                 "the machine's clock is not synchronised since {} ({source}): every limit is computed from it; start a \

@@ -50,6 +50,22 @@ pub enum Outcome {
     Refused,
 }
 
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::NotOurs => "not-ours",
+            Outcome::Known => "known",
+            Outcome::Failed => "failed",
+            Outcome::Delivered => "delivered",
+            Outcome::Seen => "seen",
+            Outcome::Acknowledged => "acknowledged",
+            Outcome::Declined => "declined",
+            Outcome::Recorded => "recorded",
+            Outcome::Refused => "refused",
+        }
+    }
+}
+
 /// What is to be done about news. Decided from the mail and the message alone.
 #[derive(Clone, Debug)]
 enum Act {

@@ -6,6 +6,7 @@ use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
 use crate::escalation::{
     self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Reasons, Sent, Subject, Target,
 };
+use crate::evidence::Id;
 use crate::ingest::{self, EntityRef, Reading, Rejection};
 use crate::law::{Entity, Fact, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
@@ -59,7 +60,8 @@ impl<S: Store> House<S> {
             source: report.source,
             reference: report.reference,
             opened_at: now,
-            opened_by: caller.name.clone(),
+            // as in the log
+            opened_by: Id::new(caller.name.as_str()).as_str().to_string(),
             closed_at: None,
             facts,
         };

@@ -6,14 +6,16 @@
 
 use super::evidence_of::SYSTEM;
 use super::{Answered, House};
+use crate::detail;
 use crate::escalation::{Brief, DueRun, Event, Extra, Message, Reason, Target, Who, due_run};
+use crate::evidence::{Detail, Made};
 use crate::law::IncidentId;
 use crate::notify::{maildir, words};
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Query, Store};
 use crate::time::{Recurrence, Timestamp, Zone};
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -197,7 +199,7 @@ impl<S: Store> House<S> {
         if log.scheduled.as_ref().is_some_and(|(e, z, at)| e == expression && *z == zone && in_force(at)) {
             return Ok(false);
         }
-        let detail = json!({ "expression": expression, "zone": zone });
+        let detail = detail! { "expression": Made::of(expression), "zone": Made::of(zone) };
         self.record_system("alive.scheduled", detail, now).await?;
         Ok(true)
     }
@@ -209,12 +211,12 @@ impl<S: Store> House<S> {
             self.life_messages(Event::DaemonAlive, &plan.alive_to, "alive", &run, standing.words(zone), plan, now);
         let title = format!("Self-test of {}: nothing to do", words::short_label(run.at, zone));
         let tests = self.life_messages(Event::DaemonSelfTest, &plan.self_test_to, "self-test", &run, title, plan, now);
-        let detail = json!({
-            "run": utc(run.at), "coalesced": run.coalesced, "open": standing.open, "late": standing.late,
-            "next_due": standing.next_due.map(utc), "messages": listed(&alive),
-        });
+        let detail = detail! {
+            "run": Made::of(utc(run.at)), "coalesced": run.coalesced, "open": standing.open, "late": standing.late,
+            "next_due": standing.next_due.map(|at| Made::of(utc(at))), "messages": listed(&alive),
+        };
         let first = self.draft_system("alive.queued", "breachclock", detail, now);
-        let detail = json!({ "run": utc(run.at), "messages": listed(&tests) });
+        let detail = detail! { "run": Made::of(utc(run.at)), "messages": listed(&tests) };
         let tested = (!tests.is_empty()).then(|| self.draft_system("self-test.queued", "breachclock", detail, now));
         let messages = alive.into_iter().chain(tests).collect();
         self.say(messages, first, tested.into_iter().collect()).await
@@ -236,7 +238,9 @@ impl<S: Store> House<S> {
         for (to, test) in log.tests.iter().filter(|(_, test)| test.is_looked_for(now)) {
             let in_maildir = plan.maildir.is_some() && to.starts_with("email:");
             let arrived = if in_maildir { mails.contains(&maildir::id_in_mail(&test.key)) } else { test.handed_over };
-            let detail = json!({ "key": test.key, "to": to, "run": utc(test.run) });
+            let detail = detail! {
+                "key": Made::of(test.key.clone()), "to": Made::of(to.clone()), "run": Made::of(utc(test.run)),
+            };
             if arrived {
                 self.record_system("self-test.arrived", detail, now).await?;
             } else if !test.missed && now - test.queued_at >= TimeDelta::minutes(ARRIVES_WITHIN_MINUTES) {
@@ -355,6 +359,6 @@ fn missed(to: &str, test: &SelfTest, plan: &LifePlan) -> String {
     )
 }
 
-fn listed(messages: &[Message]) -> Vec<Value> {
-    messages.iter().map(|m| json!({ "key": m.key, "to": m.target.label() })).collect()
+pub(super) fn listed(messages: &[Message]) -> Vec<Detail> {
+    messages.iter().map(|m| detail! { "key": Made::of(m.key.clone()), "to": Made::of(m.target.label()) }).collect()
 }

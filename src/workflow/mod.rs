@@ -14,6 +14,7 @@ mod custody;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
+pub mod erase;
 pub mod evidence_of;
 pub mod exercise;
 pub mod export;
@@ -196,6 +197,8 @@ pub enum Right {
     Approve,
     /// Export bundles.
     Export,
+    /// Erase personal values, hold them, withhold them from exports.
+    Erase,
     Administer,
 }
 
@@ -221,7 +224,7 @@ impl Role {
             Right::Read => true,
             Right::Report => !matches!(self, Role::Auditor),
             Right::Respond => matches!(self, Role::Responder | Role::Approver | Role::Admin),
-            Right::Approve => matches!(self, Role::Approver | Role::Admin),
+            Right::Approve | Right::Erase => matches!(self, Role::Approver | Role::Admin),
             Right::Export => matches!(self, Role::Auditor | Role::Approver | Role::Admin),
             Right::Administer => matches!(self, Role::Admin),
         }

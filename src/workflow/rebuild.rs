@@ -99,7 +99,7 @@ impl Rebuilt {
             "deadline.computed" => self.computed(body)?,
             "acknowledgement.recorded" => {
                 let by = self.personal(&body["by"], shown);
-                let role = body["role"].as_str().map(str::to_string);
+                let role = self.maybe(&body["role"], shown);
                 let ack = Acknowledgement { by, role, at, until: instant(&body["until"])? };
                 self.act(body)?.acknowledgements.push(ack);
             }
@@ -162,9 +162,14 @@ impl Rebuilt {
         (!value.is_null()).then(|| self.personal(value, shown))
     }
 
+    /// Words, some of them behind commitments.
+    fn named(&mut self, value: &Json, shown: &Shown) -> Result<Vec<String>, Misshapen> {
+        Ok(list(value)?.iter().map(|word| self.personal(word, shown)).collect())
+    }
+
     fn reported(&mut self, body: &Json, at: Timestamp, shown: &Shown) -> Result<(), Misshapen> {
         self.incident.title = self.personal(&body["title"], shown);
-        self.incident.source = body["source"].as_str().map(str::to_string);
+        self.incident.source = self.maybe(&body["source"], shown);
         self.incident.reference = self.maybe(&body["reference"], shown);
         self.incident.opened_at = at;
         self.incident.opened_by = text(&body["by"])?.to_string();
@@ -213,7 +218,7 @@ impl Rebuilt {
             Json::Null => return Ok(None),
             Json::Bool(yes) => Value::YesNo(*yes),
             Json::Number(_) => Value::Count(Count::exactly(whole(value)?)),
-            Json::Array(_) => Value::Set(words(value)?),
+            Json::Array(_) => Value::Set(self.named(value, shown)?),
             // no word of a choice reads as an instant
             Json::String(word) => instant(value).map_or_else(|_| Value::Choice(word.clone()), Value::Instant),
             Json::Object(members) if members.contains_key("$c") => Value::Text(self.personal(value, shown)),
@@ -277,7 +282,8 @@ impl Rebuilt {
         let obligation = text(&body["obligation"])?;
         let (reason, by) = (self.personal(&body["reason"], shown), self.personal(&body["by"], shown));
         let second_approver = self.maybe(&body["second_approver"], shown);
-        let reopen_when = words(&body["reopen_when"])?;
+        let reopen_when = self.named(&body["reopen_when"], shown)?;
+        let review_on = self.maybe(&body["review_on"], shown);
         let approved = body["state"] == "approved";
         let act = self.act(body)?;
         // one that stands already is decided anew
@@ -290,7 +296,7 @@ impl Rebuilt {
             by,
             second_approver,
             approved_at: approved.then_some(at),
-            review_on: body["review_on"].as_str().map(str::to_string),
+            review_on,
             reopen_when,
         });
         if approved {

@@ -6,7 +6,7 @@ use crate::evidence::register::statistics::{Statistics, statistics};
 use crate::evidence::register::{
     Breach, Effects, Facts, NotNotified, Outcome, Owed, OwedTimes, Scope, Times, delimited, xlsx,
 };
-use crate::evidence::{hex, sha256};
+use crate::evidence::{Detail, hex, sha256};
 use crate::law::{Act, FactBook, Obligation, Standing, Value};
 use crate::rules::{Plan, Rulebook, utc};
 use crate::store::{Change, Changeset, Dossier, Query, Store};
@@ -108,10 +108,10 @@ impl<S: Store> House<S> {
                 bytes
             }
         };
-        let detail = json!({
+        let detail = Detail::made(json!({
             "format": format.as_str(), "from": scope.from, "until": scope.until, "status": scope.status, "entity": scope.entity,
             "breaches": breaches.len(), "sha256": hex(&sha256(&bytes)),
-        });
+        }));
         self.exported("register.exported", caller, detail, now).await?;
         let name = format!("breach-register-{}.{}", now.format("%Y%m%dT%H%M%SZ"), format.as_str());
         Ok(RegisterFile { name, bytes })
@@ -126,21 +126,15 @@ impl<S: Store> House<S> {
     ) -> Answered<(Scope, Statistics)> {
         let breaches = self.breaches(caller, ask, now).await?;
         let (scope, numbers) = (self.scope(caller, ask, now), statistics(&breaches, now));
-        let detail = json!({
+        let detail = Detail::made(json!({
             "from": scope.from, "until": scope.until, "status": scope.status, "entity": scope.entity,
             "breaches": breaches.len(),
-        });
+        }));
         self.exported("statistics.exported", caller, detail, now).await?;
         Ok((scope, numbers))
     }
 
-    async fn exported(
-        &self,
-        kind: &'static str,
-        caller: &Caller,
-        detail: serde_json::Value,
-        now: Timestamp,
-    ) -> Answered<()> {
+    async fn exported(&self, kind: &'static str, caller: &Caller, detail: Detail, now: Timestamp) -> Answered<()> {
         let first = self.draft_system(kind, &caller.name, detail, now);
         self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
         self.announce();

@@ -3,6 +3,8 @@
 
 use super::discharge::reason_of;
 use super::{Answered, Caller, House, IncidentView, Right, Trouble};
+use crate::detail;
+use crate::evidence::Made;
 use crate::law::IncidentId;
 use crate::rules::{Options, Plan, Rulebook, Seen, Shift, compare_seen, hex, limits_of, moves_later};
 use crate::store::{Dossier, Kept, Query, Record, Store, Tracked};
@@ -32,7 +34,8 @@ impl<S: Store> House<S> {
     /// Puts a new rulebook into force: records it, and replans every open incident that an older one planned. When it cannot
     /// be recorded the old one stays in force.
     pub async fn activate(&self, book: Rulebook, now: Timestamp) -> Answered<Replanned> {
-        let detail = serde_json::json!({ "rulebook": hex(&book.sha256), "rulebook_version": book.version });
+        let detail =
+            detail! { "rulebook": Made::of(hex(&book.sha256)), "rulebook_version": Made::of(book.version.clone()) };
         self.record_system("rules.activated", detail, now).await?;
         *self.book.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::sync::Arc::new(book);
         self.replan_stale(now).await

@@ -1,7 +1,9 @@
 //! Bearer tokens of the API, and the signed links in messages.
 
 use super::{Answered, Caller, House, Right, Role, Trouble};
+use crate::detail;
 use crate::escalation::Message;
+use crate::evidence::{Id, ids};
 use crate::law::IncidentId;
 use crate::store::{Change, Changeset, Store, TokenRecord};
 use crate::time::Timestamp;
@@ -77,7 +79,7 @@ impl<S: Store> House<S> {
         self.entropy.fill(&mut secret);
         let id = self.ulid(now);
         let text = format!("{prefix}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
-        let detail = serde_json::json!({ "token": id, "role": role, "entities": entities });
+        let detail = detail! { "token": Id::new(&id), "role": role, "entities": ids(&entities) };
         let record = TokenRecord {
             id,
             sha256: Sha256::digest(text.as_bytes()).into(),
@@ -111,7 +113,7 @@ impl<S: Store> House<S> {
             .find(|t| t.id == id)
             .ok_or_else(|| Trouble::NotFound(format!("token `{id}`")))?;
         record.revoked_at = Some(now);
-        let first = self.draft_system("token.revoked", &caller.name, serde_json::json!({ "token": id }), now);
+        let first = self.draft_system("token.revoked", &caller.name, detail! { "token": Id::new(id) }, now);
         self.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
         self.forget_tokens();
         Ok(())

@@ -54,7 +54,7 @@ async fn anchored(house: &House<MemoryStore>) -> u64 {
 }
 
 async fn grow(house: &House<MemoryStore>, kind: &'static str) {
-    house.record_system(kind, serde_json::json!({}), hand::clock()).await.expect("recorded");
+    house.record_system(kind, breachclock::detail! {}, hand::clock()).await.expect("recorded");
 }
 
 /// One round. Answers the seconds until the next look.

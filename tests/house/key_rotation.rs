@@ -77,11 +77,11 @@ async fn a_log_whose_key_was_changed_twice_is_verified_from_any_of_them() {
     for next in [31, 32] {
         house.rotate_key(&key(next), clock()).await.expect("changed");
         house = reopened(house, key(next)).await;
-        house.record_system("note", serde_json::json!({}), clock()).await.expect("recorded");
+        house.record_system("note", breachclock::evidence::Detail::new(), clock()).await.expect("recorded");
         house.attest(clock()).await.expect("signs");
     }
     // an entry whose change was not finished counts for nothing
-    house.record_system("key.rotated", serde_json::json!({}), clock()).await.expect("recorded");
+    house.record_system("key.rotated", breachclock::evidence::Detail::new(), clock()).await.expect("recorded");
     house.attest(clock()).await.expect("signs");
     let changes = house.find_key_changes().await.expect("reads");
     assert_eq!((changes.len(), &changes), (2, &house.key_changes));

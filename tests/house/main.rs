@@ -18,6 +18,7 @@ mod digests;
 mod doctor;
 mod drill;
 mod entity;
+mod erasure;
 mod evidence_vectors;
 mod export;
 mod fault_clock;

@@ -51,7 +51,7 @@ async fn exported(house: &House<MemoryStore>, stamped: bool) -> Files {
             "facts": {{"personal_data": true, "times.aware": "{}"}}}}"#,
         breachclock::rules::utc(now - chrono::TimeDelta::hours(1))
     );
-    let foreign = async || house.record_system("note", serde_json::json!({}), clock()).await.expect("recorded");
+    let foreign = async || house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
     foreign().await;
     let id = house.report(&admin, &report, None, now).await.expect("reported").incident.id;
     if stamped {
@@ -412,7 +412,7 @@ async fn without_an_answer_the_export_says_so() {
     // stamped once, then the authority is gone: the first entries keep their age
     server.set(Mood::Stamps);
     let house = witnessed(vec![authority(&server, Some(&tsa))]);
-    house.record_system("note", serde_json::json!({}), clock()).await.expect("recorded");
+    house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
     let admin = caller(Role::Admin);
     let report = r#"{"title": "A lost disk", "entity": "acme-fr"}"#;
     let id = house.report(&admin, report, None, clock()).await.expect("reported").incident.id;

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Work, all, maybe, run};
 use super::pool::Sql;
-use super::{Result, StoreError, outbox, read, text};
+use super::{Result, StoreError, erase, outbox, read, text};
 use crate::evidence::{Head, Nodes};
 use crate::law::IncidentId;
 use crate::store::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
@@ -17,6 +17,7 @@ impl Work for Commit {
             Prepared::Incident(incident) => Some(incident.id.as_str()),
             Prepared::Messages(house, _) => Some(house.as_str()),
             Prepared::Delivery(news) => Some(news.incident.as_str()),
+            Prepared::Erase(erasure) => Some(erasure.incident.id.as_str()),
             Prepared::Token { .. } | Prepared::Nothing => None,
         };
         batch.learn(self.drafts.iter().map(|(draft, _)| draft.stream.as_str()).chain(incident)).await?;
@@ -31,6 +32,10 @@ impl Work for Commit {
             }
             Prepared::Delivery(news) => match outbox::advance(batch, news).await? {
                 Ok(()) => 0,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Prepared::Erase(erasure) => match erase::write(batch, erasure).await? {
+                Ok(version) => version,
                 Err(refused) => return Ok(Err(refused)),
             },
             Prepared::Token { id, body } => {
@@ -53,7 +58,7 @@ impl Work for Commit {
 }
 
 /// Writes an incident and answers its new version.
-async fn write_incident(batch: &mut Batch<'_>, incident: &PreparedIncident) -> Sql<Result<u64>> {
+pub(super) async fn write_incident(batch: &mut Batch<'_>, incident: &PreparedIncident) -> Sql<Result<u64>> {
     if let Some(duplicate) = duplicate(batch, incident).await? {
         return Ok(Err(duplicate));
     }
@@ -114,7 +119,7 @@ async fn write_house(batch: &mut Batch<'_>, house: &str, messages: &[PreparedMes
 async fn duplicate(batch: &Batch<'_>, incident: &PreparedIncident) -> Sql<Option<StoreError>> {
     for (key, request) in incident.keys() {
         if let Some((incident, first)) = read::accepted_by(&batch.sql, &key).await? {
-            let same_request = request.is_none_or(|request| first.as_deref() == Some(&request[..]));
+            let same_request = request.is_none_or(|request| first.is_none_or(|first| first == request));
             return Ok(Some(StoreError::Duplicate { incident: IncidentId(incident), same_request }));
         }
     }

@@ -24,6 +24,8 @@
 mod anchor;
 mod batch;
 mod commit;
+mod erase;
+mod keys;
 mod migrations;
 mod outbox;
 mod pool;
@@ -32,9 +34,11 @@ mod settings;
 
 pub use settings::Settings;
 
-use super::prepared::{Commit, Lease, Leased, Settling};
+use super::keys::Keeper;
+use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
+use super::sealed::Sealed;
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
+    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
@@ -43,6 +47,7 @@ use crate::law::IncidentId;
 use crate::time::Timestamp;
 use batch::{Work, maybe, one, read_head, run};
 use deadpool_postgres::Object;
+use keys::ServerKeys;
 use pool::{Pool, backend, within};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -61,6 +66,7 @@ const SKEW: i64 = 5_000_000;
 /// A log in a database, shared with other nodes.
 pub struct PgStore {
     pool: Pool,
+    keys: ServerKeys,
     origin: String,
     writers: Semaphore,
     skewed: AtomicBool,
@@ -74,16 +80,20 @@ impl fmt::Debug for PgStore {
 
 impl PgStore {
     /// Connects, makes the tables when there are none, and checks the end of the log. `origin` is the name of its log and
-    /// `key` signs its checkpoints, for ever: a database made with others is refused.
-    pub async fn open(settings: &Settings, origin: &str, key: &PublicKey) -> Result<PgStore> {
+    /// `key` signs its checkpoints, for ever: a database made with others is refused. `keeper` has the key that wraps the
+    /// data keys, the same on every node.
+    pub async fn open(settings: &Settings, origin: &str, key: &PublicKey, keeper: Keeper) -> Result<PgStore> {
         let pool = Pool::new(settings)?;
         let mut client = pool.get().await?;
         within(migrations::migrate(&mut client)).await?;
         within(belongs(&client, origin, key)).await?;
         within(check_end(&mut client)).await?;
+        let keys = ServerKeys::open(settings, keeper).await?;
+        erase::seal_plain(&mut client, &keys).await?;
+        erase::clear(&client, &keys).await?;
         drop(client);
         let writers = Semaphore::new(WRITERS);
-        Ok(PgStore { pool, origin: origin.to_string(), writers, skewed: AtomicBool::new(false) })
+        Ok(PgStore { pool, keys, origin: origin.to_string(), writers, skewed: AtomicBool::new(false) })
     }
 
     /// Connects and asks the server's version; makes and changes nothing.
@@ -121,7 +131,17 @@ impl PgStore {
 
 impl Store for PgStore {
     async fn commit(&self, change: Changeset) -> Result<Receipt> {
-        self.write(&Commit::prepare(change)?).await
+        let keys = self.keys.take(Commit::keys_for(&change)).await?;
+        let erases = matches!(change.change, Change::Erase(_));
+        let receipt = self.write(&Commit::prepare(change, keys)?).await?;
+        if erases {
+            // before the answer: who is told that it is erased may look
+            let cleared = async { erase::clear(&self.pool.get().await?, &self.keys).await };
+            if let Err(error) = cleared.await {
+                tracing::warn!(%error, "what was erased could not be cleared yet; it is cleared at the next start");
+            }
+        }
+        Ok(receipt)
     }
 
     async fn dossier(&self, id: &IncidentId) -> Result<Dossier> {
@@ -139,7 +159,9 @@ impl Store for PgStore {
     async fn accepted(&self, key: &Idempotency) -> Result<Option<(IncidentId, bool)>> {
         let hash = pack::request_key(pack::IDEMPOTENCY, &key.principal, &key.key);
         let found = within(async { read::accepted_by(&self.pool.get().await?, &hash).await.map_err(backend) }).await?;
-        Ok(found.map(|(id, request)| (IncidentId(id), request.as_deref() == Some(&key.request[..]))))
+        // after an erasure a request is known by its key alone
+        let same = |request: Option<Vec<u8>>| request.is_none_or(|first| first == key.request);
+        Ok(found.map(|(id, request)| (IncidentId(id), same(request))))
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
@@ -161,7 +183,8 @@ impl Store for PgStore {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(&outbox::Settle(claims.into_iter().map(Settling::prepare).collect())).await
+        let keys = self.keys.take(keys_for(claims.iter().map(|(_, _, draft)| draft))).await?;
+        self.write(&outbox::Settle(Settling::prepare_all(claims, keys))).await
     }
 
     async fn entries(&self, range: Range<u64>) -> Result<Vec<StoredEntry>> {
@@ -173,7 +196,10 @@ impl Store for PgStore {
     }
 
     async fn disclosures(&self, stream: &str) -> Result<BTreeMap<[u8; 32], Vec<u8>>> {
-        within(async { read::disclosures(&self.pool.get().await?, stream).await }).await
+        let stored = within(async { read::disclosures(&self.pool.get().await?, stream).await }).await?;
+        let keys = self.keys.find(stored.iter().map(|one| one.key)).await?;
+        let opened = |one: Sealed| keys.get(&one.key).map(|key| Ok((one.commitment, one.open(key)?)));
+        stored.into_iter().filter_map(opened).collect()
     }
 
     async fn head(&self) -> Result<Head> {

@@ -6,10 +6,10 @@ use super::{Result, StoreError, text};
 use crate::escalation::Sent;
 use crate::evidence::StreamHead;
 use crate::law::IncidentId;
+use crate::store::sealed::{self, Sealed};
 use crate::store::{Dossier, Due, Lane, Query, StoredCheckpoint, StoredEntry, TokenRecord, pack};
 use deadpool_postgres::GenericClient;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use tokio_postgres::Row;
 
@@ -251,7 +251,8 @@ pub(super) async fn stream(sql: &impl GenericClient, name: &str) -> Sql<Vec<Stor
     rows.iter().map(entry_of).collect()
 }
 
-pub(super) async fn disclosures(sql: &impl GenericClient, name: &str) -> Result<BTreeMap<[u8; 32], Vec<u8>>> {
+/// Sealed, in the order in which they were made.
+pub(super) async fn disclosures(sql: &impl GenericClient, name: &str) -> Result<Vec<Sealed>> {
     let rows = all(
         sql,
         "SELECT body FROM entry JOIN disclosure ON disclosure.idx = entry.idx JOIN stream ON stream.id = entry.stream
@@ -260,10 +261,9 @@ pub(super) async fn disclosures(sql: &impl GenericClient, name: &str) -> Result<
     )
     .await
     .map_err(backend)?;
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for row in rows {
-        let body: &[u8] = row.try_get(0).map_err(backend)?;
-        found.extend(pack::unpack_disclosures(body)?.into_iter().map(|d| (d.commitment, d.bytes)));
+        found.extend(sealed::read(row.try_get(0).map_err(backend)?)?);
     }
     Ok(found)
 }

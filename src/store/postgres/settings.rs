@@ -19,6 +19,8 @@ pub struct Settings {
     pub(super) server: Config,
     /// Certificates of the authorities to believe, instead of the system's.
     pub(super) ca_file: Option<PathBuf>,
+    /// Another database, for the data keys.
+    keys: Option<Box<Settings>>,
 }
 
 impl fmt::Debug for Settings {
@@ -28,6 +30,17 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
+    /// Keeps the data keys in the database of `keys` instead of a schema beside the rest.
+    #[must_use]
+    pub fn with_keys(self, keys: Settings) -> Settings {
+        Settings { keys: Some(Box::new(keys)), ..self }
+    }
+
+    /// Where the data keys are.
+    pub(super) fn keys(&self) -> &Settings {
+        self.keys.as_deref().unwrap_or(self)
+    }
+
     /// Reads `postgres://user@host:port/database?sslmode=require`. A `password` beside the URL replaces the one inside;
     /// `ca_file` does the same for `sslrootcert`. Opens nothing. An error names what to write instead and no password.
     ///
@@ -85,7 +98,7 @@ impl Settings {
         }
         // a peer that vanished without a word is noticed after this, not after the kernel's quarter of an hour
         server.tcp_user_timeout(Duration::from_secs(20)).keepalives_idle(Duration::from_secs(30));
-        Ok(Settings { server, ca_file: ca_file.map(Path::to_path_buf).or(rootcert) })
+        Ok(Settings { server, ca_file: ca_file.map(Path::to_path_buf).or(rootcert), keys: None })
     }
 
     /// Host and database, for messages.

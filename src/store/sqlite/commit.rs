@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 impl PreparedIncident {
     /// The incident's new version.
-    fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<u64>> {
+    pub(super) fn apply(&self, batch: &mut Batch<'_>) -> Sql<Result<u64>> {
         if let Some(duplicate) = self.duplicate(batch.sql)? {
             return Ok(Err(duplicate));
         }
@@ -128,6 +128,10 @@ impl Work for Commit {
             }
             Prepared::Delivery(news) => match outbox::advance(batch, news)? {
                 Ok(()) => 0,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Prepared::Erase(erasure) => match erasure.apply(batch)? {
+                Ok(version) => version,
                 Err(refused) => return Ok(Err(refused)),
             },
             Prepared::Token { id, body } => {

@@ -11,6 +11,7 @@ const APPLICATION_ID: i64 = 0x4243_6c6b;
 const SCRIPTS: &[(&str, &str)] = &[
     ("0001_first", include_str!("migrations/0001_first.sql")),
     ("0002_anchor", include_str!("migrations/0002_anchor.sql")),
+    ("0003_sealed", include_str!("migrations/0003_sealed.sql")),
 ];
 
 /// Brings the file to the newest form. Refuses files of other programs, of newer versions, and ones whose scripts were

@@ -17,6 +17,8 @@
 mod anchor;
 mod commit;
 mod copy;
+mod erase;
+mod keys;
 mod migrations;
 mod outbox;
 mod pace;
@@ -24,7 +26,8 @@ mod read;
 mod settings;
 mod writer;
 
-use super::prepared::{Commit, Lease, Leased, Settling};
+use super::keys::Keeper;
+use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
 use super::{
     Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
     StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
@@ -34,6 +37,7 @@ use crate::evidence::{Draft, Head, StreamHead};
 use crate::law::IncidentId;
 use crate::time::Timestamp;
 pub use copy::{FILE, Glance, copy, gather, hold};
+use keys::FileKeys;
 use pace::Pace;
 use read::Readers;
 use std::collections::BTreeMap;
@@ -55,6 +59,7 @@ pub struct SqliteStore {
     readers: Readers,
     published: Arc<Mutex<Published>>,
     pace: Arc<Pace>,
+    keys: Arc<FileKeys>,
     threads: Vec<JoinHandle<()>>,
     /// Last, so that the folder is let go after the threads have ended.
     _lock: File,
@@ -62,30 +67,39 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the store in `dir`, which must exist, and makes it when there is none. `origin` is the name of its log, for
-    /// ever. Blocks while it reads the wake-ups.
-    pub fn open(dir: &Path, origin: &str) -> Result<SqliteStore> {
-        SqliteStore::open_as(dir, origin, false)
+    /// ever; `keeper` has the key that wraps the data keys. Blocks while it reads the wake-ups.
+    pub fn open_with(dir: &Path, origin: &str, keeper: Keeper) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, keeper, false)
     }
 
-    /// As [`SqliteStore::open`], also when the log does not hang together at its end: to look at what is left, behind
+    /// As [`SqliteStore::open_with`], also when the log does not hang together at its end: to look at what is left, behind
     /// [`super::ReadOnly`].
-    pub fn open_damaged(dir: &Path, origin: &str) -> Result<SqliteStore> {
-        SqliteStore::open_as(dir, origin, true)
+    pub fn open_damaged(dir: &Path, origin: &str, keeper: Keeper) -> Result<SqliteStore> {
+        SqliteStore::open_as(dir, origin, keeper, true)
     }
 
-    fn open_as(dir: &Path, origin: &str, damaged: bool) -> Result<SqliteStore> {
+    fn open_as(dir: &Path, origin: &str, keeper: Keeper, damaged: bool) -> Result<SqliteStore> {
         let lock = lock(dir)?;
         let file = dir.join(settings::FILE);
         settings::make_private(&file)?;
         let mut connection = settings::writer(&file)?;
         migrations::migrate(&mut connection)?;
+        let keys = Arc::new(FileKeys::open(dir, keeper)?);
+        erase::seal_plain(&mut connection, &keys)?;
+        erase::finish(&connection, &keys)?;
         let pace = Arc::new(Pace::default());
-        let (writer, published) = Writer::load(connection, origin, pace.clone(), damaged)?;
+        let (writer, published) = Writer::load(connection, origin, pace.clone(), keys.clone(), damaged)?;
         let readers = Readers::start(&file)?;
         let pacer = pace::start(settings::pacer(&file)?, pace.clone())?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
         let writer = spawn("store-writer", move || writer.run(waiting))?;
-        Ok(SqliteStore { jobs: Some(jobs), readers, published, pace, threads: vec![writer, pacer], _lock: lock })
+        Ok(SqliteStore { jobs: Some(jobs), readers, published, pace, keys, threads: vec![writer, pacer], _lock: lock })
+    }
+
+    /// [`SqliteStore::open_with`] the key in the folder, and where there is none one that everybody knows: for tests.
+    #[doc(hidden)]
+    pub fn open(dir: &Path, origin: &str) -> Result<SqliteStore> {
+        SqliteStore::open_with(dir, origin, Keeper::of_tests_in(dir))
     }
 
     /// Lets the file grow to this many pages and no further: stands for a full disk in tests.
@@ -122,7 +136,8 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     async fn commit(&self, change: Changeset) -> Result<Receipt> {
-        self.write(Commit::prepare(change)?).await
+        let keys = self.keys.take(Commit::keys_for(&change))?;
+        self.write(Commit::prepare(change, keys)?).await
     }
 
     async fn dossier(&self, id: &IncidentId) -> Result<Dossier> {
@@ -171,7 +186,8 @@ impl Store for SqliteStore {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(outbox::Settle(claims.into_iter().map(Settling::prepare).collect())).await
+        let keys = self.keys.take(keys_for(claims.iter().map(|(_, _, draft)| draft)))?;
+        self.write(outbox::Settle(Settling::prepare_all(claims, keys))).await
     }
 
     async fn entries(&self, range: Range<u64>) -> Result<Vec<StoredEntry>> {
@@ -184,8 +200,8 @@ impl Store for SqliteStore {
     }
 
     async fn disclosures(&self, stream: &str) -> Result<BTreeMap<[u8; 32], Vec<u8>>> {
-        let stream = stream.to_string();
-        self.readers.read(move |sql| read::disclosures(sql, &stream)).await
+        let (stream, keys) = (stream.to_string(), self.keys.clone());
+        self.readers.read(move |sql| read::disclosures(sql, &stream, &keys)).await
     }
 
     async fn head(&self) -> Result<Head> {

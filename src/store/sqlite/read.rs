@@ -1,6 +1,8 @@
 //! Reading, in threads with read-only connections of their own; each read sees one committed state.
 
+use super::super::sealed::{self, Sealed};
 use super::super::{Dossier, Query, Record, Result, StoreError, StoredCheckpoint, StoredEntry, pack};
+use super::keys::FileKeys;
 use super::writer::{Sql, end_from};
 use super::{backend, settings, spawn};
 use crate::escalation::Sent;
@@ -188,7 +190,8 @@ pub(super) fn accepted_by(sql: &Connection, key: &[u8; 32], request: &[u8; 32]) 
         "SELECT name, request FROM accepted JOIN stream ON stream.id = accepted.incident WHERE key = ?1",
     )?
     .query_row([key], |row| {
-        Ok((IncidentId(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?.as_deref() == Some(request)))
+        // after an erasure a request is known by its key alone
+        Ok((IncidentId(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?.is_none_or(|first| first == request)))
     })
     .optional()
 }
@@ -236,7 +239,7 @@ pub(super) fn stream(sql: &Connection, name: &str) -> Result<Vec<StoredEntry>> {
     .map_err(backend)
 }
 
-pub(super) fn disclosures(sql: &Connection, name: &str) -> Result<BTreeMap<[u8; 32], Vec<u8>>> {
+pub(super) fn disclosures(sql: &Connection, name: &str, keys: &FileKeys) -> Result<BTreeMap<[u8; 32], Vec<u8>>> {
     let bodies: Vec<Vec<u8>> = sql
         .prepare_cached(
             "SELECT body FROM entry JOIN disclosure ON disclosure.idx = entry.idx
@@ -244,11 +247,13 @@ pub(super) fn disclosures(sql: &Connection, name: &str) -> Result<BTreeMap<[u8; 
         )
         .and_then(|mut find| find.query_map([name], |row| row.get(0))?.collect())
         .map_err(backend)?;
-    let mut found = BTreeMap::new();
+    let mut stored = Vec::new();
     for body in bodies {
-        found.extend(pack::unpack_disclosures(&body)?.into_iter().map(|d| (d.commitment, d.bytes)));
+        stored.extend(sealed::read(&body)?);
     }
-    Ok(found)
+    let keys = keys.find(stored.iter().map(|one| one.key))?;
+    let opened = |one: Sealed| keys.get(&one.key).map(|key| Ok((one.commitment, one.open(key)?)));
+    stored.into_iter().filter_map(opened).collect()
 }
 
 /// A complete subtree's root: kept by the entry that completed it.

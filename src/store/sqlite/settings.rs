@@ -51,6 +51,15 @@ pub(super) fn writer(file: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// The connection of the data keys. It writes seldom, and only whole sheets.
+pub(super) fn keys(file: &Path) -> Result<Connection> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -256;")
+        .map_err(backend)?;
+    Ok(connection)
+}
+
 pub(super) fn reader(file: &Path) -> Result<Connection> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.execute_batch("PRAGMA cache_size = -4096;").map_err(backend)?;

@@ -3,8 +3,9 @@
 use super::super::queue::{Nexts, Queues};
 use super::super::wakes::Wakes;
 use super::super::{Lane, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
+use super::keys::FileKeys;
 use super::pace::Pace;
-use super::{backend, read};
+use super::{backend, erase, read};
 use crate::escalation::Message;
 use crate::evidence::{Draft, Head, Nodes, StreamHead, completed_nodes, leaf_hash, seal, sha256};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -99,6 +100,8 @@ pub(super) struct Effects {
     /// Row, its alarm before and after, in microseconds.
     pub wakes: Vec<(i64, Option<i64>, Option<i64>)>,
     pub tokens_changed: bool,
+    /// Something was erased: what it stood in is to be cleared.
+    pub erased: bool,
     pub checkpoint: Option<StoredCheckpoint>,
 }
 
@@ -171,6 +174,9 @@ pub(super) struct Writer {
     queue: Option<Queues>,
     published: Arc<Mutex<Published>>,
     pace: Arc<Pace>,
+    keys: Arc<FileKeys>,
+    /// Something was erased, and may still stand in a key, a free page or the write-ahead log.
+    to_clear: bool,
     /// Set when the disk failed in a way after which nothing it says can be believed.
     broken: Option<StoreError>,
 }
@@ -182,6 +188,7 @@ impl Writer {
         sql: Connection,
         origin: &str,
         pace: Arc<Pace>,
+        keys: Arc<FileKeys>,
         damaged: bool,
     ) -> Result<(Writer, Arc<Mutex<Published>>)> {
         sql.execute(
@@ -216,6 +223,8 @@ impl Writer {
             queue: Some(queue),
             published: published.clone(),
             pace,
+            to_clear: false,
+            keys,
             broken: None,
         };
         Ok((writer, published))
@@ -250,8 +259,13 @@ impl Writer {
         let before = self.head.clone();
         match self.try_transact(jobs) {
             Ok(effects) => {
+                self.to_clear |= effects.erased;
                 self.publish(effects);
                 self.pace.committed();
+                // before the answer: who is told that it is erased may look
+                if self.to_clear {
+                    self.clear();
+                }
                 Ok(())
             }
             Err(error) => {
@@ -270,6 +284,14 @@ impl Writer {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Clears what erasures left; what cannot be cleared now is tried again after the next transaction.
+    fn clear(&mut self) {
+        match erase::clear(&self.sql, &self.keys) {
+            Ok(()) => self.to_clear = false,
+            Err(error) => tracing::warn!(%error, "what was erased could not be cleared from the files yet"),
         }
     }
 

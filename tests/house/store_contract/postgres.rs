@@ -5,6 +5,7 @@ use super::file::fill;
 use super::{ORIGIN, at, change, check_log, draft, handed_over, message, picture, record};
 use crate::support::postgres::{Cluster, cluster, connect, key, open};
 use breachclock::evidence::{SigningKey, leaf_hash};
+use breachclock::store::Keeper;
 use breachclock::store::postgres::Settings;
 use breachclock::store::{Change, Changeset, Claim, Lane, PgStore, Store, StoreError};
 use std::collections::BTreeSet;
@@ -42,7 +43,10 @@ async fn a_log_keeps_its_name_and_its_key() {
     let other = open(&url, "breach.example.org/other").await.expect_err("another log").to_string();
     assert!(other.contains("`breach.example.org/test`"), "{other}");
     let (settings, stranger) = (Settings::parse(&url, None, None).expect("a URL"), SigningKey::from_seed(&[8; 32]));
-    let other = PgStore::open(&settings, ORIGIN, &stranger.public()).await.expect_err("another key").to_string();
+    let other = PgStore::open(&settings, ORIGIN, &stranger.public(), Keeper::of_tests())
+        .await
+        .expect_err("another key")
+        .to_string();
     assert!(other.contains("another key; copy `keys/`"), "{other}");
     open(&url, ORIGIN).await.expect("opens again");
 }
@@ -423,7 +427,7 @@ async fn tls_is_checked_and_passwords_are_not_shown() {
     let try_open = async |options: &str, password: &str, ca: Option<&std::path::Path>| {
         let url = format!("postgres://ada:{password}@localhost:{port}/{name}{options}");
         let settings = Settings::parse(&url, None, ca).expect("a URL");
-        let opened = PgStore::open(&settings, ORIGIN, &key().public()).await;
+        let opened = PgStore::open(&settings, ORIGIN, &key().public(), Keeper::of_tests()).await;
         let text = opened.as_ref().map_or_else(|error| format!("{error} {error:?}"), |_| String::new());
         assert!(!text.contains(password), "{text}");
         (opened, text)

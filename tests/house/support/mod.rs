@@ -126,7 +126,7 @@ pub async fn take_messages<S: Store>(house: &House<S>, refusing: &[String], now:
                 let (stream, key) = (claim.message.incident.0.clone(), &claim.message.key);
                 let word = if matches!(outcome, Outcome::HandedOver { .. }) { "handed-over" } else { "refused" };
                 let body = serde_json::json!({ "key": key, "to": claim.message.target.label(), "outcome": word });
-                let draft = breachclock::evidence::Draft::new(stream, "message.attempted", now, [0; 16], &body);
+                let draft = breachclock::evidence::Draft::unchecked(stream, "message.attempted", now, [0; 16], &body);
                 let settlement = Settlement { outcome, at: now, retry_at: None };
                 settlements.push((claim, settlement, draft));
             }

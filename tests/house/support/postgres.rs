@@ -193,7 +193,13 @@ pub fn key() -> SigningKey {
 
 /// A store for a log in the database at `url`.
 pub async fn open(url: &str, origin: &str) -> breachclock::store::Result<PgStore> {
-    PgStore::open(&Settings::parse(url, None, None).expect("a URL"), origin, &key().public()).await
+    PgStore::open(
+        &Settings::parse(url, None, None).expect("a URL"),
+        origin,
+        &key().public(),
+        breachclock::store::Keeper::of_tests(),
+    )
+    .await
 }
 
 /// A connection past the store, to look and to tamper.
