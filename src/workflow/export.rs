@@ -28,7 +28,7 @@ const WITHHOLDABLE: [(&str, &[&str]); 6] = [
     ("privileged", &["/note"]),
     ("people", &["/by", "/second_approver"]),
     ("reasons", &["/reason"]),
-    ("third-party", &["/value"]),
+    ("third-party", &["/value", "/profile"]),
     ("delivery", &["/answer", "/detail"]),
     // with the hash goes the file
     ("attachments", &["/sha256", "/name", "/how", "/tool"]),
