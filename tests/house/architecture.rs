@@ -137,16 +137,18 @@ fn crates_stay_in_their_homes() {
 /// that everybody knows.
 #[test]
 fn doors_for_tests_are_closed() {
-    const DOORS: [(&str, &str); 3] = [
-        ("Draft::unchecked(", "evidence/entry.rs"),
-        ("Keeper::of_tests()", "store/sqlite/mod.rs"),
-        ("SqliteStore::open(", "store/sqlite/mod.rs"),
+    const DOORS: [(&str, &[&str]); 3] = [
+        ("Draft::unchecked(", &["evidence/entry.rs"]),
+        ("Keeper::of_tests()", &["store/keys.rs", "store/sqlite/mod.rs"]),
+        ("SqliteStore::open(", &["store/sqlite/mod.rs"]),
     ];
     let mut faults = Vec::new();
     for (file, text) in sources() {
         for (number, line) in code(&text) {
-            for (door, home) in DOORS.iter().filter(|(door, home)| line.contains(door) && file != *home) {
-                faults.push(format!("src/{file}:{number}: `{door}` is for tests, and for {home}"));
+            for (door, homes) in
+                DOORS.iter().filter(|(door, homes)| line.contains(door) && !homes.contains(&file.as_str()))
+            {
+                faults.push(format!("src/{file}:{number}: `{door}` is for tests, and for {}", homes.join(", ")));
             }
         }
     }
