@@ -28,11 +28,14 @@ const MOST_SHEETS: usize = 16;
 /// Sheets remembered for reading.
 const REMEMBERED: usize = 64;
 
+/// Fills with random bytes.
+type Random = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// The key-encryption key, and where random bytes come from.
 #[derive(Clone)]
 pub struct Keeper {
     kek: [u8; KEY],
-    random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    random: Arc<Random>,
 }
 
 impl fmt::Debug for Keeper {

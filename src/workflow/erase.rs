@@ -398,9 +398,12 @@ fn take(place: Place<'_>, sought: &Sought) -> bool {
     }
 }
 
+/// What a plan says of an obligation: its standing, and its two limits.
+type Says = (&'static str, Option<(Timestamp, Timestamp)>);
+
 /// The first obligation about which the plans say something else.
 fn first_difference(before: &Plan, after: &Plan) -> Option<String> {
-    let says = |plan: &Plan| -> BTreeMap<String, (&'static str, Option<(Timestamp, Timestamp)>)> {
+    let says = |plan: &Plan| -> BTreeMap<String, Says> {
         let one = |o: &crate::law::Obligation| {
             (o.id.clone(), (o.standing.as_str(), o.standing.deadline().map(|d| (d.due, d.conservative_due))))
         };

@@ -305,7 +305,7 @@ async fn the_end_of_a_period_takes_all_that_is_personal() {
     let left: Vec<&str> = fields.iter().filter(|f| f.state == "shown").map(|f| f.entry.as_str()).collect();
     assert_eq!((left, hold), (vec!["disclosure.erased"; 3], None));
     assert_eq!(house.retain(&own, years(4)).await.expect("looked"), 0, "once");
-    assert_eq!(limits(&house, &open).await.is_empty(), false);
+    assert!(!limits(&house, &open).await.is_empty());
     verified(&bundle(&house, &id, "authority").await);
 }
 

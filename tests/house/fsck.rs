@@ -161,7 +161,7 @@ fn edits(id: &str) -> Vec<Edit> {
             "an entry renumbered",
             "expected",
             true,
-            &replaced("\"n\":2,", "\"n\":3,", &format!("n = 2 AND stream = $incident")),
+            &replaced("\"n\":2,", "\"n\":3,", "n = 2 AND stream = $incident"),
         ),
         edit(
             "an entry removed",

@@ -21,7 +21,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify.py")];
 
 fn clock() -> Timestamp {
-    std::time::SystemTime::now().into()
+    breachclock::daemon::clock::now()
 }
 
 fn key(seed: u8) -> SigningKey {

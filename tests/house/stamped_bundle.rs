@@ -23,7 +23,7 @@ const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify
 
 /// Real time: the authority's is.
 fn clock() -> Timestamp {
-    std::time::SystemTime::now().into()
+    breachclock::daemon::clock::now()
 }
 
 fn authority(server: &Server, ca_file: Option<&Tsa>) -> Authority {

@@ -42,12 +42,12 @@ fn stamps_of_each_kind_of_key() {
     for (key, digest) in [(tsa::RSA, "sha256"), (tsa::RSA, "sha512"), (tsa::P256, "sha256"), (tsa::P384, "sha384")] {
         let tsa = Tsa::with(key, tsa::STAMPING, digest);
         let response = tsa.reply(&request(&sha256(DATA), NONCE));
-        let before = std::time::SystemTime::now();
+        let before = breachclock::daemon::clock::now();
         let stamp = check(&response, &sha256(DATA), Some(NONCE), &roots(&tsa))
             .unwrap_or_else(|fault| panic!("{key} {digest}: it {fault}"));
         assert!(stamp.trusted && stamp.policy == "1.2.3.4.1", "{stamp:?}");
         assert_eq!(stamp.certificates.len(), 2, "the signer's, and the root as configured");
-        let apart = stamp.at.timestamp() - chrono::DateTime::<chrono::Utc>::from(before).timestamp();
+        let apart = stamp.at.timestamp() - before.timestamp();
         assert!(apart.abs() <= 2, "{apart} s");
         // without a root the signature is checked, and who it is stays open
         let open = check(&response, &sha256(DATA), None, &Roots::default()).expect("holds");
@@ -87,7 +87,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let early = tsa.reply_at(&query, "2020-01-01 00:00:00");
     assert!(refused(&early, &known).contains("its certificate was not valid"), "{}", refused(&early, &known));
     // a stamp made late in the certificate's life is judged by the time it states, whatever the present
-    let late = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()) + chrono::TimeDelta::days(3000);
+    let late = breachclock::daemon::clock::now() + chrono::TimeDelta::days(3000);
     let late = tsa.reply_at(&query, &late.format("%Y-%m-%d %H:%M:%S").to_string());
     assert!(check(&late, &sha256(DATA), Some(NONCE), &known).is_ok());
 

@@ -185,7 +185,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let open = |kek: u8| FileKeys::open(dir.path(), Keeper::new([kek; 32], |bytes| bytes.fill(9)));
         open(1).expect("opens").take(1).expect("a key");
-        let error = open(2).err().expect("refused").to_string();
+        let error = open(2).map(drop).expect_err("refused").to_string();
         assert!(error.contains("keys/disclosures.key"), "{error}");
         open(1).expect("opens again");
     }
