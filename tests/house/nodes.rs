@@ -80,7 +80,7 @@ async fn two_daemons_share_one_database() {
     let stranger = run(&["token", "list"], &config_b);
     let said = String::from_utf8_lossy(&stranger.stderr).to_string();
     assert!(!stranger.status.success() && said.contains("another key; copy `keys/`"), "{said}");
-    for name in ["log.pem", "export.pem"] {
+    for name in ["log.pem", "export.pem", "disclosures.key"] {
         fs::copy(dirs[0].join("data/keys").join(name), dirs[1].join("data/keys").join(name)).expect("copies");
     }
 
