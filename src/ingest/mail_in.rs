@@ -67,7 +67,10 @@ pub enum Answer {
 /// What is wrong, when the bytes are no mail.
 pub fn read(raw: &[u8]) -> Result<Inbound, String> {
     let nothing = || "these bytes are no mail: there are no headers of one; send the raw message".to_string();
-    let mail = MessageParser::default().parse(raw).ok_or_else(nothing)?;
+    // the parser breaks on some nestings of parts: a hostile mail must not end whoever reads it
+    let parsed = std::panic::catch_unwind(|| MessageParser::default().parse(raw));
+    let contradicts = |_| "this mail cannot be read: its parts contradict each other".to_string();
+    let mail = parsed.map_err(contradicts)?.ok_or_else(nothing)?;
     let known = ["From", "Date", "Message-ID", "Received", "Subject", "Return-Path"];
     if !known.iter().any(|name| mail.header(*name).is_some()) {
         return Err(nothing());

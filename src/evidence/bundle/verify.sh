@@ -15,7 +15,12 @@ cd -- "$(dirname -- "$0")" || exit 2
 for tool in sha256sum openssl ssh-keygen sed grep; do
   command -v "$tool" > /dev/null || { echo "this needs $tool"; exit 2; }
 done
-tmp=${TMPDIR:-/tmp}/verify.$$; umask 077; mkdir "$tmp" || exit 2
+tmp=${TMPDIR:-/tmp}/verify.$$; umask 077; try=0
+# a run that was killed may have left its folder behind
+until mkdir "$tmp" 2> /dev/null; do
+  try=$((try + 1)); [ "$try" -lt 100 ] || { echo "no folder can be made in ${TMPDIR:-/tmp}"; exit 2; }
+  tmp=${TMPDIR:-/tmp}/verify.$$.$try
+done
 trap 'rm -rf "$tmp"' EXIT
 faults=0
 fail() { echo "FAULT  $1: $2"; faults=$((faults + 1)); }
