@@ -261,7 +261,7 @@ fn timeline(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
         vec![vec![at], vec![local], what.into_iter().filter(|line| !line.text.is_empty()).collect()]
     });
     blocks.rows(&[w.get("utc"), w.get("local"), w.get("recorded")], rows.collect(), false);
-    blocks.aside(w.fill("zone_note", &[("zone", &model.zone.name())]));
+    blocks.aside(w.fill("zone_note", &[("zone", model.zone.name())]));
 }
 
 fn clock(row: &ObligationRow) -> Option<picture::Clock> {
