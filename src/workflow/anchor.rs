@@ -23,8 +23,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What is stamped at once.
-const CRITICAL: [&str; 6] =
-    ["incident.reported", "awareness.set", "deadline.computed", "export.created", "disclosure.erased", "key.rotated"];
+const CRITICAL: [&str; 7] = [
+    "incident.reported",
+    "awareness.set",
+    "deadline.computed",
+    "export.created",
+    "disclosure.erased",
+    "key.rotated",
+    "log.restored",
+];
 /// So are acts towards authorities and people.
 const CRITICAL_PREFIX: &str = "notification.";
 /// Two stamps are at least so far apart: what is written meanwhile shares the next one.
