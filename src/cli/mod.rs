@@ -1,6 +1,8 @@
 //! The command line. Every command answers with one of the contract's exit codes.
 
+mod answers;
 mod assess;
+mod attachments;
 mod backup;
 mod bundle_in;
 mod check;
@@ -12,9 +14,11 @@ mod drill;
 mod erase;
 mod evidence;
 mod evidence_check;
+mod incident;
 mod law;
 mod law_diff;
 mod mail;
+mod obligation;
 mod period;
 mod register;
 mod serve;
@@ -66,10 +70,10 @@ enum Command {
     Law(law::Command),
     /// Report and read incidents (talks to a server)
     #[command(subcommand)]
-    Incident(client::IncidentCommand),
+    Incident(incident::IncidentCommand),
     /// Acknowledge, record filings and decisions (talks to a server)
     #[command(subcommand)]
-    Obligation(client::ObligationCommand),
+    Obligation(obligation::ObligationCommand),
     /// Ask a server from a second host whether everything due was sent; exit code 1 when not, 69 when it does not answer
     Check(check::Args),
     /// Mail that comes back: bounces, receipts, replies (talks to a server)
@@ -115,8 +119,8 @@ pub fn run() -> i32 {
             &mut std::io::stderr().lock(),
         ),
         Command::Law(command) => law::run(command),
-        Command::Incident(command) => client::incident(command),
-        Command::Obligation(command) => client::obligation(command),
+        Command::Incident(command) => incident::incident(command),
+        Command::Obligation(command) => obligation::obligation(command),
         Command::Check(args) => check::run(args),
         Command::Mail(command) => mail::run(command),
         Command::Evidence(command) => evidence::run(command),

@@ -1,15 +1,13 @@
 //! A bundle with time stamps of a real authority (`openssl ts`): made by a house that exports, checked by all three
 //! verifiers and by the commands of its README, and refused by all three when somebody touched the stamps.
 
-use crate::support::tsa::{self, Mood, Server, Tsa};
-use crate::support::{caller, house, settings};
+use crate::support::caller;
+use crate::support::tsa::{self, Mood, Server, Tsa, authority, witnessed};
 use breachclock::evidence::export::seal_sums;
 use breachclock::evidence::tsp::{self, Roots};
 use breachclock::evidence::{SigningKey, Trust, VerifyReport, sha256, verify_bundle, verify_bundle_with, zipfile};
-use breachclock::notify::authority::{Authority, Settings};
 use breachclock::store::MemoryStore;
 use breachclock::time::Timestamp;
-use breachclock::workflow::anchor::Anchors;
 use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::{House, Role};
 use std::collections::BTreeMap;
@@ -24,23 +22,6 @@ const VERIFIERS: [(&str, &str); 2] = [("dash", "verify.sh"), ("python3", "verify
 /// Real time: the authority's is.
 fn clock() -> Timestamp {
     breachclock::daemon::clock::now()
-}
-
-fn authority(server: &Server, ca_file: Option<&Tsa>) -> Authority {
-    let settings = Settings {
-        name: "tsa.example".into(),
-        url: server.url.clone(),
-        ca_file: ca_file.map(Tsa::root),
-        allow_private: true,
-        plain_http: true,
-    };
-    Authority::from_settings(&settings).expect("usable")
-}
-
-fn witnessed(authorities: Vec<Authority>) -> House<MemoryStore> {
-    let mut house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
-    house.anchors = Anchors::new(authorities, 3600);
-    house
 }
 
 /// An incident of two rounds of entries with foreign ones between, stamped after the first when wanted, and its export.
@@ -77,7 +58,7 @@ async fn good() -> (Files, Arc<Tsa>) {
     }
     let tsa = Arc::new(Tsa::new(tsa::P256));
     let server = Server::start(tsa.clone());
-    let house = witnessed(vec![authority(&server, Some(&tsa))]);
+    let house = witnessed(vec![authority(&server, Some(&tsa), "tsa.example")]);
     let files = exported(&house, true).await;
     MADE.get_or_init(|| (files, tsa)).clone()
 }
@@ -394,7 +375,7 @@ async fn without_an_answer_the_export_says_so() {
     let server = Server::start(tsa.clone());
     for mood in [Mood::Down, Mood::Hangs] {
         server.set(mood.clone());
-        let house = witnessed(vec![authority(&server, Some(&tsa))]);
+        let house = witnessed(vec![authority(&server, Some(&tsa), "tsa.example")]);
         let started = std::time::Instant::now();
         let files = exported(&house, false).await;
         assert!(started.elapsed().as_secs() < 10, "{mood:?}: who exports does not wait for long");
@@ -411,7 +392,7 @@ async fn without_an_answer_the_export_says_so() {
 
     // stamped once, then the authority is gone: the first entries keep their age
     server.set(Mood::Stamps);
-    let house = witnessed(vec![authority(&server, Some(&tsa))]);
+    let house = witnessed(vec![authority(&server, Some(&tsa), "tsa.example")]);
     house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
     let admin = caller(Role::Admin);
     let report = r#"{"title": "A lost disk", "entity": "acme-fr"}"#;
@@ -443,7 +424,7 @@ async fn an_authority_without_a_known_root() {
     for key in [tsa::RSA, tsa::P384] {
         let tsa = Arc::new(Tsa::with(key, tsa::STAMPING, "sha384"));
         let server = Server::start(tsa.clone());
-        let files = exported(&witnessed(vec![authority(&server, None)]), true).await;
+        let files = exported(&witnessed(vec![authority(&server, None, "tsa.example")]), true).await;
         let report = verify_bundle(&files);
         assert!(report.ok && report.packed.is_some(), "{:?}", faults(&report));
         check_age(&files, "this bundle was packed no later than 20");

@@ -1,5 +1,9 @@
 //! A time-stamping authority of our own: keys and answers by `openssl ts`, behind a small HTTP server.
 
+use breachclock::notify::authority::{Authority, Settings};
+use breachclock::store::MemoryStore;
+use breachclock::workflow::House;
+use breachclock::workflow::anchor::Anchors;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -175,4 +179,23 @@ fn serve(mut stream: TcpStream, tsa: &Tsa, mood: &Mutex<Mood>, asked: &Mutex<Vec
         body.len()
     );
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+}
+
+/// A named authority as the daemon is configured with it; without `ca` its root is not known.
+pub fn authority(server: &Server, ca: Option<&Tsa>, name: &str) -> Authority {
+    let settings = Settings {
+        name: name.into(),
+        url: server.url.clone(),
+        ca_file: ca.map(Tsa::root),
+        allow_private: true,
+        plain_http: true,
+    };
+    Authority::from_settings(&settings).expect("usable")
+}
+
+/// A house whose log these authorities stamp.
+pub fn witnessed(authorities: Vec<Authority>) -> House<MemoryStore> {
+    let mut house = super::house(MemoryStore::new("test.example/log"), super::settings(Vec::new()));
+    house.anchors = Anchors::new(authorities, 3600);
+    house
 }
