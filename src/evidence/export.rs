@@ -231,6 +231,18 @@ pub fn commitments<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Vec<Hash>
     found
 }
 
+/// Commitments that entries of the stream say were erased.
+pub fn erased<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> BTreeSet<Hash> {
+    let mut found = BTreeSet::new();
+    for bytes in entries {
+        let entry: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        if entry["type"] == "disclosure.erased" {
+            listed(&entry["body"], &mut |hash, _| found.extend(unhex32(hash)));
+        }
+    }
+    found
+}
+
 /// Fields that are not disclosed, and why.
 struct Fields {
     erased: BTreeSet<String>,

@@ -34,6 +34,9 @@ const WITHHOLDABLE: [(&str, &[&str]); 6] = [
     ("attachments", &["/sha256", "/name", "/how", "/tool"]),
 ];
 
+/// Why a field is left out that nobody withheld: its value or its key is gone.
+const NOT_AT_HAND: &str = "not-at-hand";
+
 /// Who a bundle may be for, and what it leaves out without being asked: notes may be legal advice, and a client need
 /// not learn who works here, what others told us or how we weighed it.
 const PROFILES: [(&str, &[&str]); 3] = [
@@ -507,8 +510,16 @@ fn stands_at(disclosure: &[u8], ends: &[&str]) -> bool {
 fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[Kind]) -> (Vec<Withheld>, Vec<Disclosure>) {
     let mut withheld: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut disclosed = Vec::new();
+    let erased = export::erased(entries.iter().copied());
     for commitment in export::commitments(entries.iter().copied()) {
-        let Some(bytes) = stored.get(&commitment) else { continue };
+        let Some(bytes) = stored.get(&commitment) else {
+            // lost without an erasure in this log, as when a backup from before one was restored: the bundle says so, and
+            // the rest of the evidence goes out
+            if !erased.contains(&commitment) {
+                withheld.entry(NOT_AT_HAND).or_default().push(hex(&commitment));
+            }
+            continue;
+        };
         match kinds.iter().find(|(_, ends)| stands_at(bytes, ends)) {
             Some((kind, _)) => withheld.entry(kind).or_default().push(hex(&commitment)),
             None => disclosed.push(Disclosure::from_bytes(bytes.clone())),

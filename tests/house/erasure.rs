@@ -338,3 +338,38 @@ async fn what_is_withheld_stays_out_of_exports_and_is_counted() {
     assert_eq!(verified(&internal).2, 0);
     assert!(shown(&zipfile::read(&internal).expect("a ZIP")));
 }
+
+/// The keys are kept apart: what a backup from before the erasure brings back has lost them, and the restored log does not
+/// know of the erasure. The evidence must go out all the same, and say what is not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_from_before_an_erasure_brings_no_value_back_and_exports() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = || house(SqliteStore::open(dir.path(), "test.example/log").expect("opens"), settings(Vec::new()));
+    let (before, database) = (dir.path().join("before.db"), dir.path().join(breachclock::store::sqlite::FILE));
+    let id = {
+        let house = open();
+        let id = reported(&house).await;
+        backup(dir.path(), &before);
+        house.erase(&caller(Role::Approver), &id, ask(&[], &["jane roe"]), at(NOW)).await.expect("erased");
+        id
+    };
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", database.display()));
+    }
+    std::fs::rename(&before, &database).expect("restored");
+
+    let house = open();
+    let zip = bundle(&house, &id, "internal").await;
+    let (shown, erased, withheld) = verified(&zip);
+    assert!(shown > 0 && erased == 0 && withheld > 0, "{shown} shown, {erased} erased, {withheld} withheld");
+    let files = zipfile::read(&zip).expect("a ZIP");
+    assert!(String::from_utf8_lossy(&files["bundle.json"]).contains("not-at-hand"));
+    let told: Vec<&String> = files
+        .iter()
+        .filter(|(name, bytes)| {
+            name.starts_with("disclosures/") && String::from_utf8_lossy(bytes).to_lowercase().contains("jane roe")
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(told.is_empty(), "{told:?}");
+}
