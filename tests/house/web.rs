@@ -482,3 +482,31 @@ async fn the_stream_tells_of_changes() {
     }
     assert!(seen.contains("text/event-stream"), "{seen}");
 }
+
+/// A title alone leaves hundreds of duties open. The clock of another incident must still be seen, on a page a phone loads.
+#[tokio::test]
+async fn a_title_alone_does_not_bury_the_clocks_that_run() {
+    let server = Server::start().await;
+    let (breach, _) = server.breach("The one that runs").await;
+    for n in 0..3 {
+        let told = json!({ "title": format!("only a title {n}"), "entity": { "name": "nobody knows" } }).to_string();
+        let reply = server.post(Role::Reporter, "/api/v1/incidents", &[], &told).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        assert!(
+            reply.json()["incident"]["obligations"].as_array().expect("a list").len() > 500,
+            "{}",
+            reply.body.len()
+        );
+    }
+    let page = server.page(Role::Admin, "/").await.body;
+    assert!(page.len() < 150 * 1024, "{} bytes", page.len());
+    assert!(page.contains("The one that runs") && page.contains("62 h"), "the running clock is not there");
+    assert_eq!(page.matches("more may apply</b>").count(), 3, "each says what it does not show");
+    assert!(!page.contains("more obligations than one page shows"));
+    // what is folded is of the open view
+    let done = server.page(Role::Admin, "/?view=done").await.body;
+    assert!(!done.contains("more may apply</b>"));
+    // and each entry of the log has its time
+    let evidence = server.page(Role::Admin, &format!("/incidents/{breach}/evidence")).await.body;
+    assert!(evidence.contains("datetime=\"2026-03-28T01:13:30"), "entries without a time");
+}

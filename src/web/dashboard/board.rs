@@ -17,10 +17,25 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use chrono::TimeDelta;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: u32 = 500;
 /// Rows a page shows at most; a board with more has another problem.
 const MOST: usize = 2000;
+
+/// Of what may apply to one incident and is not due within [`NEAR`], the board shows the nearest; a title alone leaves
+/// hundreds open, which would bury the clocks that run. The page of the incident has them all, with its questions.
+const MAYBES: usize = 6;
+const NEAR: TimeDelta = TimeDelta::hours(72);
+
+/// What may apply to an incident besides the rows shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    pub incident: String,
+    pub title: String,
+    pub entity: String,
+    pub count: usize,
+}
 
 /// A group of rows under one heading.
 pub struct Band {
@@ -52,6 +67,7 @@ struct BoardPage {
     entity: String,
     group: String,
     bands: Vec<Band>,
+    folded: Vec<Folded>,
     done: usize,
     is_cut: bool,
     may_report: bool,
@@ -75,7 +91,7 @@ pub async fn board<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): 
 
 async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params, now: Timestamp) -> Answer<BoardPage> {
     let zone = reader_zone(web);
-    let (all, is_cut) = every_obligation(web, caller, now).await?;
+    let (all, mut folded, is_cut) = every_obligation(web, caller, now).await?;
     let book = web.house.book();
     let mut rows: Vec<Row> = all
         .iter()
@@ -91,6 +107,7 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
     let entity = params.get("entity").unwrap_or_default().to_string();
     if !entity.is_empty() {
         rows.retain(|r| r.entity == entity);
+        folded.retain(|f| f.entity == entity);
     }
     let late = rows.iter().filter(|r| r.state == State::Late).count();
     let next = next_limit(&rows, now);
@@ -115,6 +132,9 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         "done" => !open(r),
         _ => open(r),
     });
+    if view != "open" {
+        folded.clear();
+    }
     let group =
         params.get("group").filter(|g| matches!(*g, "incident" | "jurisdiction")).unwrap_or("deadline").to_string();
     let lead = match (late, &next) {
@@ -145,6 +165,7 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         entity,
         bands: bands(rows, &group, zone, now),
         group,
+        folded,
         done,
         is_cut,
         may_report: super::May::of(caller).report,
@@ -155,17 +176,52 @@ async fn every_obligation<S: Store>(
     web: &Shared<S>,
     caller: &Caller,
     now: Timestamp,
-) -> Answer<(Vec<ObligationView>, bool)> {
-    let mut all = Vec::new();
+) -> Answer<(Vec<ObligationView>, Vec<Folded>, bool)> {
+    let (mut all, mut folded) = (Vec::new(), Vec::new());
     let mut after = None;
     loop {
         let page = web.house.obligations(caller, Filter { limit: PAGE, after, ..Filter::default() }, now).await?;
         all.extend(page.items);
+        fold(&mut all, &mut folded, now);
         after = page.next;
         if after.is_none() || all.len() >= MOST {
-            return Ok((all, after.is_some()));
+            return Ok((all, folded, after.is_some()));
         }
     }
+}
+
+/// Takes out what may apply beyond the nearest of each incident, and counts it.
+fn fold(all: &mut Vec<ObligationView>, folded: &mut Vec<Folded>, now: Timestamp) {
+    let due = |o: &ObligationView| o.law.conservative_due.as_deref().and_then(instant);
+    let is_far = |o: &ObligationView| o.law.standing == "possible" && due(o).is_none_or(|at| at > now + NEAR);
+    let mut far: BTreeMap<String, Vec<(bool, Option<Timestamp>, String)>> = BTreeMap::new();
+    for o in all.iter().filter(|o| is_far(o)) {
+        far.entry(o.incident.clone()).or_default().push((due(o).is_none(), due(o), o.law.id.clone()));
+    }
+    far.retain(|_, list| list.len() > MAYBES);
+    let shown: BTreeSet<(String, String)> = far
+        .iter_mut()
+        .flat_map(|(incident, list)| {
+            list.sort();
+            list.iter().take(MAYBES).map(|(.., id)| (incident.clone(), id.clone()))
+        })
+        .collect();
+    all.retain(|o| {
+        let stays =
+            !is_far(o) || !far.contains_key(&o.incident) || shown.contains(&(o.incident.clone(), o.law.id.clone()));
+        if !stays {
+            match folded.iter_mut().find(|f| f.incident == o.incident) {
+                Some(known) => known.count += 1,
+                None => folded.push(Folded {
+                    incident: o.incident.clone(),
+                    title: o.incident_title.clone(),
+                    entity: o.entity.clone(),
+                    count: 1,
+                }),
+            }
+        }
+        stays
+    });
 }
 
 fn next_limit(rows: &[Row], now: Timestamp) -> Option<Next> {

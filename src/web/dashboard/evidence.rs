@@ -79,6 +79,7 @@ fn kinds(preview: &Value) -> Vec<(String, String, u64)> {
         "reasons" => "Reasons in people’s own words (left out for clients)".to_string(),
         "third-party" => "Facts in free words, which may name others (left out for clients)".to_string(),
         "delivery" => "What mail servers answered (left out for clients)".to_string(),
+        "attachments" => "Files that were handed in, with their names".to_string(),
         other => other.replace(['-', '_'], " "),
     };
     kinds.iter().map(|(kind, n)| (kind.clone(), words(kind), n.as_u64().unwrap_or(0))).collect()
@@ -90,7 +91,7 @@ fn entry(value: &Value, zone: crate::time::Zone) -> Entry {
         let found = names.iter().find_map(|n| value.get(n).filter(|v| !v.is_null()));
         found.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string)).unwrap_or_default()
     };
-    let at = text(&["at", "time", "recorded_at"]);
+    let at = text(&["ts", "at", "time", "recorded_at"]);
     let kind = text(&["kind", "type"]);
     let said = text(&["text", "summary", "title", "what"]);
     Entry {
