@@ -188,8 +188,9 @@ fn value(
         (FactType::Count, _) => Value::Count(count(key, node, pointer)?),
         (FactType::Instant, Kind::Text(text)) => {
             let at = instant(text, zone).or_else(|error| reject_instant(pointer, node, key, error))?;
-            let is_trigger = !key.starts_with("times.due.");
-            if is_trigger && (at - reading.now).num_seconds() > FUTURE_TOLERANCE_SECONDS {
+            let may_be_ahead =
+                key.starts_with("times.due.") || reading.catalogue.get(key).is_some_and(|d| d.may_be_ahead);
+            if !may_be_ahead && (at - reading.now).num_seconds() > FUTURE_TOLERANCE_SECONDS {
                 return reject(format!(
                     "`{key}` is `{text}`, later than now ({}): a clock cannot start in the future; check the date, the year and the offset",
                     reading.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)

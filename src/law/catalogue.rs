@@ -12,6 +12,8 @@ pub struct FactDeclaration {
     /// Allowed words of a choice or set; empty means any.
     pub values: Vec<String>,
     pub question: String,
+    /// An instant that may lie ahead of now, such as the day from which a duty binds. No clock is counted from it.
+    pub may_be_ahead: bool,
 }
 
 /// All declared keys, and the families of keys that carry an id: `affected.XX`, `times.filed.<duty-id>`, ...

@@ -100,6 +100,8 @@ pub enum Atom {
         later: bool,
     },
     Role(String),
+    /// The entity states this role or a finer one; a wider one alone is a no, not an unknown.
+    StatesRole(String),
     Sector(String),
     OperatesIn(String),
     EstablishedIn(String),
@@ -240,6 +242,7 @@ impl Atom {
                 Truth::Unknown => unknown("entity.roles"),
                 decided => decided,
             },
+            Atom::StatesRole(role) => Truth::of(scene.standings.get(role) == Truth::Yes),
             Atom::Sector(sector) if scene.entity.sectors.is_empty() => {
                 let _ = sector;
                 unknown("entity.sectors")
@@ -277,6 +280,7 @@ impl Atom {
             Atom::Order { a, b, hours, later: true } => format!("{a} later than {hours} hours after {b}"),
             Atom::Order { a, b, hours, later: false } => format!("{a} within {hours} hours of {b}"),
             Atom::Role(role) => format!("role {role}"),
+            Atom::StatesRole(role) => format!("states role {role}"),
             Atom::Sector(sector) => format!("sector {sector}"),
             Atom::OperatesIn(place) => format!("operates in {place}"),
             Atom::EstablishedIn(place) => format!("established in {place}"),
@@ -293,6 +297,7 @@ impl Atom {
         let key = |at: usize| words[at].to_string();
         Ok(match words.as_slice() {
             ["role", role] => Atom::Role(role.to_string()),
+            ["states", "role", role] => Atom::StatesRole(role.to_string()),
             ["sector", sector] => Atom::Sector(sector.to_string()),
             ["operates", "in", place] => Atom::OperatesIn(place.to_string()),
             ["established", "in", place] => Atom::EstablishedIn(place.to_string()),

@@ -100,6 +100,15 @@ fn triggers(book: &Rulebook, duty: &Duty<Condition>, say: &mut impl FnMut(String
     if !waits_for.is_empty() && !waits_for.iter().any(performed) {
         say("waits for what is no duty: its clock can never start".into());
     }
+    let counted_from = match &duty.starts {
+        Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
+        _ => None,
+    };
+    for key in counted_from.into_iter().chain(&duty.conservative_starts) {
+        if book.catalogue().get(key).is_some_and(|fact| fact.may_be_ahead) {
+            say(format!("counts from `{key}`, which `may_be_ahead`: a clock cannot start in the future"));
+        }
+    }
     let Trigger::CalendarEnd { of, .. } = &duty.starts else { return };
     let anchor = match of {
         CalendarSpan::Year => Anchor::YearEnd,

@@ -45,6 +45,8 @@ pub struct FactRow {
     #[serde(default)]
     pub values: Vec<String>,
     pub question: String,
+    #[serde(default)]
+    pub may_be_ahead: bool,
 }
 
 #[derive(Deserialize)]

@@ -105,6 +105,7 @@ fn fact() -> Value {
             "type": words(kinds.iter().map(|k| k.as_str())),
             "values": { "type": "array", "items": { "type": "string" } },
             "question": text("as a person is asked"),
+            "may_be_ahead": { "type": "boolean", "description": "an instant that may lie ahead of now; no clock starts from it" },
         }),
     )
 }

@@ -79,6 +79,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("hours = 24", "hours = 24\ntarget = 30", "a target of 30 that is not inside the limit of 24"),
     ("starts = \"times.aware\"", "starts = \"filed:xx-test-1\"", "starts with its own filing"),
     ("starts = \"times.aware\"", "starts = \"calendar-year-end\"", "use a convention with that anchor"),
+    ("starts = \"times.aware\"", "starts = \"times.xx_binds\"", "a clock cannot start in the future"),
     ("when = [\"personal_data\"]", "when = [\"personal_data\", \"not personal_data\"]", "exclude each other"),
     ("when = [\"personal_data\"]", "when = [\"risk = high\", \"risk != high\"]", "exclude each other"),
     ("when = [\"personal_data\"]", "when = [\"affected > 500\", \"affected <= 500\"]", "exclude each other"),
@@ -112,6 +113,11 @@ id = "xx-test"
 title = "A test act"
 jurisdiction = "FR"
 reviewed = 2026-01-01
+[[fact]]
+key = "times.xx_binds"
+type = "instant"
+may_be_ahead = true
+question = "From when does the act bind the entity?"
 [[duty]]
 id = "xx-test-1"
 title = "Tell somebody"
@@ -150,6 +156,7 @@ fn a_fault_names_file_line_and_words() {
         ("when = [\"personal_data\"]", "when = [\"personal_dta\"]", 0, "did you mean `personal_data`"),
         ("citation = \"s. 1\"", "citation = \"\"", 0, "no citation"),
         ("when = [\"personal_data\"]", "when = [\"affected.XQ > 5\"]", 0, "XQ"),
+        ("type = \"instant\"", "type = \"yes-no\"", 0, "`may_be_ahead` is for facts of type `instant`"),
         ("title = \"Tell somebody\"", "titel = \"Tell somebody\"", 0, "unknown field `titel`"),
     ];
     assert!(load_with(GOOD).is_ok(), "{:?}", load_with(GOOD).err());

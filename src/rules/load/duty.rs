@@ -297,7 +297,7 @@ impl<'a> Loader<'a> {
                     }
                 }
             }
-            if let Atom::Role(role) = atom
+            if let Atom::Role(role) | Atom::StatesRole(role) = atom
                 && !book.roles.is_known(role)
             {
                 found.push((role.clone(), unknown("role", role, book.roles.ids())));

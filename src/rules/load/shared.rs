@@ -68,7 +68,12 @@ impl<'a> Loader<'a> {
                 kind,
                 values: row.values.clone(),
                 question: row.question.clone(),
+                may_be_ahead: row.may_be_ahead,
             };
+            if row.may_be_ahead && kind != FactType::Instant {
+                let text = format!("`may_be_ahead` is for facts of type `instant`; `{}` is {}", row.key, kind.as_str());
+                self.fault(file, &row.key, "may_be_ahead", text);
+            }
             if let Err(known) = catalogue.declare(declaration) {
                 let text = format!(
                     "`{}` is already declared as {} with another question or values",
