@@ -32,6 +32,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What each duty must be told before it shows itself: one line per duty and fact, as `jurisdictions/SILENCES.txt`
+    Silences {
+        /// Folder of rule packs; the built-in ones when left out
+        dir: Option<PathBuf>,
+    },
     /// What another set of rule packs changes: duties, the dates of the worked cases, and of a server's open incidents
     Diff(super::law_diff::Args),
     /// JSON Schema of a rule pack, for editors
@@ -124,6 +129,13 @@ pub fn run(command: Command) -> i32 {
             exit::DONE
         }
         Command::Check { dir, json } => check(dir, json),
+        Command::Silences { dir } => match super::rulebook(dir.as_deref()) {
+            Ok((book, files)) => {
+                super::print(&crate::workflow::silences::page(&book, &files));
+                exit::DONE
+            }
+            Err(code) => code,
+        },
         Command::Diff(args) => super::law_diff::run(args),
         Command::Schema { cases } => {
             super::print_json(&if cases { crate::rules::cases_schema() } else { crate::rules::pack_schema() });

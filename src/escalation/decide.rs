@@ -244,6 +244,30 @@ impl View<'_> {
         found.into_values().collect()
     }
 
+    /// When a hand-over after `since` took `target` off the last of these steps, all later than the one they are on now.
+    fn left_at<'p>(
+        &self,
+        steps: impl Iterator<Item = &'p Planned<'p>>,
+        target: &Target,
+        since: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut left = None;
+        for planned in steps.filter(|p| p.at <= self.now) {
+            let is_on = |at| self.step_ladders(planned.step, at).iter().any(|ladder| ladder.first() == target);
+            let from = since.max(planned.at);
+            let (mut at, mut was_on) = (from, is_on(from));
+            let next = |at| planned.step.notify.iter().filter_map(|who| self.directory.next_change(who, at)).min();
+            while let Some(change) = next(at).filter(|change| *change <= self.now) {
+                let on = is_on(change);
+                if was_on && !on {
+                    left = left.max(Some(change));
+                }
+                (at, was_on) = (change, on);
+            }
+        }
+        left
+    }
+
     pub(super) fn step_ladders(&self, step: &Step, at: Timestamp) -> Vec<Ladder> {
         let mut ladders: Vec<Ladder> =
             step.notify.iter().flat_map(|who| self.directory.ladders(who, &step.channels, at)).collect();
@@ -294,6 +318,12 @@ impl View<'_> {
             let repeats = every.map(|every| (told_at + Duration::seconds(every)).max(not_until));
             // what was due while somebody held it is due when the lease ends
             let ended = self.lease_ended_since(last.message.created_at);
+            // while a later step had them, that one said when; since they left it at a hand-over, this one does
+            let repeats = repeats.map(|at| {
+                let later = planned.iter().skip_while(|p| !std::ptr::eq(*p, latest)).skip(1);
+                let left = if at <= now { self.left_at(later, target, told_at) } else { None };
+                left.map_or(at, |left| left.max(at))
+            });
             let next = ended.map(|(at, _)| at).or(repeats);
             let mut lost = None;
             match fallen {

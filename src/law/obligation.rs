@@ -1,7 +1,7 @@
 //! A duty's instance for one incident and one recipient.
 
 use super::{Binding, Confidence, Deadline, DutyId, Place, RecipientKind, Stage, Started};
-use crate::time::{Timestamp, Zone};
+use crate::time::{Period, Timestamp, Zone};
 
 /// Where an obligation stands. "overdue" is not here: it is computed from `now`, never stored.
 #[derive(Clone, Debug)]
@@ -134,4 +134,6 @@ pub struct Obligation {
     pub because: Vec<String>,
     /// Conventions used, for the citation of steps.
     pub convention: Option<String>,
+    /// The period counted: that of the branch which decides, or of the nearest while several may.
+    pub period: Option<Period>,
 }

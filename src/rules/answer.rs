@@ -5,7 +5,7 @@ use super::condition::Condition;
 use super::contract::{self, OwedAnswer};
 use super::plan::Plan;
 use super::questions::{self, Question};
-use crate::law::{Binding, Channel, Deadline, Duty, Incident, Obligation, Phase, Standing, Trigger};
+use crate::law::{Binding, Channel, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, Standing, Trigger};
 use crate::time::{self, Timestamp, Unit, Zone};
 use chrono::Datelike;
 use serde::Serialize;
@@ -414,8 +414,7 @@ impl Rulebook {
     pub fn period_text(&self, incident: &Incident, o: &Obligation) -> Option<String> {
         let duty = self.duty_of(incident, o);
         let head = o.started_by.as_ref();
-        let text = duty.periods.iter().find(|p| p.period.is_some())?;
-        let period = text.period?;
+        let period = o.period.or_else(|| duty.periods.iter().find_map(|p| p.period))?;
         let unit = match period.unit {
             Unit::Minute => "minute",
             Unit::Hour => "hour",
@@ -441,8 +440,9 @@ impl Rulebook {
         let Some(row) = self.conventions.iter().position(|c| c.id == *convention) else { return Vec::new() };
         let members = if o.combines.is_empty() { std::slice::from_ref(&o.duty) } else { o.combines.as_slice() };
         let counted = |duty: &Duty<Condition>| {
-            let text = duty.periods.iter().find(|p| p.convention == Some(row as u16) && p.period.is_some());
-            text.and_then(|p| p.period)
+            let same = |p: &&DutyPeriod<Condition>| p.convention == Some(row as u16) && p.period.is_some();
+            let texts = || duty.periods.iter().filter(same);
+            texts().find(|p| p.period == o.period).or_else(|| texts().next()).and_then(|p| p.period)
         };
         let own = self.duty_of(incident, o);
         let others = members.iter().filter_map(|id| self.duty(&id.0));

@@ -65,14 +65,20 @@ impl Rulebook {
                     .min();
                 let Some(act_at) = awaited else { continue };
                 let duty = candidate.duty(self);
-                let Some((period, row)) = duty.periods.iter().find_map(|p| Some((p.period?, p.convention?))) else {
+                if candidate.texts.is_empty() {
                     continue;
-                };
-                let counted =
-                    clock::count(self, self.convention(row), period, act_at, duty, &candidate.seat, parties).ok();
+                }
+                // of several texts that may apply the nearest is shown
+                let counted: Vec<_> = candidate
+                    .texts
+                    .iter()
+                    .filter_map(|&(period, row)| {
+                        clock::count(self, self.convention(row), period, act_at, duty, &candidate.seat, parties).ok()
+                    })
+                    .collect();
                 candidates[at].obligation.standing = Standing::Awaiting {
-                    projected_due: counted.as_ref().map(|c| c.due),
-                    projected_conservative: counted.as_ref().map(|c| c.conservative_due),
+                    projected_due: counted.iter().map(|c| c.due).min(),
+                    projected_conservative: counted.iter().map(|c| c.conservative_due).min(),
                 };
                 changed = true;
             }
@@ -119,6 +125,7 @@ fn join(head: &mut Candidate, member: Candidate, latest: bool) {
         head.deadline = member.deadline;
         head.obligation.started_by = member.obligation.started_by;
         head.obligation.convention = member.obligation.convention;
+        head.obligation.period = member.obligation.period;
     }
     if let (Some(d), Some(conservative)) = (&mut head.deadline, conservative) {
         d.conservative_due = conservative.min(d.due);

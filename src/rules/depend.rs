@@ -60,6 +60,7 @@ struct Starts {
 struct Counted {
     deadline: Deadline,
     convention: String,
+    period: Period,
     from: Timestamp,
     by: Started,
     /// The duty at whose limit it starts.
@@ -150,7 +151,7 @@ impl Rulebook {
             bind(candidate, due, careful);
             return;
         }
-        obligation.convention = Some(first.convention.clone());
+        (obligation.convention, obligation.period) = (Some(first.convention.clone()), Some(first.period));
         obligation.started_by = Some(first.by.clone());
         candidate.started = true;
         candidate.deadline = Some(Deadline { conservative_due: careful, ..first.deadline.clone() });
@@ -223,6 +224,7 @@ impl Rulebook {
                 starts.counted.push(Counted {
                     deadline,
                     convention: record.id.clone(),
+                    period,
                     from: limit,
                     by: by.clone(),
                     other: id.clone(),
@@ -264,9 +266,7 @@ impl Rulebook {
     /// "with", "before" and "no later than" another duty's performance.
     fn relate(&self, candidates: &mut [Candidate], at: usize) {
         let Some(relative) = &self.duties[candidates[at].duty].relative else { return };
-        if candidates[at].filed.is_some() {
-            return;
-        }
+        let done = candidates[at].filed.as_ref().map(|f| f.at);
         let words = match relative.order {
             Order::With => "together with",
             Order::Before => "before",
@@ -285,6 +285,17 @@ impl Rulebook {
             let (deadline, by) = (other.deadline.clone(), other.obligation.started_by.clone());
             let candidate = &mut candidates[at];
             let mut say = format!("due {words} {name}");
+            // what was performed is measured against what the other was, never against a limit it had
+            if let Some(done) = done {
+                let kept = match (&filed, relative.order) {
+                    (None, _) => true,
+                    (Some(other), Order::Before) => done < other.at,
+                    (Some(other), Order::With | Order::NotAfter) => done <= other.at,
+                };
+                if kept {
+                    continue;
+                }
+            }
             let (cap, by) = match (filed, deadline) {
                 (Some(filed), _) => {
                     say.push_str(", which was performed already");
@@ -326,11 +337,12 @@ impl Rulebook {
             return;
         };
         let (deadline, started, from) = (shared.deadline.clone(), shared.started, &shared.obligation);
-        let (by, bound, standing) = (from.started_by.clone(), from.bound, from.standing.clone());
+        let (by, bound, standing, period) = (from.started_by.clone(), from.bound, from.standing.clone(), from.period);
         let candidate = &mut candidates[at];
         (candidate.deadline, candidate.started) = (deadline, started);
         candidate.obligation.started_by = by;
         candidate.obligation.bound = bound;
+        candidate.obligation.period = period;
         if bound.is_some() {
             candidate.obligation.standing = standing;
         }

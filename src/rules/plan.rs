@@ -13,7 +13,7 @@ use crate::law::{
     Confidence, Deadline, Duty, DutyId, DutyPeriod, DutyStatus, Entity, Incident, Obligation, Place, Recipients,
     Standing, Started, Trigger, Value,
 };
-use crate::time::{CivilDate, TimeError, Timestamp};
+use crate::time::{CivilDate, Period, TimeError, Timestamp};
 use std::sync::Arc;
 
 /// What to include beyond the law that applies.
@@ -74,6 +74,8 @@ pub(super) struct Candidate {
     /// A text of the duty was in force when it was asked.
     pub in_force: bool,
     pub deadline: Option<Deadline>,
+    /// Periods, and positions of conventions, of the texts that apply or may.
+    pub texts: Vec<(Period, u16)>,
     /// The trigger has happened, or an earlier kind of knowledge has.
     pub started: bool,
     pub filed: Option<Started>,
@@ -308,13 +310,14 @@ impl Rulebook {
         let mut projected = Standing::NotApplicable;
         let mut limit: Option<(Timestamp, Timestamp)> = None;
         let mut convention = None;
+        let mut period = texts.iter().find_map(|text| text.period);
         let mut promptly = None;
         for text in &texts {
             promptly = promptly.or_else(|| text.promptly.clone());
-            let (Some(period), Some(row)) = (text.period, text.convention) else { continue };
+            let (Some(amount), Some(row)) = (text.period, text.convention) else { continue };
             let record = self.convention(row);
             if let (None, Some(later)) = (&started, &bound)
-                && let Ok(counted) = clock::count(self, record, period, later.at, duty, &seat, parties)
+                && let Ok(counted) = clock::count(self, record, amount, later.at, duty, &seat, parties)
             {
                 // no limit of its own: the true one is not later than this
                 latest = Some(latest.map_or(counted.due, |l: Timestamp| l.max(counted.due)));
@@ -333,7 +336,7 @@ impl Rulebook {
                 ));
             }
             let Some(started) = &started else { continue };
-            match clock::count(self, record, period, started.at, duty, &seat, parties) {
+            match clock::count(self, record, amount, started.at, duty, &seat, parties) {
                 Ok(counted) => {
                     if texts.len() > 1 {
                         earliest = Some(earliest.map_or(counted.due, |e: Timestamp| e.min(counted.due)));
@@ -341,7 +344,7 @@ impl Rulebook {
                     }
                     if deadline.as_ref().is_none_or(|d| counted.due < d.due) {
                         let earlier = deadline.take();
-                        convention = Some(record.id.clone());
+                        (convention, period) = (Some(record.id.clone()), Some(amount));
                         let conservative = earlier
                             .map_or(counted.conservative_due, |e| e.conservative_due.min(counted.conservative_due));
                         deadline = Some(Deadline { conservative_due: conservative, ..counted });
@@ -366,11 +369,11 @@ impl Rulebook {
             });
             because.push("the authority set this limit with its request".to_string());
         }
-        if let Some(d) = &mut deadline
-            && let Some((period, row)) = texts.iter().find_map(|text| Some((text.period?, text.convention?)))
-        {
-            let careful = &mut d.conservative_due;
-            self.read_carefully(duty, facts, period, row, &seat, parties, careful, &mut because);
+        if let Some(d) = &mut deadline {
+            for (amount, row) in texts.iter().filter_map(|text| Some((text.period?, text.convention?))) {
+                let careful = &mut d.conservative_due;
+                self.read_carefully(duty, facts, amount, row, &seat, parties, careful, &mut because);
+            }
         }
         let mut internal_target = None;
         if let Some(contract) = contract {
@@ -442,6 +445,7 @@ impl Rulebook {
             filed,
             waived,
             deadline,
+            texts: texts.iter().filter_map(|text| Some((text.period?, text.convention?))).collect(),
             obligation: Obligation {
                 id: format!("{}@{place}", duty.id),
                 duty: duty.id.clone(),
@@ -468,6 +472,7 @@ impl Rulebook {
                 missing,
                 because,
                 convention,
+                period,
                 jurisdiction: place,
             },
             agreed,

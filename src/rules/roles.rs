@@ -48,6 +48,11 @@ impl Roles {
         self.roles.get(role).map(|r| r.text.as_str())
     }
 
+    /// The wider role that `role` refines.
+    pub fn wider(&self, role: &str) -> Option<&str> {
+        self.roles.get(role).and_then(|r| r.refines.as_deref())
+    }
+
     /// The answer to `has` for every role whose answer is not "no", computed once for an entity.
     pub fn standing_of(&self, entity: &Entity) -> Standings<'_> {
         if entity.roles.is_empty() {

@@ -66,13 +66,13 @@ fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
 }
 
 /// A case read: what happened, and as of when.
-struct Told {
-    incident: Incident,
-    now: Timestamp,
-    options: Options,
+pub(super) struct Told {
+    pub incident: Incident,
+    pub now: Timestamp,
+    pub options: Options,
 }
 
-fn told(book: &Rulebook, case: &Node) -> Result<Told, Vec<String>> {
+pub(super) fn told(book: &Rulebook, case: &Node) -> Result<Told, Vec<String>> {
     let sentences = |rejections: Vec<Rejection>| rejections.iter().map(Rejection::to_string).collect::<Vec<_>>();
     let text = |key: &str| case.member(key).and_then(Node::text);
     let now = instant(text("now").ok_or_else(|| vec!["the case has no `now`".to_string()])?)?;

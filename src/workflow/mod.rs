@@ -34,6 +34,7 @@ pub mod replay;
 mod review;
 pub mod rulebook;
 pub mod sheet;
+pub mod silences;
 mod stamps;
 mod status;
 pub mod tokens;

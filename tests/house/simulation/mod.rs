@@ -65,7 +65,7 @@ fn run_all(seeds: std::ops::Range<u64>, one: impl Fn(u64) -> Result<world::Tally
 /// Seeds that found a fault once.
 #[test]
 fn simulation_of_old_faults() {
-    for seed in [69, 82, 127, 676, 973, 1468, 1549, 5700, 6878, 8149] {
+    for seed in [69, 82, 127, 676, 973, 1468, 1549, 5700, 6878, 8149, 14204, 19473, 20186] {
         let played = run(seed, async { Ok(MemoryStore::new(ORIGIN)) });
         assert!(played.is_ok(), "seed {seed}: {}", played.err().unwrap_or_default());
     }
