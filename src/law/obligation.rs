@@ -137,3 +137,11 @@ pub struct Obligation {
     /// The period counted: that of the branch which decides, or of the nearest while several may.
     pub period: Option<Period>,
 }
+
+impl Obligation {
+    /// The legal and the conservative limit: of the count, or, where since when the clock runs is not known, the last
+    /// instants at which they can be.
+    pub fn limits(&self) -> Option<(Timestamp, Timestamp)> {
+        self.standing.deadline().map(|d| (d.due, d.conservative_due)).or(self.bound)
+    }
+}

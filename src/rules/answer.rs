@@ -6,7 +6,7 @@ use super::contract::{self, OwedAnswer};
 use super::plan::Plan;
 use super::questions::{self, Question};
 use crate::law::{Binding, Channel, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, Standing, Trigger};
-use crate::time::{self, Timestamp, Unit, Zone};
+use crate::time::{self, Timestamp, Zone};
 use chrono::Datelike;
 use serde::Serialize;
 
@@ -247,7 +247,11 @@ impl Rulebook {
             _ => now,
         };
         let dated = !matches!(o.standing, Standing::NotApplicable | Standing::Withdrawn | Standing::Waived { .. });
-        let phase = deadline.filter(|_| dated).map(|d| Phase::at(d.due, d.conservative_due, phase_at));
+        // since when the clock runs may not be known, and yet the last instant at which it can end has passed
+        let limits = o.limits().filter(|_| dated);
+        let phase = limits
+            .map(|(due, conservative)| Phase::at(due, conservative, phase_at))
+            .filter(|phase| deadline.is_some() || *phase != Phase::InTime);
         let record = o.convention.as_ref().and_then(|id| self.conventions.iter().find(|c| c.id == *id));
         let steps = deadline.map_or_else(Vec::new, |d| {
             d.steps
@@ -282,9 +286,9 @@ impl Rulebook {
                     .collect()
             }),
             phase: phase.map(Phase::as_str),
-            late_by: deadline
+            late_by: limits
                 .filter(|_| phase == Some(Phase::Late))
-                .map(|d| iso_duration((phase_at - d.due).num_seconds())),
+                .map(|(due, _)| iso_duration((phase_at - due).num_seconds())),
             due_label: deadline.map(|d| due_label(d.due, o.zone)),
             promptly: o.promptly.is_some(),
             norm: o.promptly.clone(),
@@ -415,21 +419,8 @@ impl Rulebook {
         let duty = self.duty_of(incident, o);
         let head = o.started_by.as_ref();
         let period = o.period.or_else(|| duty.periods.iter().find_map(|p| p.period))?;
-        let unit = match period.unit {
-            Unit::Minute => "minute",
-            Unit::Hour => "hour",
-            Unit::WorkingHour => "working hour",
-            Unit::Day => "day",
-            Unit::WorkingDay => "working day",
-            Unit::Week => "week",
-            Unit::Month => "month",
-            Unit::Year => "year",
-        };
-        let plural = if period.n == 1 { "" } else { "s" };
-        Some(match head {
-            Some(started) => format!("{} {unit}{plural} from {}", period.n, started.key),
-            None => format!("{} {unit}{plural}", period.n),
-        })
+        let words = format!("{} {}", period.n, period.unit.words(period.n));
+        Some(head.map_or_else(|| words.clone(), |started| format!("{words} from {}", started.key)))
     }
 
     /// The count as a picture: one row per local day.

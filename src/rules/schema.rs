@@ -41,6 +41,7 @@ pub fn cases_schema() -> Value {
             "unverified": { "type": "boolean" }, "promptly": { "type": "boolean" },
             "no_due": { "type": "boolean" }, "held": { "type": "boolean" },
             "binding": words(Binding::ALL.iter().map(|v| v.as_str())),
+            "period": text("the period that was counted, such as `30 days`"),
             "recipient_name": { "type": "string" },
             "content": text("words some content item must hold"),
             "why": { "type": "string" },

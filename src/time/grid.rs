@@ -1,18 +1,19 @@
 //! The picture of a count: one row per local day, with the hours or the day that count.
 
 use super::calendar::CalendarView;
-use super::{CivilDate, Convention, Period, Step, TimeError, Timestamp, Unit, Zone, count};
+use super::{CivilDate, Convention, Period, Step, TimeError, Timestamp, Transition, Unit, Zone, count};
 use chrono::{TimeDelta, Timelike};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// One local day of a count. Hours are two digits, spans of hours inclusive: `17-23`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GridDay {
     pub date: CivilDate,
     /// How much of the day counts: hours for periods in hours (`7`, `17.5`), else `1` or nothing.
-    pub counted: String,
+    pub counted: Cow<'static, str>,
     /// What does not count: the hour of the event (`16`), or why the day does not (`day of the event`, `weekend`).
-    pub excluded: String,
+    pub excluded: Cow<'static, str>,
     /// Hours that clocks skipped: `02`.
     pub missing: String,
     /// Hours that occur twice: `02`.
@@ -34,13 +35,15 @@ pub fn grid(
 ) -> Result<Vec<GridDay>, TimeError> {
     let counted = count(trigger, period, convention, zone, calendar)?;
     let first = zone.local(trigger).date().min(zone.local(counted.counting_from).date());
-    let mut rows = Vec::new();
+    let margin = TimeDelta::nanoseconds(1);
+    let changes = zone.transitions_between(bounds(first, zone).0 - margin, bounds(counted.last_day, zone).1 + margin);
+    let mut rows = Vec::with_capacity(((counted.last_day - first).num_days() + 1).clamp(0, MAX_DAYS) as usize);
     let mut day = first;
     while day <= counted.last_day && (day - first).num_days() < MAX_DAYS {
         if !zone.skips(day) {
             let mut row = GridDay { date: day, ..GridDay::default() };
             row.holiday = calendar.holiday_name(day).unwrap_or_default().to_string();
-            clock_changes(&mut row, zone);
+            changes.iter().for_each(|change| clock_change(&mut row, change));
             if period.unit.is_elapsed() {
                 hours(&mut row, trigger, &counted, period, zone, calendar)?;
             } else {
@@ -72,11 +75,12 @@ fn hours(
     }
     let (from, to) = (counted.counting_from.max(start), elapsed_end(counted).min(end));
     if to > from {
-        row.counted = show_hours(to - from);
+        row.counted = show_hours(to - from).into();
     }
     if counted.counting_from > trigger && trigger >= start && trigger < end {
         row.excluded =
-            show_span(zone.local(trigger).hour(), zone.local(counted.counting_from - TimeDelta::nanoseconds(1)).hour());
+            show_span(zone.local(trigger).hour(), zone.local(counted.counting_from - TimeDelta::nanoseconds(1)).hour())
+                .into();
     }
     Ok(())
 }
@@ -110,47 +114,44 @@ fn whole_day(
         })
         .unwrap_or(counted.last_day);
     if row.date < first {
-        row.excluded = "day of the event".to_string();
+        row.excluded = "day of the event".into();
     } else if row.date > last {
-        row.excluded = if row.date == counted.last_day { "extended to here".to_string() } else { why(row, calendar) };
+        row.excluded = if row.date == counted.last_day { "extended to here".into() } else { why(row, calendar) };
     } else if period.unit == Unit::WorkingDay && !calendar.is_working(row.date)? {
         row.excluded = why(row, calendar);
     } else {
-        row.counted = "1".to_string();
+        row.counted = "1".into();
         if calendar.is_weekend(row.date) {
-            row.excluded = String::new();
+            row.excluded = "".into();
         }
     }
     Ok(())
 }
 
-fn why(row: &GridDay, calendar: CalendarView<'_>) -> String {
+fn why(row: &GridDay, calendar: CalendarView<'_>) -> Cow<'static, str> {
     if calendar.is_weekend(row.date) {
-        "weekend".to_string()
+        "weekend".into()
     } else if row.holiday.is_empty() {
-        String::new()
+        "".into()
     } else {
-        "holiday".to_string()
+        "holiday".into()
     }
 }
 
 /// Names the hours that clocks skip or repeat on that day.
-fn clock_changes(row: &mut GridDay, zone: Zone) {
-    let (start, end) = bounds(row.date, zone);
-    for change in zone.transitions_between(start - TimeDelta::nanoseconds(1), end + TimeDelta::nanoseconds(1)) {
-        let wall_before = change.at.naive_utc() + TimeDelta::seconds(change.offset_before.into());
-        let wall_after = change.at.naive_utc() + TimeDelta::seconds(change.offset_after.into());
-        let forward = wall_after > wall_before;
-        let (from, to) = if forward { (wall_before, wall_after) } else { (wall_after, wall_before) };
-        let last = to - TimeDelta::nanoseconds(1);
-        if from.date() != row.date && last.date() != row.date {
-            continue;
-        }
-        let from = if from.date() == row.date { from.hour() } else { 0 };
-        let to = if last.date() == row.date { last.hour() } else { 23 };
-        let field = if forward { &mut row.missing } else { &mut row.repeated };
-        *field = show_span(from, to);
+fn clock_change(row: &mut GridDay, change: &Transition) {
+    let wall_before = change.at.naive_utc() + TimeDelta::seconds(change.offset_before.into());
+    let wall_after = change.at.naive_utc() + TimeDelta::seconds(change.offset_after.into());
+    let forward = wall_after > wall_before;
+    let (from, to) = if forward { (wall_before, wall_after) } else { (wall_after, wall_before) };
+    let last = to - TimeDelta::nanoseconds(1);
+    if from.date() != row.date && last.date() != row.date {
+        return;
     }
+    let from = if from.date() == row.date { from.hour() } else { 0 };
+    let to = if last.date() == row.date { last.hour() } else { 23 };
+    let field = if forward { &mut row.missing } else { &mut row.repeated };
+    *field = show_span(from, to);
 }
 
 fn show_span(from: u32, to: u32) -> String {

@@ -262,6 +262,12 @@ fn compare(
                     faults.push(format!("{label}: `{key}` is {is}"));
                 }
             }
+            "period" => {
+                let is = obligation.period.map(|p| format!("{} {}", p.n, p.unit.words(p.n)));
+                if node.text() != is.as_deref() {
+                    faults.push(format!("{label}: `period` is {}", is.as_deref().unwrap_or("none")));
+                }
+            }
             "binding" => {
                 if node.text() != Some(obligation.binding.as_str()) {
                     faults.push(format!("{label}: `binding` is {}", obligation.binding.as_str()));

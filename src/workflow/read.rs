@@ -397,11 +397,11 @@ fn summarise(dossier: &Dossier, filter: &Filter, now: Timestamp) -> Option<Incid
 }
 
 fn matches(o: &Obligation, filter: &Filter, now: Timestamp) -> bool {
-    let deadline = o.standing.deadline();
-    let late = deadline.is_some_and(|d| Phase::at(d.due, d.conservative_due, now) == Phase::Late)
-        && matches!(o.standing, Standing::Running(_) | Standing::Possible(_));
+    let limits = o.limits();
+    let late = limits.is_some_and(|(due, conservative)| Phase::at(due, conservative, now) == Phase::Late)
+        && matches!(o.standing, Standing::Running(_) | Standing::Possible(_) | Standing::Awaiting { .. });
     filter.standing.as_ref().is_none_or(|s| o.standing.as_str() == s)
         && filter.jurisdiction.as_ref().is_none_or(|j| *j == o.jurisdiction)
         && (!filter.overdue || late)
-        && filter.due_before.is_none_or(|before| deadline.is_some_and(|d| d.conservative_due < before))
+        && filter.due_before.is_none_or(|before| limits.is_some_and(|(_, conservative)| conservative < before))
 }

@@ -143,7 +143,7 @@ impl<S: Store> House<S> {
 /// undated would bury it.
 fn clock(book: &Rulebook, dossier: &Dossier, o: &Obligation, now: Timestamp) -> Option<(Option<Timestamp>, Clock)> {
     let incident = &dossier.record.incident;
-    let deadline = o.standing.deadline().map(|d| (d.due, d.conservative_due)).or(o.bound);
+    let deadline = o.limits();
     let projected = match &o.standing {
         Standing::Awaiting { projected_conservative, .. } => *projected_conservative,
         _ => None,

@@ -72,6 +72,23 @@ fn the_page_of_coverage_is_up_to_date() {
     );
 }
 
+/// A duty that falls away with a fact nobody stated is meant to: it stands in SILENCES.txt, and somebody read that line.
+#[test]
+fn no_duty_falls_silent_unnoticed() {
+    let book = builtin().expect("the packs load");
+    let page = breachclock::workflow::silences::page(&book, &builtin_files());
+    let committed = std::fs::read_to_string("jurisdictions/SILENCES.txt").unwrap_or_default();
+    let (are, were): (BTreeSet<&str>, BTreeSet<&str>) = (page.lines().collect(), committed.lines().collect());
+    let new: Vec<&&str> = are.difference(&were).collect();
+    assert!(
+        new.is_empty(),
+        "unknown is never no, but these duties now fall away when one thing is not known. Ask for it in the pack; only \
+         where silence is meant run `breachclock law silences > jurisdictions/SILENCES.txt`:\n{new:#?}"
+    );
+    let gone: Vec<&&str> = were.difference(&are).collect();
+    assert!(gone.is_empty(), "no longer silent, take them out of jurisdictions/SILENCES.txt:\n{gone:#?}");
+}
+
 /// What `lint` says of a pack that loads and is wrong: change of the good pack, and the words of the finding.
 const WRONG: &[(&str, &str, &str)] = &[
     ("source_url = \"https://example.org/act\"", "", "has no `source_url`"),

@@ -128,7 +128,7 @@ pub fn strip(grid: &[GridDay], by_hours: bool, words: &Words) -> Option<(String,
             _ => "–".to_string(),
         };
         svg.text(x + inner / 2.0, y + 31.0, "middle", 11.0, INK, &sum);
-        let why = [day.holiday.as_str(), day.excluded.as_str()].into_iter().find(|why| !why.is_empty());
+        let why = [day.holiday.as_str(), &*day.excluded].into_iter().find(|why| !why.is_empty());
         let tells = if counted > 0.0 { sum } else { words.get("strip_off").to_string() };
         told.push(match why.filter(|_| counted == 0.0) {
             Some(why) => format!("{date}: {tells} ({why})"),
