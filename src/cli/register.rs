@@ -34,7 +34,7 @@ impl Scope {
 pub struct RegisterArgs {
     #[command(flatten)]
     scope: Scope,
-    /// csv, xlsx or json
+    /// csv, xlsx, json, html, or pdf from a program built with `--features pdf`
     #[arg(long, default_value = "csv")]
     format: String,
     /// File to write; else standard output
@@ -54,8 +54,8 @@ pub struct StatisticsArgs {
 
 pub fn register(args: RegisterArgs) -> i32 {
     let format = if args.to.wants_json() { "json" } else { args.format.as_str() };
-    if format == "xlsx" && args.output.is_none() {
-        eprintln!("error: a workbook is no text; name a file with `--output`");
+    if ["xlsx", "pdf"].contains(&format) && args.output.is_none() {
+        eprintln!("error: `{format}` is no text; name a file with `--output`");
         return exit::USAGE;
     }
     let path = format!("/api/v1/register?format={}{}", crate::notify::links::escape(format), args.scope.query());

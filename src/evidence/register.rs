@@ -1,12 +1,13 @@
 //! The register of breaches, and what it says in numbers.
 //!
 //! A breach stands in it with its facts, its effects and the action taken, and with everything that was owed: when it was
-//! due, when it was done, why late, why not at all. Tables for other programs are made in [`delimited`] and [`xlsx`]; a printed
-//! form belongs beside them.
+//! due, when it was done, why late, why not at all. Tables for other programs are made in [`delimited`] and [`xlsx`], what is
+//! printed and kept in [`printed`].
 //!
 //! Absent: where breaches come from, the words of the law, and the present.
 
 pub mod delimited;
+pub mod printed;
 pub mod statistics;
 pub mod xlsx;
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 const SCOPE: [&str; 4] = ["from", "until", "status", "entity"];
 
-/// `?from=2026-01-01&until=2026-12-31&status=open|closed|overdue&entity=ID&format=json|csv|xlsx`
+/// `?from=2026-01-01&until=2026-12-31&status=open|closed|overdue&entity=ID&format=json|csv|xlsx|html|pdf`
 pub async fn register<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, params: Params) -> Answer<Response> {
     params.only(&[SCOPE.as_slice(), &["format"]].concat())?;
     let word = params.get("format").unwrap_or("json");

@@ -4,9 +4,9 @@ use super::read::value_json;
 use super::{Answered, Caller, House, Right, Trouble};
 use crate::evidence::register::statistics::{Statistics, statistics};
 use crate::evidence::register::{
-    Breach, Effects, Facts, NotNotified, Outcome, Owed, OwedTimes, Scope, Times, delimited, xlsx,
+    Breach, Effects, Facts, NotNotified, Outcome, Owed, OwedTimes, Scope, Times, delimited, printed, xlsx,
 };
-use crate::evidence::{Detail, hex, sha256};
+use crate::evidence::{Detail, hex, report, sha256};
 use crate::law::{Act, FactBook, Obligation, Standing, Value};
 use crate::rules::{Plan, Rulebook, utc};
 use crate::store::{Change, Changeset, Dossier, Query, Store};
@@ -50,22 +50,29 @@ impl BreachStatus {
     }
 }
 
-/// What a register is written as. A printed form would be one more.
+/// What a register is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterFormat {
     Json,
     Csv,
     Xlsx,
+    /// To read and to print.
+    Html,
+    /// To keep: only in a program that was built with the typesetter.
+    Pdf,
 }
 
 impl RegisterFormat {
-    pub const ALL: [RegisterFormat; 3] = [RegisterFormat::Json, RegisterFormat::Csv, RegisterFormat::Xlsx];
+    pub const ALL: [RegisterFormat; 5] =
+        [RegisterFormat::Json, RegisterFormat::Csv, RegisterFormat::Xlsx, RegisterFormat::Html, RegisterFormat::Pdf];
 
     pub fn as_str(self) -> &'static str {
         match self {
             RegisterFormat::Json => "json",
             RegisterFormat::Csv => "csv",
             RegisterFormat::Xlsx => "xlsx",
+            RegisterFormat::Html => "html",
+            RegisterFormat::Pdf => "pdf",
         }
     }
 
@@ -74,6 +81,8 @@ impl RegisterFormat {
             RegisterFormat::Json => "application/json",
             RegisterFormat::Csv => "text/csv; charset=utf-8",
             RegisterFormat::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            RegisterFormat::Html => "text/html; charset=utf-8",
+            RegisterFormat::Pdf => "application/pdf",
         }
     }
 }
@@ -96,16 +105,30 @@ impl<S: Store> House<S> {
         let breaches = self.breaches(caller, ask, now).await?;
         let scope = self.scope(caller, ask, now);
         let numbers = statistics(&breaches, now);
+        let json = || {
+            let whole = json!({ "scope": scope, "breaches": breaches, "statistics": numbers });
+            let mut bytes = serde_json::to_vec_pretty(&whole).unwrap_or_default();
+            bytes.push(b'\n');
+            bytes
+        };
         let bytes = match format {
             RegisterFormat::Csv => delimited::write(&breaches),
             RegisterFormat::Xlsx => {
                 xlsx::write(&scope, &breaches, &numbers).map_err(|e| Trouble::NotNow(e.to_string()))?
             }
-            RegisterFormat::Json => {
-                let whole = json!({ "scope": scope, "breaches": breaches, "statistics": numbers });
-                let mut bytes = serde_json::to_vec_pretty(&whole).unwrap_or_default();
-                bytes.push(b'\n');
-                bytes
+            RegisterFormat::Json => json(),
+            RegisterFormat::Html => report::html(&printed::document(&scope, &breaches, &numbers)).into_bytes(),
+            RegisterFormat::Pdf => {
+                let document = printed::document(&scope, &breaches, &numbers);
+                // the table for machines travels inside, as in the report of an incident
+                let made = report::pdf(&document, &[("breach-register.json", &json())]).ok_or_else(|| {
+                    Trouble::NotNow(
+                        "this program was built without the typesetter: take `html` and print it, or build with \
+                         `cargo build --release --features pdf`"
+                            .into(),
+                    )
+                })?;
+                made.map_err(Trouble::NotNow)?
             }
         };
         let detail = Detail::made(json!({

@@ -225,3 +225,33 @@ async fn tables_run_nothing() {
         assert!(texts.contains(words), "{words}");
     }
 }
+
+#[tokio::test]
+async fn the_register_is_printed() {
+    let (server, incident) = written().await;
+    let page = server.get(Role::Auditor, "/api/v1/register?format=html").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{}", page.body);
+    for words in [
+        incident.as_str(),
+        "A list was sent to the wrong address.",
+        "FR 1200",
+        "on time",
+        "R-1",
+        "1 of 1",
+        "not notified",
+        "the data were unreadable",
+        "to be looked at again on 2026-06-01",
+        // the title is text, whatever it holds
+        "=HYPERLINK(&quot;http://evil&quot;)",
+    ] {
+        assert!(page.body.contains(words), "no `{words}` in\n{}", page.body);
+    }
+    let pdf = server.get(Role::Auditor, "/api/v1/register?format=pdf").await;
+    if cfg!(feature = "pdf") {
+        assert_eq!(pdf.status, 200);
+        assert!(pdf.body.starts_with("%PDF-"));
+    } else {
+        assert_eq!(pdf.status, 409, "{}", pdf.body);
+        assert!(pdf.body.contains("take `html` and print it"), "{}", pdf.body);
+    }
+}
