@@ -50,6 +50,7 @@
 //! | to add | touch | proof |
 //! |---|---|---|
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
+//! | a fact whose silence removes a duty | ask for it in the pack, or `breachclock law silences > jurisdictions/SILENCES.txt` | `tests/house/jurisdictions.rs` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
 //! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
