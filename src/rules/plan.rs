@@ -252,8 +252,19 @@ impl Rulebook {
             }
         };
         let clock = clock::of(self, duty, &seat, parties);
-        let text_date = clock.zone.local(started.as_ref().or(bound.as_ref()).map_or(now, |s| s.at)).date();
-        let texts = self.texts(duty, text_date, options, &scene, &mut missing);
+        let mut text_date = clock.zone.local(started.as_ref().or(bound.as_ref()).map_or(now, |s| s.at)).date();
+        let mut texts = self.texts(duty, text_date, options, &scene, &mut missing);
+        if let (true, Some(_), Some(earlier)) = (texts.is_empty(), &fallback, &mut started) {
+            // an earlier kind of knowledge lies before the first text; the start itself, which nobody stated, may not
+            let today = clock.zone.local(now).date();
+            let begun = duty.periods.iter().filter(|p| !p.undated).filter_map(|p| p.from);
+            if let Some(day) = begun.filter(|from| *from > text_date && *from <= today).min() {
+                because.push(format!("the text is in force from {day}: counted from its first instant"));
+                earlier.at = clock.zone.day_start(day);
+                text_date = day;
+                texts = self.texts(duty, text_date, options, &scene, &mut missing);
+            }
+        }
         if started.is_none() && bound.is_some() && texts.iter().all(|text| text.period.is_none()) {
             // nothing is counted, so it does not matter since when: it has surely started
             missing.retain(|key| trigger_key(&duty.starts) != Some(key));
