@@ -1,9 +1,8 @@
 //! Files handed in beside an incident, and read back.
 
 use super::answers::str_of;
-use super::client::{Called, Connection, Server, explain};
+use super::client::{Called, Connection, Method, Server, explain};
 use super::exit;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The server that commands talk to: its address, the token, one place for all calls, and its refusals in words.
 
 use super::exit;
-use reqwest::{Method, StatusCode};
+pub use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::path::PathBuf;
 

@@ -1,7 +1,6 @@
 //! `evidence fields`, `erase`, `hold` and `withhold`: personal values, through a server.
 
-use super::client::{Connection, Server, finish};
-use reqwest::Method;
+use super::client::{Connection, Method, Server, finish};
 use serde_json::{Value, json};
 
 #[derive(clap::Subcommand)]

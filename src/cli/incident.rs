@@ -2,9 +2,8 @@
 
 use super::answers::{diff_text, incident_text, str_of, timeline_text};
 use super::attachments::{attach, attachments_text, read_attachment};
-use super::client::{Called, Connection, Server, explain, finish};
+use super::client::{Called, Connection, Method, Server, StatusCode, explain, finish};
 use super::exit;
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

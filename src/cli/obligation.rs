@@ -2,9 +2,8 @@
 
 use super::answers::{diff_text, obligation_line};
 use super::attachments::documents;
-use super::client::{Connection, Server, finish};
+use super::client::{Connection, Method, Server, finish};
 use super::exit;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

@@ -1,8 +1,7 @@
 //! `register` and `statistics`, through a server.
 
-use super::client::{Connection, Server, explain};
+use super::client::{Connection, Method, Server, explain};
 use super::exit;
-use reqwest::Method;
 use serde_json::Value;
 use std::path::PathBuf;
 
