@@ -173,7 +173,7 @@ fn a_fault_names_file_line_and_words() {
         ("when = [\"personal_data\"]", "when = [\"personal_dta\"]", 0, "did you mean `personal_data`"),
         ("citation = \"s. 1\"", "citation = \"\"", 0, "no citation"),
         ("when = [\"personal_data\"]", "when = [\"affected.XQ > 5\"]", 0, "XQ"),
-        ("type = \"instant\"", "type = \"yes-no\"", 0, "`may_be_ahead` is for facts of type `instant`"),
+        ("type = \"instant\"\nmay_be", "type = \"yes-no\"\nmay_be", 0, "`may_be_ahead` is for facts of type `instant`"),
         ("title = \"Tell somebody\"", "titel = \"Tell somebody\"", 0, "unknown field `titel`"),
     ];
     assert!(load_with(GOOD).is_ok(), "{:?}", load_with(GOOD).err());
