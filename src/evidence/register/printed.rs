@@ -99,7 +99,7 @@ fn pairs(breach: &Breach) -> Vec<(String, Cell)> {
         (
             "Risk",
             joined(&[
-                ("risk:", &effects.risk),
+                ("to persons:", &effects.risk),
                 ("service disrupted:", effects.service_disrupted),
                 ("across borders:", effects.cross_border),
             ]),
