@@ -290,7 +290,9 @@ impl Rulebook {
                 let kept = match (&filed, relative.order) {
                     (None, _) => true,
                     (Some(other), Order::Before) => done < other.at,
-                    (Some(other), Order::With | Order::NotAfter) => done <= other.at,
+                    (Some(other), Order::NotAfter) => done <= other.at,
+                    // no law says how many minutes apart is still together
+                    (Some(_), Order::With) => true,
                 };
                 if kept {
                     continue;

@@ -171,7 +171,7 @@ impl<S: Store> House<S> {
             until: ask.until.map(|day| day.to_string()),
             status: ask.status.map(|s| s.as_str().to_string()),
             entity: ask.entity.clone(),
-            made_at: utc(now),
+            made_at: now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             made_by: caller.name.clone(),
         }
     }
@@ -311,11 +311,13 @@ fn owed(book: &Rulebook, dossier: &Dossier, o: &Obligation, act: Option<&Act>, n
         Standing::Discharged { at, .. } => Some(*at),
         _ => None,
     };
+    // nobody said since when its clock runs, only that it is not later
+    let last_possible = o.bound.filter(|_| matches!(o.standing, Standing::Awaiting { .. })).map(|(due, _)| due);
     let times = OwedTimes {
         started: o.started_by.as_ref().map(|s| s.at).or(deadline.map(|d| d.counting_from)),
-        due: deadline.map(|d| d.due),
+        due: deadline.map(|d| d.due).or(last_possible),
         filed,
-        running: matches!(o.standing, Standing::Running(_)),
+        running: matches!(o.standing, Standing::Running(_)) || last_possible.is_some(),
     };
     // the filing that discharged it, else the last one recorded
     let filings = act.map(|act| act.filings.as_slice()).unwrap_or_default();

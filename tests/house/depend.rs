@@ -14,7 +14,7 @@ fn dates_that_depend_on_other_dates() {
     files.push(own("xx/depend.cases.toml", include_str!("packs/depend.cases.toml")));
     let book = load(&files, Arc::new(Calendars::builtin().clone())).unwrap_or_else(|faults| panic!("{faults:?}"));
     let outcomes = run_cases(&book, &files);
-    assert_eq!(outcomes.len(), 13, "cases were not found");
+    assert_eq!(outcomes.len(), 14, "cases were not found");
     let faults: Vec<String> =
         outcomes.iter().flat_map(|o| o.faults.iter().map(move |f| format!("{}: {f}", o.name))).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
