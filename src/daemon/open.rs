@@ -5,7 +5,7 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, Made, PublicKey};
+use crate::evidence::{Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
@@ -143,7 +143,7 @@ async fn assemble<S: Store>(
         stats: Stats::default(),
         key_changes: Vec::new(),
         anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
-        tokens: RwLock::new(None),
+        doors: crate::workflow::Doors::new(config.require_factor),
     };
     Ok(house)
 }
