@@ -8,8 +8,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement,
-    SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Access, AccountRecord, Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query,
+    Record, SecondFactor, Settlement, SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -663,7 +663,8 @@ async fn accounts_change_one_version_at_a_time<S: Store>(store: &S) {
     // the same login again, the same version again, a version too far: nothing is written, also no entry and no session
     for (id, login, version) in [("c", "kim", 1), ("b", "kim", 1), ("b", "kim", 3), ("x", "new", 2)] {
         let refused = Access { opened: Some(session("no")), ..only(account(id, login, version)) };
-        assert!(matches!(keep(refused).await, Err(StoreError::Conflict { .. })), "{id} {login} {version}");
+        let answer = keep(refused).await;
+        assert!(matches!(answer, Err(StoreError::Conflict { .. })), "{id} {login} {version}: {answer:?}");
     }
     assert_eq!(store.head().await.expect("head").size, 2);
     let both = Access { opened: Some(session("s1")), ..only(account("b", "kim", 2)) };

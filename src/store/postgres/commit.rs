@@ -235,7 +235,7 @@ async fn let_in(batch: &mut Batch<'_>, access: &PreparedAccess) -> Sql<Result<()
             }
             // an account keeps its login
             _ => {
-                let text = "UPDATE account SET version = $2, body = $3 WHERE id = $1 AND version = $2 - 1";
+                let text = "UPDATE account SET version = $2::bigint, body = $3::bytea WHERE id = $1::text AND version = $2::bigint - 1";
                 run(&batch.sql, text, &[id, version, body]).await?
             }
         };
