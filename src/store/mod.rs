@@ -272,7 +272,7 @@ pub struct StoredCheckpoint {
 pub struct StoredAnchor {
     /// Of the checkpoint.
     pub size: u64,
-    /// What the token is: [`StoredAnchor::RFC3161`].
+    /// What the token is: [`StoredAnchor::RFC3161`] or [`StoredAnchor::COSIGNATURE`].
     pub kind: String,
     /// Who was asked.
     pub url: String,
@@ -285,6 +285,8 @@ pub struct StoredAnchor {
 impl StoredAnchor {
     /// A `TimeStampResp` over the checkpoint's note.
     pub const RFC3161: &'static str = "rfc3161";
+    /// The verifier key of a witness, and the line that it added to the checkpoint's note.
+    pub const COSIGNATURE: &'static str = "cosignature/v1";
 }
 
 /// Which incidents to list, newest first: in the reverse order of their creation.
@@ -393,6 +395,14 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<(StoredCheckpoint, StoredAnchor)>>> + Send;
     /// The anchor of this kind that was added last.
     fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
+    /// The same of one that was asked.
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
+    /// All anchors of this kind that the checkpoint over exactly `size` entries has, in the order in which they came.
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send;
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send;
     /// A write and a read that prove the store answers; used by the loop that feeds the watchdog.
     fn prove(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;

@@ -40,6 +40,7 @@ mod status;
 pub mod tokens;
 pub mod view;
 pub mod wake;
+pub mod witness;
 
 use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
@@ -85,8 +86,10 @@ pub struct House<S> {
     pub stats: Stats,
     /// Indices of the entries by which the log key was changed, ascending.
     pub key_changes: Vec<u64>,
-    /// Who outside witnesses the log.
+    /// Who outside dates the log.
     pub anchors: anchor::Anchors,
+    /// Who outside would notice a second history of it.
+    pub witnesses: witness::Witnesses,
     /// Tokens as last read, and when: asked with every request. Emptied by whoever changes one.
     pub tokens: RwLock<Option<(Timestamp, Arc<Vec<TokenRecord>>)>>,
 }

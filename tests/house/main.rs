@@ -60,4 +60,5 @@ mod support;
 mod time_vectors;
 mod tsp;
 mod web;
+mod witnesses;
 mod zones;
