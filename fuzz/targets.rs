@@ -3,7 +3,8 @@
 
 use breachclock::evidence::unzip::{self, Limits};
 use breachclock::evidence::{
-    self, Checkpoint, Cosignature, Cosigner, PublicKey, cosign, witness, SigningKey, sshsig, timeline, verify_bundle, verify_log, zipfile,
+    self, Checkpoint, Cosignature, Cosigner, PublicKey, SigningKey, cosign, sshsig, timeline, verify_bundle,
+    verify_log, witness, zipfile,
 };
 use breachclock::ingest::{self, Reading, ical, mail_in};
 use breachclock::rules::Rulebook;

@@ -49,6 +49,15 @@ impl Checker<'_> {
             self.fault(&raw.key, format!("the witness has the name of the log, `{origin}`; it must be somebody else"));
             return None;
         }
+        if !raw.url.starts_with("https://") && !(raw.url.starts_with("http://") && raw.allow_private) {
+            let text = format!(
+                "the witness `{}` has the `url` `{}`; write the https address of its submission prefix, or add \
+                 `allow_private = true` for one inside your network",
+                key.name, raw.url
+            );
+            self.fault(&raw.url, text);
+            return None;
+        }
         let url = raw.url.trim_end_matches('/').to_string();
         let settings = Settings { url, key, allow_private: raw.allow_private };
         if let Err(fault) = Witness::from_settings(&settings) {

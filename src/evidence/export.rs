@@ -176,6 +176,7 @@ fn reports(
             any: stamps.checkpoint.is_some() || stamps.earlier.iter().any(|earlier| earlier.token.is_some()),
             configured: stamps.configured,
             summary: stamps.summary(&rows.iter().map(|row| row.idx).collect::<Vec<_>>()),
+            witnesses: stamps.witnesses(),
         },
         exporter: input.exporter,
         product: input.product,

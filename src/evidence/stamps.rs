@@ -184,13 +184,16 @@ impl Stamps {
             Some(time) => format!("{} no later than {time}", run(*from, *to)),
             None => format!("{} by none", run(*from, *to)),
         };
-        let stamped = match (runs.iter().any(|(_, _, time)| time.is_some()), self.configured) {
+        match (runs.iter().any(|(_, _, time)| time.is_some()), self.configured) {
             (true, _) => runs.iter().map(said).collect::<Vec<_>>().join("; "),
             (false, true) => "no time-stamping authority answered".into(),
             (false, false) => "no time stamp was configured".into(),
-        };
-        let cosigned = self.cosignatures.iter().map(|one| format!("; cosigned by {} at {}", one.by.name, one.time_text()));
-        stamped + &cosigned.collect::<String>()
+        }
+    }
+
+    /// Witnesses of the checkpoint of the export and their times, for the report.
+    pub(super) fn witnesses(&self) -> Vec<String> {
+        self.cosignatures.iter().map(|one| format!("{}, {}", one.by.name, one.time_text())).collect()
     }
 
     /// What the README says they show, line by line.
@@ -238,7 +241,11 @@ impl Stamps {
     /// What the scripts take besides.
     pub(super) fn witness_argument(&self) -> &'static str {
         let any = !self.cosignatures.is_empty() || self.earlier.iter().any(|earlier| !earlier.cosignatures.is_empty());
-        if any { ",\n a third one the keys of the witnesses you trust, one a line, instead of keys/witness.vkeys" } else { "" }
+        if any {
+            ",\n a third one the keys of the witnesses you trust, one a line, instead of keys/witness.vkeys"
+        } else {
+            ""
+        }
     }
 
     fn ages_not_shown(&self, indices: &[u64]) -> String {
@@ -287,7 +294,8 @@ impl Stamps {
     }
 
     fn stamp_steps(&self, last: &Checkpoint) -> String {
-        let Some(some) = self.checkpoint.as_ref().or(self.earlier.iter().find_map(|earlier| earlier.token.as_ref())) else {
+        let Some(some) = self.checkpoint.as_ref().or(self.earlier.iter().find_map(|earlier| earlier.token.as_ref()))
+        else {
             return String::new();
         };
         let mut steps = String::from(

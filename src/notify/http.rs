@@ -155,7 +155,8 @@ impl Client {
             None => format!("{}: {}", self.who, chain(&error)),
         })?;
         let status = response.status();
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_string();
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_string();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| format!("{}: {}", self.who, chain(&error)))? {
             if bytes.len() + chunk.len() > longest {

@@ -22,8 +22,7 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<Stamps> {
         let mut found = Found { certificates: BTreeMap::new(), house: self };
-        let (own, cosignatures) =
-            tokio::join!(self.own_stamp(checkpoint, now), self.cosignatures(checkpoint, now));
+        let (own, cosignatures) = tokio::join!(self.own_stamp(checkpoint, now), self.cosignatures(checkpoint, now));
         let own = own?.and_then(|(url, token)| found.token(&checkpoint.note, &url, token));
         // each entry is dated by the first stamp over it, and seen in the first cosigned tree that has it
         let mut chosen: BTreeMap<u64, (StoredCheckpoint, Option<Token>)> = BTreeMap::new();

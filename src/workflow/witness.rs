@@ -233,9 +233,8 @@ impl<S: Store> House<S> {
             old = old.min(size);
             let proof = self.with_nodes(|nodes| merkle::consistency(nodes, old, size)).await?;
             let requested_at = clock();
-            let refused = |other_log, knows, words| {
-                Ok(Err(Refused { other_log, knows, size, root: checkpoint.root, words }))
-            };
+            let refused =
+                |other_log, knows, words| Ok(Err(Refused { other_log, knows, size, root: checkpoint.root, words }));
             match watched.witness.ask(old, &proof, &checkpoint).await {
                 Reply::Cosigned(cosignature) => {
                     watched.known.store(size, Ordering::Relaxed);
@@ -408,7 +407,9 @@ fn other_log(name: &str, refused: &Refused) -> String {
 fn other_log_words(name: &str, knows: Option<u64>, size: u64, words: &Words) -> String {
     let saw = match knows {
         Some(knows) if knows > size => format!("{knows} entries of this log, and here it has {size}"),
-        Some(knows) => format!("another history of this log: its first {knows} entries are not those signed here ({size})"),
+        Some(knows) => {
+            format!("another history of this log: its first {knows} entries are not those signed here ({size})")
+        }
         None => format!("another history of this log than the {size} entries signed here"),
     };
     format!(

@@ -8,8 +8,8 @@ use breachclock::evidence::merkle::{self, Leaves};
 use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
     Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
-    SigningKey, Stamps, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256, sshsig,
-    verify_bundle, verify_bundle_with, verify_log, zipfile,
+    SigningKey, Stamps, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256,
+    sshsig, verify_bundle, verify_bundle_with, verify_log, zipfile,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -924,7 +924,8 @@ fn judge(path: &Path, bundles: &[BTreeMap<String, Vec<u8>>; 2], export_key: &Sig
         wrong.push(format!("{name}: ours says ok = {}: {:?}", report.ok, faults(&report)));
     }
     let words = vector["says"].as_str().unwrap_or_default();
-    let names_it = |said: &str| at_fault.as_ref().is_none_or(|file| said.contains(file.as_str())) && said.contains(words);
+    let names_it =
+        |said: &str| at_fault.as_ref().is_none_or(|file| said.contains(file.as_str())) && said.contains(words);
     if !want && !names_it(&faults(&report).join("\n")) {
         wrong.push(format!(
             "{name}: ours does not name `{}`: {:?}",

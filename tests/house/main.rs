@@ -10,6 +10,7 @@ mod calendar_props;
 mod channels_config;
 mod clock_steps;
 mod config_faults;
+mod cosigned_bundle;
 mod crash;
 mod custody;
 mod default_policy;

@@ -126,12 +126,16 @@ async fn first_contact_growth_and_the_rhythm_of_time_stamps() {
     assert_eq!((view.name.as_str(), view.size, view.saw_another_log), ("w.example/1", Some(9), false));
     assert_eq!(view.last_cosignature.as_deref(), Some(&*breachclock::rules::utc(hand::clock())));
     let metrics = house.metrics(hand::clock()).await;
-    for row in ["breachclock_witnesses 1\n", "breachclock_cosignatures_total 2\n", "breachclock_witnesses_failing 0\n"] {
+    for row in ["breachclock_witnesses 1\n", "breachclock_cosignatures_total 2\n", "breachclock_witnesses_failing 0\n"]
+    {
         assert!(metrics.contains(row), "{row}: {metrics}");
     }
     let at = format!("breachclock_cosignature_oldest_timestamp_seconds {}\n", hand::clock().timestamp());
     assert!(metrics.contains(&at), "{metrics}");
-    assert!(warnings(&house).await.contains("the clock of witness `w.example/1` and ours are"), "its clock stood still");
+    assert!(
+        warnings(&house).await.contains("the clock of witness `w.example/1` and ours are"),
+        "its clock stood still"
+    );
 }
 
 #[tokio::test]
@@ -145,7 +149,10 @@ async fn an_outage_is_two_entries_and_holds_nothing_up() {
     assert_eq!(other.saw(ORIGIN), 2, "the other one is not held up");
     assert_eq!(kinds(&house).await, ["witness.outage"]);
     let (_, body) = bodies(&house).await.pop().expect("an entry");
-    assert_eq!(body, serde_json::json!({ "witness": "w.example/1", "error": "it answers 503" }));
+    assert_eq!(
+        body,
+        serde_json::json!({ "actor": "breachclock", "witness": "w.example/1", "error": "it answers 503" })
+    );
     assert_eq!(round(&house).await, Some(30), "asked once in that time");
     assert_eq!(witness.asked().len(), 1);
     for wait in [60, 120, 240, 480, 900, 900] {
@@ -222,10 +229,12 @@ async fn another_log_of_the_same_name_and_key_is_found_out() {
     let (_, body) = bodies(&second).await.pop().expect("an entry");
     let root = breachclock::evidence::hex(&second.store.checkpoint().await.expect("reads").expect("signed").root);
     let wanted = serde_json::json!({
-        "witness": "w.example/1", "answer": "409", "witness_size": 6, "size": 4, "root": root,
+        "actor": "breachclock", "witness": "w.example/1", "answer": "409", "witness_size": 6, "size": 4, "root": root,
     });
     assert_eq!(body, wanted);
-    for words in ["saw 6 entries of this log, and here it has 4", "restored from a backup", "`breachclock evidence fsck`"] {
+    for words in
+        ["saw 6 entries of this log, and here it has 4", "restored from a backup", "`breachclock evidence fsck`"]
+    {
         assert!(warnings(&second).await.contains(words), "{words}: {}", warnings(&second).await);
     }
     assert!(house_metrics(&second).await.contains("breachclock_witnesses_saw_another_log 1\n"));
@@ -246,7 +255,6 @@ async fn another_log_of_the_same_name_and_key_is_found_out() {
     assert!(second.status(hand::clock()).await.witnesses[0].saw_another_log);
     assert_eq!(kinds(&second).await, ["witness.conflict"]);
     assert!(second.store.last_anchor(KIND).await.expect("reads").is_none(), "nothing was cosigned");
-    assert!(second.status(hand::clock()).await.ready || !second.status(hand::clock()).await.faults.join("").contains("w.ex"));
 
     // whoever runs it begins anew with the log
     witness.set(Mood::Cosigns);
@@ -324,5 +332,7 @@ async fn a_witness_with_a_new_key() {
     assert_eq!(successor.asked(), [(0, 1)]);
     let all = house.store.anchors_at(KIND, 1).await.expect("reads");
     assert_eq!(all.len(), 2);
-    assert!(all[0].token.starts_with(witness.vkey().as_bytes()) && all[1].token.starts_with(successor.vkey().as_bytes()));
+    assert!(
+        all[0].token.starts_with(witness.vkey().as_bytes()) && all[1].token.starts_with(successor.vkey().as_bytes())
+    );
 }

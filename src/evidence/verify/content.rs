@@ -68,7 +68,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn content(&mut self, tree: &Tree, entries: &[Entry<'a>], anchors: &[Anchored], witnessed: &[Witnessed]) {
+    pub(super) fn content(
+        &mut self,
+        tree: &Tree,
+        entries: &[Entry<'a>],
+        anchors: &[Anchored],
+        witnessed: &[Witnessed],
+    ) {
         let mut fields = Fields::default();
         self.check("disclosures", "each field is shown, erased or withheld, and nothing else is shown", |reader| {
             fields = reader.disclosures(entries);

@@ -11,11 +11,11 @@ mod witnesses;
 
 use super::strict::{Envelope, Json, envelope, number};
 use super::tsp::Roots;
-pub use witnesses::Witnessed;
 use super::{Hash, PublicKey, hex, leaf_hash, merkle, sha256, sshsig, unhex32};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
+pub use witnesses::Witnessed;
 
 /// One thing that was checked, or one fault found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,9 @@ fn not_provable(trust: &Trust, report: &VerifyReport) -> Vec<String> {
         age.to_string(),
         match report.witnessed.is_empty() {
             true => "that nobody was shown another log: compare size and root with those in earlier e-mails",
-            false => "that nobody was shown another log, one without cosignatures of these witnesses: compare size and root",
+            false => {
+                "that nobody was shown another log, one without cosignatures of these witnesses: compare size and root"
+            }
         }
         .to_string(),
     ];
@@ -435,7 +437,11 @@ fn read_cosigned(note: &str, most: usize) -> Option<(Tree, Vec<Signature>, Vec<F
         let (name, blob) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
         let blob = decode(blob)?;
         let (id, signature) = blob.split_first_chunk::<4>()?;
-        if name.is_empty() || name == origin || signature.is_empty() || name.bytes().any(|c| c <= b' ' || c == 0x7f || c == b'+') {
+        if name.is_empty()
+            || name == origin
+            || signature.is_empty()
+            || name.bytes().any(|c| c <= b' ' || c == 0x7f || c == b'+')
+        {
             return None;
         }
         others.push(Foreign { name, id: *id, signature: signature.to_vec() });

@@ -36,7 +36,8 @@ impl<'a> Reader<'a> {
     /// Every cosignature by a key of the bundle, in the order of the index.
     pub(super) fn witnesses(&mut self, entries: &[Entry<'a>], trust: &Trust) -> Vec<Witnessed> {
         let mut found = Vec::new();
-        let mut files: Vec<String> = self.folders("anchors/").into_keys().map(|at| format!("{at}/checkpoint.txt")).collect();
+        let mut files: Vec<String> =
+            self.folders("anchors/").into_keys().map(|at| format!("{at}/checkpoint.txt")).collect();
         files.retain(|file| self.files.contains_key(file));
         files.push("checkpoint.txt".to_string());
         let noted = |file: &String| self.files.get(file).is_some_and(|note| foreign_lines(note) > 0);
@@ -47,7 +48,9 @@ impl<'a> Reader<'a> {
             let ours = reader.witness_keys();
             for file in &files {
                 let most = if file == "checkpoint.txt" { 1 } else { 2 };
-                let Some(note) = reader.files.get(file).and_then(|note| std::str::from_utf8(note).ok()) else { continue };
+                let Some(note) = reader.files.get(file).and_then(|note| std::str::from_utf8(note).ok()) else {
+                    continue;
+                };
                 // what is no checkpoint was named before
                 let Some((tree, _, lines)) = read_cosigned(note, most) else { continue };
                 for line in lines {
@@ -113,11 +116,19 @@ impl<'a> Reader<'a> {
             let at = i64::try_from(time).ok().filter(|at| (1..=LAST_SECOND).contains(at))?;
             let at = crate::evidence::Timestamp::from_timestamp(at, 0)?.format("%Y-%m-%dT%H:%M:%SZ").to_string();
             let signature = <&[u8; 64]>::try_from(signature).ok()?;
-            let signed = format!("cosignature/v1\ntime {time}\n{}\n{}\n{}\n", tree.origin, tree.size, STANDARD.encode(tree.root));
+            let signed = format!(
+                "cosignature/v1\ntime {time}\n{}\n{}\n{}\n",
+                tree.origin,
+                tree.size,
+                STANDARD.encode(tree.root)
+            );
             keys.iter().all(|key| key.verify(signed.as_bytes(), signature)).then_some(at)
         };
         let Some(at) = read() else {
-            let text = format!("the cosignature of `{}` does not hold: it is not over this checkpoint, or not of that time or key", line.name);
+            let text = format!(
+                "the cosignature of `{}` does not hold: it is not over this checkpoint, or not of that time or key",
+                line.name
+            );
             self.fault(file, text);
             return None;
         };

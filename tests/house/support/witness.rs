@@ -182,10 +182,13 @@ fn add_checkpoint(state: &mut State, name: &str, key: &SigningKey, body: &str) -
     let Some(seen) = state.logs.get_mut(origin) else { return refuse(404, "no such log") };
     let signed = |line: &str| {
         let blob = line.strip_prefix(&format!("\u{2014} {origin} ")).and_then(|blob| STANDARD.decode(blob).ok());
-        let Some((key_id, signature)) = blob.as_ref().and_then(|blob| blob.split_first_chunk::<4>()) else { return false };
+        let Some((key_id, signature)) = blob.as_ref().and_then(|blob| blob.split_first_chunk::<4>()) else {
+            return false;
+        };
         let Ok(signature) = ed25519_dalek::Signature::from_slice(signature) else { return false };
         seen.keys.iter().any(|key| {
-            *key_id == id(origin, &[&[1][..], key.as_bytes()].concat()) && key.verify(text.as_bytes(), &signature).is_ok()
+            *key_id == id(origin, &[&[1][..], key.as_bytes()].concat())
+                && key.verify(text.as_bytes(), &signature).is_ok()
         })
     };
     if !signatures.lines().any(signed) {
