@@ -49,7 +49,9 @@ impl Checker<'_> {
             self.fault(&raw.key, format!("the witness has the name of the log, `{origin}`; it must be somebody else"));
             return None;
         }
-        if !raw.url.starts_with("https://") && !(raw.url.starts_with("http://") && raw.allow_private) {
+        let encrypted = raw.url.starts_with("https://");
+        let plain_inside = raw.allow_private && raw.url.starts_with("http://");
+        if !encrypted && !plain_inside {
             let text = format!(
                 "the witness `{}` has the `url` `{}`; write the https address of its submission prefix, or add \
                  `allow_private = true` for one inside your network",

@@ -336,3 +336,34 @@ async fn a_witness_with_a_new_key() {
         all[0].token.starts_with(witness.vkey().as_bytes()) && all[1].token.starts_with(successor.vkey().as_bytes())
     );
 }
+
+/// The tasks of the real daemon: one for each witness; one that is silent holds up neither the other nor the end.
+#[test]
+fn a_daemon_has_its_log_cosigned() {
+    use crate::support::daemon::{free_port, start, write_config};
+    use std::time::{Duration, Instant};
+    let (dir, port) = (tempfile::tempdir().expect("a folder"), free_port());
+    let (witness, silent) = (Witness::start("w.example/1", 21), Witness::start("w.example/2", 22));
+    silent.set(Mood::Hangs);
+    let origin = "crash.test/log";
+    for one in [&witness, &silent] {
+        one.trust(origin, log_key().public());
+        one.set_clock(breachclock::daemon::clock::now().timestamp());
+    }
+    let table = |one: &Witness| {
+        format!("[[witness]]\nurl = \"{}/\"\nkey = \"{}\"\nallow_private = true\n", one.url, one.vkey())
+    };
+    let config = write_config(dir.path(), port, &(table(&silent) + &table(&witness)));
+    let keys = dir.path().join("data/keys");
+    std::fs::create_dir_all(&keys).expect("made");
+    std::fs::write(keys.join("log.pem"), log_key().to_pem()).expect("written");
+    let mut daemon = start(&config, port);
+    let began = Instant::now();
+    while witness.saw(origin) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "nothing was cosigned: {:?}", witness.asked());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (status, took) = daemon.terminate(Duration::from_secs(20)).expect("ends");
+    assert!(status.success() && took < Duration::from_secs(15), "{status} after {took:?}");
+    assert_eq!(silent.saw(origin), 0);
+}
