@@ -1,6 +1,7 @@
 // Readers of outside bytes, one function each: none may panic, take what it should refuse, or take long. Included by the
 // tests (`tests/house/fuzz.rs`, which also runs a mutator of its own) and by the programs for `cargo fuzz` beside it.
 
+use breachclock::evidence::tsp;
 use breachclock::evidence::unzip::{self, Limits};
 use breachclock::evidence::{
     self, Checkpoint, Cosignature, Cosigner, PublicKey, SigningKey, cosign, sshsig, timeline, verify_bundle,
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint, None),
     ("cosignature", cosignature, None),
     ("sshsig", ssh_signature, None),
+    ("token", token, None),
     ("log", log, None),
     ("entries", entries, None),
     ("report", report, None),
@@ -160,6 +162,37 @@ pub fn ssh_signature(bytes: &[u8]) {
     let mut files = good().clone();
     files.insert("SHA256SUMS.sig".to_string(), bytes.to_vec());
     assert_eq!(verify_bundle(&files).ok, signed == Ok(SigningKey::from_seed(&[200; 32]).public()));
+}
+
+/// Root of the authority whose answers, over `a checkpoint\n`, the corpus holds; its key is thrown away.
+const ROOT: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBhjCCASugAwIBAgIUOVm4Vm8WyfXFNdHooIieD4WrRhIwCgYIKoZIzj0EAwIw\n\
+DzENMAsGA1UEAwwEUm9vdDAgFw0yNjExMjgyMTUwMDJaGA8yMTI2MTEwNDIxNTAw\n\
+MlowDzENMAsGA1UEAwwEUm9vdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABL6R\n\
+isDgyv5JWCXQJO3VBTMRDEMHKGGP/brXtm/wxDLWKU8YWM/hEZG8zZniJt6uI4Xv\n\
+5/pI7i3qfHgMoPGC18ijYzBhMB0GA1UdDgQWBBTMPV2VQTl1LjIFZNBSGp4Yjnmu\n\
+WDAfBgNVHSMEGDAWgBTMPV2VQTl1LjIFZNBSGp4YjnmuWDAPBgNVHRMBAf8EBTAD\n\
+AQH/MA4GA1UdDwEB/wQEAwIBBjAKBggqhkjOPQQDAgNJADBGAiEA1nhnLc8TgW5B\n\
+ytrOlzZDFEmoIaM5zdhOzItrD4u/E/kCIQDcyNty4jPetLPHlFXkaC/4zxp2z47v\n\
+nG5I2Fdn9WpkcQ==\n\
+-----END CERTIFICATE-----\n";
+
+/// What the two answers say.
+const SIGNED: [&str; 1] = ["2026-11-28T21:50:03Z"];
+
+/// An authority's answer. Whatever is believed says the time and the policy that were signed.
+pub fn token(bytes: &[u8]) {
+    let data = evidence::sha256(b"a checkpoint\n");
+    let roots = tsp::Roots::from_pem(ROOT.as_bytes()).expect("a certificate");
+    if let Ok(stamp) = tsp::check(bytes, &data, None, &roots) {
+        let signed = (SIGNED.contains(&stamp.time.as_str()), stamp.policy.as_str(), stamp.trusted);
+        assert_eq!(signed, (true, "1.2.3.4.1", true), "a time nobody signed: {}", stamp.time);
+    }
+    // without a root nobody is trusted, whoever signed
+    assert!(!tsp::check(bytes, &data, None, &tsp::Roots::default()).is_ok_and(|stamp| stamp.trusted));
+    assert!(tsp::check(bytes, &evidence::sha256(b"another"), None, &roots).is_err());
+    let _ = tsp::Roots::from_pem(bytes);
 }
 
 /// Lines as the entries of a whole log.

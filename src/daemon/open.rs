@@ -5,7 +5,7 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, Made, PublicKey};
+use crate::evidence::{Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
@@ -144,7 +144,7 @@ async fn assemble<S: Store>(
         key_changes: Vec::new(),
         anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
         witnesses: super::anchor::witnesses(config).map_err(OpenError::config)?,
-        tokens: RwLock::new(None),
+        doors: crate::workflow::Doors::new(config.require_factor),
     };
     Ok(house)
 }
@@ -229,20 +229,9 @@ pub async fn fsck<S: Backend>(config: &Config, replay: bool) -> Result<StoreRepo
     let log_key = keys::load_or_create(&config.data_dir, "log", &SystemEntropy::new()).map_err(OpenError::config)?;
     let keeper = keys::keeper(&config.data_dir, config.drill, &SystemEntropy::new()).map_err(OpenError::config)?;
     let store = S::open_for(config, &log_key.public(), keeper).await.map_err(|e| broken(&e))?;
-    // before the head: the log may grow meanwhile
-    let mut signed = Vec::new();
-    if let Some(stored) = store.checkpoint().await.map_err(|e| broken(&e))? {
-        let verified = Checkpoint::parse(&stored.note)
-            .and_then(|c| c.verify(&config.origin, &log_key.public()))
-            .map_err(|e| broken(&format!("the stored checkpoint cannot be believed: {e}")))?;
-        if (verified.size, verified.root) != (stored.size, stored.root) {
-            return Err(broken(&"the stored checkpoint is not the one that was signed"));
-        }
-        signed.push(verified);
-    }
     let rules = config.data_dir.join("rules");
     let mut books =
         replay::books(move |hash| std::fs::read(rules.join(format!("{}.json", crate::rules::hex(hash)))).ok());
     let books: Option<&mut replay::Books<'_>> = if replay { Some(&mut books) } else { None };
-    workflow::fsck::check(&store, &config.origin, signed, books).await.map_err(|e| broken(&e))
+    workflow::fsck::check(&store, &config.origin, &log_key.public(), books).await.map_err(|e| broken(&e))
 }

@@ -3,10 +3,13 @@
 //!
 //! What cannot be rebuilt is said ([`StoreReport::not_rebuilt`]).
 
+use super::evidence_of::SYSTEM;
 use super::rebuild::{HIDDEN, Rebuilt, Shown};
 use super::replay::{Books, Replay, replay};
 use crate::evidence::export::commitments;
-use crate::evidence::{Checkpoint, Hash, Head, Id, LogReport, completed_nodes, hex, leaf_hash, unhex32, verify_log};
+use crate::evidence::{
+    Checkpoint, Hash, Head, Id, LogReport, PublicKey, completed_nodes, hex, leaf_hash, unhex32, verify_log,
+};
 use crate::law::{IncidentId, Value};
 use crate::store::{Dossier, Query, Result, Store, StoreError, StoredEntry};
 use serde_json::Value as Json;
@@ -66,14 +69,16 @@ impl Found {
     }
 }
 
-/// Checks everything. `checkpoints` are verified ones; with `books`, every deadline is computed again as well.
+/// Checks everything. `key` is the log's of today; with `books`, every deadline is computed again as well.
 pub async fn check<S: Store>(
     store: &S,
     origin: &str,
-    checkpoints: Vec<Checkpoint>,
+    key: &PublicKey,
     mut books: Option<&mut Books<'_>>,
 ) -> Result<StoreReport> {
     let mut found = Found::default();
+    // before the head: the log may grow meanwhile
+    let checkpoints = signed_checkpoints(store, origin, key, &mut found).await?;
     let (log, streams) = whole_log(store, origin, checkpoints, &mut found).await?;
     let mut replays = Vec::new();
     for stream in &streams {
@@ -107,6 +112,42 @@ fn not_rebuilt(found: &Found) -> Vec<String> {
         list.push(format!("roles and places of the entity of {} incidents, which no entry shows", found.names_only));
     }
     list
+}
+
+/// Every stored checkpoint that a key of this log signed; one that cannot be believed is a fault. Keys are today's, and those
+/// that `key.rotated` entries name: what such an entry says of an old key was signed by both when it was changed.
+async fn signed_checkpoints<S: Store>(
+    store: &S,
+    origin: &str,
+    key: &PublicKey,
+    found: &mut Found,
+) -> Result<Vec<Checkpoint>> {
+    let mut keys = vec![key.clone()];
+    for entry in store.stream(SYSTEM).await? {
+        if !entry.bytes.windows(13).any(|word| word == b"\"key.rotated\"") {
+            continue;
+        }
+        let entry: Json = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+        let named = ["old", "new"].into_iter().filter_map(|side| entry["body"][side].as_str());
+        keys.extend(named.filter_map(|vkey| PublicKey::from_vkey(vkey).ok()).map(|(_, key)| key));
+    }
+    let (mut signed, mut size) = (Vec::new(), 0);
+    while let Some(stored) = store.checkpoint_over(size).await? {
+        size = stored.size + 1;
+        let read = |key| Checkpoint::parse(&stored.note).and_then(|note| note.verify(origin, key));
+        match keys.iter().find_map(|key| read(key).ok()) {
+            Some(checkpoint) if (checkpoint.size, checkpoint.root) == (stored.size, stored.root) => {
+                signed.push(checkpoint)
+            }
+            Some(_) => found
+                .fault(format!("the checkpoint stored over {} entries is not the one that was signed", stored.size)),
+            None => {
+                let why = read(key).map_or_else(|error| error.to_string(), |_| String::new());
+                found.fault(format!("the checkpoint stored over {} entries cannot be believed: {why}", stored.size));
+            }
+        }
+    }
+    Ok(signed)
 }
 
 /// Log, stored tree, and the columns beside each entry. Answers the names of all streams.

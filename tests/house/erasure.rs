@@ -128,7 +128,8 @@ async fn an_erased_person_is_in_no_file_and_the_bundle_says_so() {
     // the export before added no field, the erasure three of its own: basis, request, by
     assert_eq!((counts.0, counts.1), (shown_before.0 - erased.fields.len() as u64 + 3, erased.fields.len() as u64));
 
-    let checked = breachclock::workflow::fsck::check(&*house.store, "test.example/log", Vec::new(), None).await;
+    let checked =
+        breachclock::workflow::fsck::check(&*house.store, "test.example/log", &house.log_key.public(), None).await;
     let checked = checked.expect("read");
     assert!(checked.is_ok(), "{:?}", checked.faults);
 

@@ -216,6 +216,18 @@ fn edits(id: &str) -> Vec<Edit> {
         ),
         edit("the root beside the checkpoint", "checkpoint", true, "UPDATE checkpoint SET root = zeroblob(32)"),
         edit(
+            "the root of an earlier checkpoint, which the daemon does not read",
+            "is not the one that was signed",
+            false,
+            "UPDATE checkpoint SET root = zeroblob(32) WHERE size = (SELECT min(size) FROM checkpoint)",
+        ),
+        edit(
+            "an earlier checkpoint of somebody else",
+            "cannot be believed: no signature",
+            false,
+            "UPDATE checkpoint SET note = replace(note, char(8212), char(8211)) WHERE size = (SELECT min(size) FROM checkpoint)",
+        ),
+        edit(
             "the signed note",
             "checkpoint",
             true,
