@@ -55,7 +55,7 @@
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
 //! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
 //! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
-//! | an ingest format | `src/ingest` one file | its cases |
+//! | an ingest format | `src/ingest/tools` one file, one variant of `Tool`; how a sender proves itself is `src/workflow/senders.rs` | samples in `tests/vectors/ingest`, `tests/house/ingest_formats.rs`, `tests/house/ingest_web.rs` |
 //! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |

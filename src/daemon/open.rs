@@ -5,7 +5,7 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
-use crate::evidence::{Checkpoint, Made, PublicKey};
+use crate::evidence::{Made, PublicKey};
 use crate::notify;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
@@ -131,6 +131,7 @@ async fn assemble<S: Store>(
             policies: config.policies.clone(),
             routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),

@@ -3,8 +3,8 @@
 use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
 use super::error::Problem;
 use super::{
-    Shared, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations, openapi,
-    register, stream,
+    Shared, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, ingest, obligations,
+    openapi, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -61,6 +61,7 @@ routes! {
     post "/api/v1/a/{token}" => ack::take::<S>,
     post "/api/v1/assess" => assess::assess::<S>,
     post "/api/v1/calendar" => calendar::subscribe::<S>,
+    post "/api/v1/ingest/{format}" => ingest::take::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
     get "/api/v1/register" => register::register::<S>,
     get "/api/v1/statistics" => register::statistics::<S>,

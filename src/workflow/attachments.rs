@@ -5,7 +5,7 @@
 
 use super::read::split_obligation;
 use super::{Answered, Caller, EvidenceReceipt, House, Right, Trouble};
-use crate::evidence::{Disclosure, Hash, attachment, hex, sha256};
+use crate::evidence::{Disclosure, Draft, Hash, attachment, hex, sha256};
 use crate::ingest::Rejection;
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Store};
@@ -173,14 +173,7 @@ impl<S: Store> House<S> {
             local => local.map(str::to_string),
         };
         let digest = sha256(&ask.bytes);
-        let (draft, named_by) = self.draft_collected(id, &ask, local.as_deref(), &digest, caller, now);
-        let sealed = attachment::seal(&named_by, &ask.bytes);
-        let (shelf, stream, name) = (self.attachments.clone(), id.to_string(), hex(&named_by.commitment));
-        // the disk may be slow: not on the threads that serve
-        let kept = tokio::task::spawn_blocking(move || shelf.put(&stream, &name, &sealed)).await;
-        kept.map_err(io::Error::other).and_then(|kept| kept).map_err(|error| {
-            Trouble::Store(crate::store::StoreError::Backend(format!("the file cannot be kept: {error}")))
-        })?;
+        let draft = self.shelve(id, &ask, local.as_deref(), caller, now).await?;
         let bytes = ask.bytes.len() as u64;
         let request = format!("attach {} {local:?} {:?}", hex(&digest), ask.kind);
         let key = idempotency.map(|key| (key, request.as_str()));
@@ -205,6 +198,26 @@ impl<S: Store> House<S> {
                 .map_or(0, |a| a.entry),
         };
         Ok(Attached { entry, sha256: hex(&digest), bytes, evidence: changed.evidence })
+    }
+
+    /// Seals and keeps a file, durably, and answers the entry that will name it.
+    pub(super) async fn shelve(
+        &self,
+        id: &str,
+        ask: &Attach,
+        obligation: Option<&str>,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Answered<Draft> {
+        let (draft, named_by) = self.draft_collected(id, ask, obligation, &sha256(&ask.bytes), caller, now);
+        let sealed = attachment::seal(&named_by, &ask.bytes);
+        let (shelf, stream, name) = (self.attachments.clone(), id.to_string(), hex(&named_by.commitment));
+        // the disk may be slow: not on the threads that serve
+        let kept = tokio::task::spawn_blocking(move || shelf.put(&stream, &name, &sealed)).await;
+        kept.map_err(io::Error::other).and_then(|kept| kept).map_err(|error| {
+            Trouble::Store(crate::store::StoreError::Backend(format!("the file cannot be kept: {error}")))
+        })?;
+        Ok(draft)
     }
 
     async fn entry_number(&self, index: u64) -> Answered<u64> {
