@@ -92,7 +92,7 @@ impl Severity {
 
     /// The words that tools and people use. One that nobody knows is unknown, never low.
     pub fn of_word(word: &str) -> Option<Severity> {
-        let word = word.trim().to_ascii_lowercase();
+        let word = word.trim().to_ascii_lowercase().replace(['-', ' '], "");
         Some(match word.as_str() {
             "informational" | "information" | "info" | "none" | "p5" | "sev5" | "lowest" => Severity::Informational,
             "low" | "minor" | "p4" | "sev4" => Severity::Low,
@@ -274,6 +274,10 @@ impl Scribe<'_> {
 
 /// One line of at most so many characters; `None` when nothing is left.
 fn line(text: &str, chars: usize) -> Option<String> {
+    // marks that turn the direction of writing could make one title read like another
+    let turns =
+        |c: &char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text: String = text.chars().filter(|c| !turns(c)).collect();
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let whole = words.collect::<Vec<_>>().join(" ");
     match whole.chars().count() {

@@ -192,7 +192,7 @@ impl<S: Store> House<S> {
             }
             let key = match (idempotency, &case.event) {
                 (Some(key), _) => (format!("{key}/{at}"), digest.clone()),
-                (None, Some(event)) => (format!("ingest/{}/{event}", source.id), String::new()),
+                (None, Some(event)) => (format!("ingest/{}/{}/{event}", source.id, case.reference), String::new()),
                 (None, None) => (format!("ingest/{}/{digest}/{at}", source.id), String::new()),
             };
             // others' cases stand in the same delivery: each incident keeps its own
@@ -278,7 +278,7 @@ impl<S: Store> House<S> {
     /// Adds to an incident what is new, and keeps the delivery.
     async fn add(&self, event: &Event<'_>, id: &str, reference: String) -> Answered<Ingested> {
         self.dossier(event.caller, id).await?;
-        let collected = self.shelve(id, &event.file, None, event.caller, event.now).await?;
+        let (collected, name) = self.shelve(id, &event.file, None, event.caller, event.now).await?;
         let (key, request) = (event.key.0.as_str(), event.key.1.as_str());
         let mut asserted = Vec::new();
         let changed = self
@@ -293,7 +293,9 @@ impl<S: Store> House<S> {
                     (!facts.is_empty()).then(|| house.draft_facts(&record.incident, &facts, event.caller, event.now));
                 Ok((record, stated.into_iter().chain([collected.clone()]).collect()))
             })
-            .await?;
+            .await;
+        self.unshelve_unless_named(id, name, &changed).await;
+        let changed = changed?;
         let outcome = if changed.evidence.is_some() { Outcome::Updated } else { Outcome::Known };
         let mut answer = event.answer(outcome, Some(id.to_string()), asserted, changed.evidence);
         answer.reference = Some(reference);

@@ -85,8 +85,11 @@ impl<S: Store> House<S> {
         let outlook = self.outlook(&book, &mut record, &[], now);
         let first = self.draft_reported(&record.incident, caller, now);
         let mut more = Vec::new();
+        let mut shelved = None;
         if let Some(file) = original {
-            more.push(self.shelve(&record.incident.id.0, file, None, caller, now).await?);
+            let (draft, name) = self.shelve(&record.incident.id.0, file, None, caller, now).await?;
+            shelved = Some((record.incident.id.0.clone(), name));
+            more.push(draft);
         }
         more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
         let mut messages = outlook.decision.messages;
@@ -99,7 +102,11 @@ impl<S: Store> House<S> {
         let sent = messages.iter().cloned().map(queued).collect();
         let mut dossier = Dossier { version: 0, record: record.clone(), wake_at, sent };
         let change = Change::Incident { expected: None, record, wake_at, messages, idempotency };
-        match self.commit(Changeset { change, first, more }).await {
+        let committed = self.commit(Changeset { change, first, more }).await;
+        if let (Err(StoreError::Duplicate { .. }), Some((id, name))) = (&committed, shelved) {
+            self.unshelve(&id, name).await;
+        }
+        match committed {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.announce();

@@ -38,7 +38,11 @@ impl<'a> Place<'a> {
     pub fn items(&self, names: &[&str]) -> Vec<Place<'a>> {
         match &self.node.kind {
             Kind::List(_) => self.list(),
-            _ => names.iter().find_map(|name| self.at(name)).map_or_else(|| vec![self.clone()], |list| list.list()),
+            _ => {
+                let list = names.iter().find_map(|name| self.at(name));
+                let list = list.filter(|list| matches!(list.node.kind, Kind::List(_)));
+                list.map_or_else(|| vec![self.clone()], |list| list.list())
+            }
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) fn read(audit: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
         return None;
     };
     if kind != "case" && kind != "alert" {
-        return Some(Item::Other(format!("it is about a {kind}; cases and alerts are followed")));
+        return Some(Item::Other(format!("it is about an object of type `{kind}`; cases and alerts are followed")));
     }
     let action = audit.text("action", scribe).or_else(|| audit.text("operation", scribe)).unwrap_or("reported");
     let action = match action.to_ascii_lowercase().as_str() {
@@ -23,7 +23,14 @@ pub(super) fn read(audit: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
         "merge" => "merged",
         _ => "reported",
     };
-    let object = audit.at("object").unwrap_or_else(|| audit.clone());
+    let Some(object) = audit.at("object") else {
+        // what is deleted has no object any more
+        let title = audit.title("details/title", scribe);
+        let mut case = scribe.case(audit, "objectId", title, format!("{kind} {action}"))?;
+        case.may_open = false;
+        case.event = event(audit);
+        return Some(Item::Case(Box::new(case)));
+    };
     let title = object.title("title", scribe).or_else(|| audit.title("details/title", scribe));
     // an alert that was imported goes on as its case
     let imported = ["case", "caseId"].into_iter().find(|name| {
@@ -34,7 +41,8 @@ pub(super) fn read(audit: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
         (None, true) => scribe.case(&object, "_id", title, format!("{kind} {action}"))?,
         (None, false) => scribe.case(audit, "objectId", title, format!("{kind} {action}"))?,
     };
-    if let Some(number) = object.at("number").or_else(|| object.at("caseId")).and_then(|place| place.word()) {
+    let number = object.at("number").or_else(|| object.at("caseId")).and_then(|place| place.word());
+    if let Some(number) = number.filter(|_| kind == "case") {
         case.news = format!("{kind} #{number} {action}");
     }
     case.may_open = action != "deleted";
