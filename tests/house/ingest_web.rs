@@ -427,3 +427,23 @@ async fn deliveries_at_once_open_one_incident() {
     assert_eq!(found.len(), 1);
     assert_eq!(attachments(&server, found[0]["id"].as_str().expect("an id")).await.len(), 6, "none is lost");
 }
+
+/// The example's `[[ingest]]` is commented out; without the marks it is what `config check` accepts.
+#[tokio::test]
+async fn the_examples_commented_source_is_right() {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/breachclock.example.toml");
+    let text = std::fs::read_to_string(example).expect("the example");
+    let begin = text.find("# [[ingest]]").expect("an example");
+    let end = text[begin..].find("\n\n").expect("an end") + begin;
+    let block = text[begin..end].lines().filter_map(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
+    let block = block.replace("credential:thehive-secret", SECRET);
+    assert!(
+        ["map", "assume", "labels", "entities"].iter().all(|key| block.contains(&format!("\n{key} = "))),
+        "{block}"
+    );
+    let server = server(&block).await;
+    let headers = [("x-webhook-secret", SECRET)];
+    let reply = deliver(&server, "thehive", &headers, &sample("thehive/case-created.json")).await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    assert_eq!(reply.json()["items"][0]["left_out"], json!([]), "{}", reply.body);
+}

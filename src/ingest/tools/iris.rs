@@ -72,12 +72,12 @@ fn alert(item: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
     Some(Item::Case(Box::new(case)))
 }
 
-/// IRIS's own table: 1 medium, 2 unspecified, 3 informational, 4 low, 5 high, 6 critical.
+/// IRIS's own table, as a new installation has it; 1 is unspecified.
 fn severity(id: i128) -> Option<Severity> {
     Some(match id {
-        1 => Severity::Medium,
-        3 => Severity::Informational,
-        4 => Severity::Low,
+        2 => Severity::Informational,
+        3 => Severity::Low,
+        4 => Severity::Medium,
         5 => Severity::High,
         6 => Severity::Critical,
         _ => return None,

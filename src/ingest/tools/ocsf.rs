@@ -13,9 +13,16 @@ const DATA_SECURITY: i128 = 2006;
 const PERSONAL: i128 = 1;
 /// `data_security.data_lifecycle_state_id`: data on their way out.
 const IN_TRANSIT: i128 = 2;
-/// `verdict_id` of the profile "incident".
-const DISMISSALS: [(i128, &str); 5] =
-    [(1, "a false positive"), (3, "to be disregarded"), (5, "benign"), (6, "a test"), (10, "a duplicate")];
+/// `verdict_id` of the profile "incident" for a false positive.
+const FALSE_POSITIVE: i128 = 1;
+/// Captions of `verdict` by which a finding is no incident.
+const DISMISSALS: [(&str, &str); 5] = [
+    ("false positive", "a false positive"),
+    ("disregard", "to be disregarded"),
+    ("benign", "benign"),
+    ("test", "a test"),
+    ("duplicate", "a duplicate"),
+];
 
 pub(super) fn read(event: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
     let Some(class) = event.whole("class_uid", scribe) else {
@@ -42,10 +49,7 @@ pub(super) fn read(event: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
     let mut case = reference(event, class, title, news, scribe)?;
     case.severity = event.whole("severity_id", scribe).and_then(severity);
     case.breach = event.flag("is_suspected_breach", scribe);
-    case.dismissed = event
-        .whole("verdict_id", scribe)
-        .and_then(|verdict| DISMISSALS.iter().find(|(id, _)| *id == verdict))
-        .map(|(_, words)| words.to_string());
+    case.dismissed = dismissed(event, scribe);
     case.labels = event.words("metadata/labels");
     let types = finding.as_ref().map(|finding| finding.words("types")).unwrap_or_default();
     case.labels.extend(types);
@@ -58,6 +62,14 @@ pub(super) fn read(event: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<Item> {
         what_data(event, &mut case, scribe);
     }
     Some(Item::Case(Box::new(case)))
+}
+
+fn dismissed(event: &Place<'_>, scribe: &mut Scribe<'_>) -> Option<String> {
+    if event.whole("verdict_id", scribe) == Some(FALSE_POSITIVE) {
+        return Some(DISMISSALS[0].1.to_string());
+    }
+    let verdict = event.text("verdict", scribe)?.to_ascii_lowercase();
+    DISMISSALS.iter().find(|(caption, _)| *caption == verdict).map(|(_, words)| words.to_string())
 }
 
 /// An incident is known by its own id, a finding by its `finding_info.uid`, which updates keep.
