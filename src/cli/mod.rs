@@ -24,6 +24,7 @@ mod period;
 mod register;
 mod serve;
 mod token;
+mod user;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -101,6 +102,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// People who log in
+    #[command(subcommand)]
+    User(user::Command),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
     /// Print the manual page, or write one per command
@@ -135,6 +139,7 @@ pub fn run() -> i32 {
         Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
+        Command::User(command) => user::run(command),
         Command::Man(args) => man::run(args),
         Command::Completions { shell } => {
             use clap::CommandFactory;

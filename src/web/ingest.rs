@@ -1,7 +1,7 @@
 //! `/api/v1/ingest/{format}`: other tools' webhooks. A token of ours, or the sender's own signature or secret.
 
 use super::Shared;
-use super::auth::token_of;
+use super::auth::credential;
 use super::body::{Raw, idempotency};
 use super::error::{Answer, Problem};
 use super::query::Params;
@@ -34,7 +34,7 @@ pub async fn take<S: Store>(
     };
     params.only(&["source"])?;
     let now = web.now();
-    let caller = match token_of(&headers) {
+    let caller = match credential(&headers) {
         Some(token) => web.house.authenticate(token, now).await?,
         None => None,
     };
