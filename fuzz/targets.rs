@@ -7,7 +7,9 @@ use breachclock::evidence::{
     self, Checkpoint, Cosignature, Cosigner, PublicKey, SigningKey, cosign, sshsig, timeline, verify_bundle,
     verify_log, witness, zipfile,
 };
+use breachclock::ingest::tools::{Item, Mapping, Tool};
 use breachclock::ingest::{self, Reading, ical, mail_in};
+use breachclock::law::Certainty;
 use breachclock::rules::Rulebook;
 use breachclock::time::{Timestamp, Zone};
 use breachclock::workflow::replay;
@@ -33,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("log", log, None),
     ("entries", entries, None),
     ("report", report, None),
+    ("tools", tools, None),
     ("mail", mail, Some("tests/vectors/mail_in")),
     ("ical", calendar, Some("tests/vectors/ical")),
 ];
@@ -224,6 +227,46 @@ pub fn report(bytes: &[u8]) {
     }
     let _ = ingest::suppose(text, &reading);
     let _ = ingest::facts_only(text, &reading);
+}
+
+/// A mapping that asks for something of every type.
+fn mapping() -> Mapping {
+    let at = [
+        ("reference", "/id"),
+        ("title", "/what"),
+        ("severity", "/level"),
+        ("labels", "/tags"),
+        ("event", "/revision"),
+        ("times.detected", "/seen_at"),
+        ("affected.total", "/people"),
+        ("personal_data", "/personal"),
+        ("kinds", "/kind"),
+        ("risk", "/a~1b/risk"),
+        ("record.effects", "/what"),
+        ("hold.law_enforcement", "/hold"),
+    ];
+    Mapping { at: at.map(|(name, pointer)| (name.into(), pointer.into())).into(), assume: Vec::new() }
+}
+
+/// The same bytes as a delivery of every tool.
+pub fn tools(bytes: &[u8]) {
+    let reading = Reading { catalogue: book().catalogue(), now: now(), by: "a source" };
+    for tool in Tool::ALL {
+        let items = match ingest::tools::read(tool, bytes, &mapping(), &reading) {
+            Ok(items) => items,
+            Err(rejections) => {
+                assert!(!rejections.is_empty());
+                continue;
+            }
+        };
+        for item in items {
+            let Item::Case(case) = item else { continue };
+            assert!((1..=300).contains(&case.title.chars().count()) && !case.title.contains('\n'));
+            assert!((1..=200).contains(&case.reference.chars().count()));
+            assert!(case.facts.iter().all(|fact| fact.certainty != Certainty::Confirmed));
+            assert!(ingest::tools::part(bytes, &case.pointer).is_some(), "{}", case.pointer);
+        }
+    }
 }
 
 pub fn mail(bytes: &[u8]) {

@@ -6,6 +6,7 @@ mod backup;
 mod channels;
 mod contracts;
 mod digests;
+mod ingest;
 mod people;
 mod policies;
 mod retention;
@@ -97,6 +98,8 @@ struct Raw {
     backup: Option<backup::RawBackup>,
     #[serde(default)]
     digest: Vec<digests::RawDigest>,
+    #[serde(default)]
+    ingest: Vec<ingest::RawIngest>,
     timestamp: Option<timestamp::RawTimestamp>,
     #[serde(default)]
     witness: Vec<witness::RawWitness>,
@@ -267,6 +270,8 @@ pub struct Config {
     pub backup: Option<crate::workflow::BackupPlan>,
     /// What is told at fixed times.
     pub digests: Vec<crate::workflow::DigestPlan>,
+    /// Other tools whose webhooks are taken.
+    pub ingest: Vec<crate::workflow::ingest::Source>,
     /// How long personal values stay after closing.
     pub retention: crate::workflow::erase::Retention,
     /// Time-stamping authorities (RFC 3161), and how often.
@@ -377,6 +382,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     into.group.extend(part.group);
     into.policy.extend(part.policy);
     into.digest.extend(part.digest);
+    into.ingest.extend(part.ingest);
     into.route.extend(part.route);
     into.register.extend(part.register);
     into.contracts_csv.extend(part.contracts_csv);
@@ -504,6 +510,7 @@ impl Checker<'_> {
         let alive_to = watchdog.life.as_ref().map(|life| life.alive_to.as_slice()).unwrap_or_default();
         let backup = self.backup(raw.backup, &store, &directory, alive_to);
         let digests = self.digests(raw.digest, &directory, &raw.entity);
+        let ingest = self.ingest(raw.ingest, &raw.entity);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
         let witnesses = self.witnesses(raw.witness, &origin);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
@@ -540,6 +547,7 @@ impl Checker<'_> {
             watchdog,
             backup,
             digests,
+            ingest,
             timestamp: self.timestamp(raw.timestamp),
             witnesses,
             drill: false,
@@ -639,5 +647,6 @@ pub fn check_against(config: &Config, book: &Rulebook) -> Vec<ConfigFault> {
     let mut faults: Vec<ConfigFault> =
         entities.filter(|fault| !fault.pointer.starts_with("/contracts/")).map(at_entity).collect();
     faults.extend(config.contracts.iter().flat_map(|one| one.unknown_words(book)));
+    faults.extend(ingest::unknown_facts(config, book));
     faults
 }

@@ -55,7 +55,7 @@
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
 //! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
 //! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
-//! | an ingest format | `src/ingest` one file | its cases |
+//! | an ingest format | `src/ingest/tools` one file, one variant of `Tool`; how a sender proves itself is `src/workflow/senders.rs` | samples in `tests/vectors/ingest`, `tests/house/ingest_formats.rs`, `tests/house/ingest_web.rs` |
 //! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
@@ -76,7 +76,7 @@
 //! | a kind of file | `src/workflow/attachments.rs`, one variant | `tests/house/custody.rs` |
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
-//! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/{login,account}.rs` | `tests/house/accounts.rs` |
+//! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!

@@ -131,6 +131,7 @@ async fn assemble<S: Store>(
             policies: config.policies.clone(),
             routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),

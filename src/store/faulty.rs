@@ -111,6 +111,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.accepted(key)
     }
 
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send {
+        self.inner.reported(source, reference)
+    }
+
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send {
         self.inner.due(now, limit)
     }

@@ -391,6 +391,12 @@ impl Store for MemoryStore {
             }))
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let state = self.state();
+        let first = state.accepted.get(&pack::request_key(pack::REFERENCE, source, reference));
+        Ok(first.map(|(row, _)| state.incidents[*row].record.incident.id.clone()))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         let state = self.state();
         let (rows, next) = state.wakes.due(pack::micros(now), limit as usize);

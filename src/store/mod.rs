@@ -405,6 +405,8 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, query: Query) -> impl Future<Output = Result<Vec<Dossier>>> + Send;
     /// The incident first accepted under this idempotency key.
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
+    /// The incident that was opened with this source and reference.
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send;
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
     /// Messages of one lane, most urgent first; each claim is leased until `now + lease_seconds`.
     fn claim_outbox(

@@ -59,6 +59,10 @@ impl<S: Store> Store for ReadOnly<S> {
         self.0.accepted(key)
     }
 
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send {
+        self.0.reported(source, reference)
+    }
+
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send {
         self.0.due(now, limit)
     }

@@ -18,6 +18,7 @@ mod evidence;
 mod health;
 mod inbound;
 mod incidents;
+mod ingest;
 mod multipart;
 mod obligations;
 mod openapi;

@@ -5,8 +5,8 @@ use super::dashboard::{
 };
 use super::error::Problem;
 use super::{
-    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations,
-    openapi, pace, register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, ingest,
+    obligations, openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -63,6 +63,7 @@ routes! {
     post "/api/v1/a/{token}" => ack::take::<S>,
     post "/api/v1/assess" => assess::assess::<S>,
     post "/api/v1/calendar" => calendar::subscribe::<S>,
+    post "/api/v1/ingest/{format}" => ingest::take::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
     get "/api/v1/register" => register::register::<S>,
     get "/api/v1/statistics" => register::statistics::<S>,

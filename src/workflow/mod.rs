@@ -23,6 +23,7 @@ pub mod fsck;
 pub mod health;
 mod ical;
 pub mod inbound;
+pub mod ingest;
 pub mod intake;
 mod kept;
 mod lateness;
@@ -34,6 +35,7 @@ pub mod register;
 pub mod replay;
 mod review;
 pub mod rulebook;
+pub mod senders;
 pub mod sheet;
 pub mod silences;
 mod stamps;
@@ -112,6 +114,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Ids of webhooks and the events they want.
     pub webhooks: Vec<(String, Vec<String>)>,
+    /// Other tools whose webhooks we take, in the order of the configuration.
+    pub ingest: Vec<ingest::Source>,
     /// Set in an exercise: every message and page says so.
     pub drill: Option<Exercise>,
 }

@@ -36,6 +36,8 @@ mod heartbeat;
 mod hostile_bundles;
 mod ical;
 mod inbound;
+mod ingest_formats;
+mod ingest_web;
 mod interop;
 mod jurisdictions;
 mod key_rotation;

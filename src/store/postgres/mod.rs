@@ -164,6 +164,12 @@ impl Store for PgStore {
         Ok(found.map(|(id, request)| (IncidentId(id), same(request))))
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let hash = pack::request_key(pack::REFERENCE, source, reference);
+        let found = within(async { read::accepted_by(&self.pool.get().await?, &hash).await.map_err(backend) }).await?;
+        Ok(found.map(|(id, _)| IncidentId(id)))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         within(async { read::due(&self.pool.get().await?, pack::micros(now), limit).await.map_err(backend) }).await
     }

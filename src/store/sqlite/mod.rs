@@ -159,6 +159,12 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| read::accepted(sql, &hash, &request)).await
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let hash = pack::request_key(pack::REFERENCE, source, reference);
+        let found = self.readers.read(move |sql| read::accepted(sql, &hash, &[0; 32])).await?;
+        Ok(found.map(|(id, _)| id))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         let (rows, next) = self.published().wakes.due(pack::micros(now), limit as usize);
         let next_wake = next.map(pack::instant_of);

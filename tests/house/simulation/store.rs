@@ -80,6 +80,9 @@ impl<S: Store> Store for NodeStore<S> {
     async fn accepted(&self, key: &Idempotency) -> Result<Option<(IncidentId, bool)>> {
         self.read(self.inner.accepted(key)).await
     }
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        self.read(self.inner.reported(source, reference)).await
+    }
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         self.read(self.inner.due(now, limit)).await
     }

@@ -78,6 +78,7 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         policies: if policies.is_empty() { vec![default_policy(false)] } else { policies },
         routes: Vec::new(),
         webhooks: Vec::new(),
+        ingest: Vec::new(),
         drill: None,
     }
 }
