@@ -48,6 +48,7 @@ mod notify_render;
 mod notify_support;
 mod notify_webhook;
 mod overlay;
+mod own_tls;
 mod readiness;
 mod register;
 mod reload;
