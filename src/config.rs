@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod access;
 mod backup;
 mod channels;
 mod contracts;
@@ -15,6 +16,7 @@ mod timestamp;
 mod watchdog;
 mod witness;
 
+pub use access::{Oidc, Tls};
 pub use contracts::Registered;
 pub use policies::default_policy;
 pub use store::StoreKind;
@@ -105,13 +107,9 @@ struct Raw {
     witness: Vec<witness::RawWitness>,
     store: Option<store::RawStore>,
     retention: Option<retention::RawRetention>,
-    access: Option<RawAccess>,
-}
-
-#[derive(Deserialize, Clone, Default)]
-#[serde(deny_unknown_fields)]
-struct RawAccess {
-    second_factor: Option<String>,
+    access: Option<access::RawAccess>,
+    tls: Option<access::RawTls>,
+    oidc: Option<access::RawOidc>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -246,6 +244,9 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Nobody comes in with a password alone.
     pub require_factor: bool,
+    /// TLS at our own door.
+    pub tls: Option<Tls>,
+    pub oidc: Option<Oidc>,
     pub data_dir: PathBuf,
     pub store: StoreKind,
     pub origin: String,
@@ -435,12 +436,14 @@ impl Checker<'_> {
         let server =
             raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
-        let listen = self.listen(&listen_text, server.behind_proxy);
-        let require_factor = self.second_factor(raw.access.clone().unwrap_or_default());
+        let listen = self.listen(&listen_text, server.behind_proxy || raw.tls.is_some());
+        let require_factor = self.second_factor(raw.access);
+        let tls = self.tls(raw.tls);
         let public_url = server
             .public_url
             .map(|u| u.trim_end_matches('/').to_string())
-            .unwrap_or_else(|| format!("http://{listen_text}"));
+            .unwrap_or_else(|| format!("{}://{listen_text}", if tls.is_some() { "https" } else { "http" }));
+        let oidc = self.oidc(raw.oidc, &public_url);
         let data_dir = raw.data.map(|d| d.dir).unwrap_or_else(|| {
             self.fault(
                 "",
@@ -529,6 +532,8 @@ impl Checker<'_> {
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
             behind_proxy: server.behind_proxy,
             require_factor,
+            tls,
+            oidc,
             data_dir: self.base.join(data_dir),
             store,
             origin,
@@ -577,17 +582,6 @@ impl Checker<'_> {
         register
     }
 
-    fn second_factor(&mut self, access: RawAccess) -> bool {
-        match access.second_factor.as_deref() {
-            None | Some("optional") => false,
-            Some("required") => true,
-            Some(word) => {
-                self.fault(word, format!("`second_factor` is `{word}`; it may be `optional` or `required`"));
-                false
-            }
-        }
-    }
-
     fn listen(&mut self, text: &str, behind_proxy: bool) -> Listen {
         if let Some(path) = text.strip_prefix("unix:") {
             return Listen::Unix(PathBuf::from(path));
@@ -595,7 +589,7 @@ impl Checker<'_> {
         match text.parse::<std::net::SocketAddr>() {
             Ok(address) => {
                 if !address.ip().is_loopback() && !behind_proxy {
-                    self.fault(text, format!("`listen` is the public address `{text}`; put a TLS proxy in front and set `behind_proxy = true`, or listen on 127.0.0.1"));
+                    self.fault(text, format!("`listen` is the public address `{text}`; name a certificate under `[tls]`, or put a TLS proxy in front and set `behind_proxy = true`, or listen on 127.0.0.1"));
                 }
                 Listen::Tcp(address)
             }

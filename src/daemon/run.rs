@@ -109,24 +109,7 @@ pub async fn run<S: Store>(
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    let serve = async {
-        match listener {
-            Listener::Tcp(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Unix(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Nowhere => {
-                until.await;
-                Ok(())
-            }
-        }
-    };
+    let serve = listener.serve(app, until);
     let mut stopping = stop.clone();
     // an open event stream never ends by itself
     let patience = async move {
@@ -173,21 +156,7 @@ pub async fn show<S: Store>(
     let until = async move {
         let _ = asked.wait_for(|stop| *stop).await;
     };
-    let serve = async {
-        match listener {
-            Listener::Tcp(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Unix(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Nowhere => Ok(()),
-        }
-    };
+    let serve = listener.serve(app, until);
     let patience = async {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(SHUTDOWN_PATIENCE).await;
@@ -206,11 +175,34 @@ pub(super) fn is_over(stop: &watch::Receiver<bool>) -> bool {
 pub enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    Tls(web::TlsListener),
     /// No pages: an exercise without participants who click.
     Nowhere,
 }
 
 impl Listener {
+    /// The same with TLS before it. Only for a TCP listener: a socket on this machine needs none.
+    pub fn with_tls(self, certificate: Arc<web::Certificate>) -> std::io::Result<Listener> {
+        match self {
+            Listener::Tcp(listener) => web::TlsListener::new(listener, certificate).map(Listener::Tls),
+            other => Ok(other),
+        }
+    }
+
+    /// Answers connections until `until`, and then those that are open.
+    async fn serve(self, app: axum::Router, until: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let app = app.into_make_service_with_connect_info::<web::Peer>();
+        match self {
+            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Tls(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => {
+                until.await;
+                Ok(())
+            }
+        }
+    }
+
     pub async fn bind(listen: &Listen) -> std::io::Result<Listener> {
         match listen {
             Listen::Tcp(address) => tokio::net::TcpListener::bind(address).await.map(Listener::Tcp),

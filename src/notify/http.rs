@@ -135,6 +135,14 @@ impl Client {
         Ok(Client { who, client })
     }
 
+    /// A GET, answered by a kind and bytes of at most `longest`.
+    ///
+    /// # Errors
+    /// As [`Client::exchange`].
+    pub async fn fetch(&self, url: Url, longest: usize) -> Result<(StatusCode, String, Vec<u8>), String> {
+        self.answered(self.client.get(url).header("accept", "application/json"), longest).await
+    }
+
     /// A POST of bytes, answered by a kind (`Content-Type`, empty without one) and bytes of at most `longest`.
     ///
     /// # Errors
@@ -150,6 +158,14 @@ impl Client {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
+        self.answered(builder, longest).await
+    }
+
+    async fn answered(
+        &self,
+        builder: reqwest::RequestBuilder,
+        longest: usize,
+    ) -> Result<(StatusCode, String, Vec<u8>), String> {
         let mut response = builder.send().await.map_err(|error| match guard_fault(&error) {
             Some(fault) => format!("{} was not called: {fault}", self.who),
             None => format!("{}: {}", self.who, chain(&error)),

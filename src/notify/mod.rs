@@ -13,6 +13,7 @@ pub mod authority;
 pub mod channel;
 pub mod email;
 pub mod http;
+pub mod identity;
 pub mod links;
 pub mod mail_id;
 pub mod maildir;

@@ -27,6 +27,7 @@ mod query;
 mod register;
 mod router;
 mod stream;
+mod tls;
 
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 pub use client::Peer;
 pub use router::ROUTES;
+pub use tls::{Certificate, TlsListener};
 
 /// What the web layer needs besides the house.
 #[derive(Clone, Copy, Debug)]

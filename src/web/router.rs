@@ -121,6 +121,8 @@ routes! {
     post "/invitation/{token}" => account::take_invitation::<S>,
     get "/login" => login::form::<S>,
     post "/login" => login::open::<S>,
+    get "/login/provider" => login::provider::<S>,
+    get "/login/callback" => login::callback::<S>,
     post "/logout" => login::close::<S>,
     get "/assets/{name}" => assets::serve,
 }

@@ -55,7 +55,7 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use accounts::{AccountChange, AccountView, Doors, LoggedIn, NewAccount, Pending};
+pub use accounts::{AccountChange, AccountView, Doors, Federation, LoggedIn, NewAccount, Pending};
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};

@@ -110,9 +110,10 @@ notify = ["person:lea"]
 ${extra}`
 
 /** Starts a daemon in a folder of its own. */
-export async function house ({ extra = '' } = {}) {
+export async function house ({ extra = '', port } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'breachclock-browser-'))
-  const [port, mail] = [await freePort(), await mailServer()]
+  const mail = await mailServer()
+  port ??= await freePort()
   writeFileSync(join(dir, 'breachclock.toml'), CONFIG(port, mail.port, extra))
   const child = spawn(BINARY, ['serve', '--config', join(dir, 'breachclock.toml')], { cwd: dir })
   let said = ''

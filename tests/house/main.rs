@@ -51,6 +51,7 @@ mod notify_render;
 mod notify_support;
 mod notify_webhook;
 mod overlay;
+mod own_tls;
 mod readiness;
 mod register;
 mod reload;
