@@ -99,6 +99,13 @@ struct Raw {
     timestamp: Option<timestamp::RawTimestamp>,
     store: Option<store::RawStore>,
     retention: Option<retention::RawRetention>,
+    access: Option<RawAccess>,
+}
+
+#[derive(Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields)]
+struct RawAccess {
+    second_factor: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -229,6 +236,10 @@ pub struct Config {
     pub public_url: String,
     /// Largest accepted request body, bytes.
     pub max_body: usize,
+    /// Every request comes from a proxy, which says in `X-Forwarded-For` whom it serves.
+    pub behind_proxy: bool,
+    /// Nobody comes in with a password alone.
+    pub require_factor: bool,
     pub data_dir: PathBuf,
     pub store: StoreKind,
     pub origin: String,
@@ -413,6 +424,7 @@ impl Checker<'_> {
             raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
         let listen = self.listen(&listen_text, server.behind_proxy);
+        let require_factor = self.second_factor(raw.access.clone().unwrap_or_default());
         let public_url = server
             .public_url
             .map(|u| u.trim_end_matches('/').to_string())
@@ -501,6 +513,8 @@ impl Checker<'_> {
             listen,
             public_url,
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
+            behind_proxy: server.behind_proxy,
+            require_factor,
             data_dir: self.base.join(data_dir),
             store,
             origin,
@@ -545,6 +559,17 @@ impl Checker<'_> {
             entities.iter().map(|e| (e.id.as_str(), e.contracts.as_slice())).collect();
         self.faults.extend(contracts::cross_check(&register, &signers));
         register
+    }
+
+    fn second_factor(&mut self, access: RawAccess) -> bool {
+        match access.second_factor.as_deref() {
+            None | Some("optional") => false,
+            Some("required") => true,
+            Some(word) => {
+                self.fault(word, format!("`second_factor` is `{word}`; it may be `optional` or `required`"));
+                false
+            }
+        }
     }
 
     fn listen(&mut self, text: &str, behind_proxy: bool) -> Listen {

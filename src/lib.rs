@@ -76,7 +76,8 @@
 //! | a number about the register | `src/evidence/register/statistics.rs` | `tests/vectors/statistics.toml` |
 //! | a kind of file | `src/workflow/attachments.rs`, one variant | `tests/house/custody.rs` |
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
-//! | a route | `src/web/router.rs`, one line; the handler calls one workflow function | `tests/house/web.rs` |
+//! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
+//! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/{login,account}.rs` | `tests/house/accounts.rs` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!
@@ -89,6 +90,7 @@
 //! * *acknowledgement*: a lease; it silences for a while and ends nothing.
 //! * *exercise*, *drill*: real people and channels on synthetic time; `clock::now` is synthetic then, `Context::wall` real.
 //! * *disclosure*: a personal value beside the log, behind a commitment in it; *hold*: nothing of an incident is erased.
+//! * *account*, *session*: somebody who logs in, and one time of it; a *token* is for programs. Each acts by a role.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
 //! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161).
 

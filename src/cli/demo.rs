@@ -90,7 +90,7 @@ async fn demo(args: Args) -> Result<(), (i32, String)> {
         super::serve::signalled().await;
         let _ = stop.send(true);
     });
-    run::run(house, notifiers, listener, config.max_body, &config.watchdog, &config.digests, stopped)
+    run::run(house, notifiers, listener, run::Face::of(&config), &config.watchdog, &config.digests, stopped)
         .await
         .map_err(|error| (exit::NEGATIVE, error))?;
     Ok(())

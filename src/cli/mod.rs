@@ -23,6 +23,7 @@ mod period;
 mod register;
 mod serve;
 mod token;
+mod user;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -100,6 +101,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// People who log in
+    #[command(subcommand)]
+    User(user::Command),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
 }
@@ -132,6 +136,7 @@ pub fn run() -> i32 {
         Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
+        Command::User(command) => user::run(command),
         Command::Completions { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Cli::command(), "breachclock", &mut std::io::stdout());

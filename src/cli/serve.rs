@@ -74,12 +74,32 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
             return exit::NEGATIVE;
         }
     }
+    match house.needs_setup(clock::now()).await {
+        // on the console, and nowhere else: whoever reads it may do everything
+        Ok(true) => eprintln!(
+            "nobody can administer this installation yet; open this address once, it works until the next start:\n  {}",
+            house.offer_setup()
+        ),
+        Ok(false) => {}
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::NEGATIVE;
+        }
+    }
     tokio::spawn(reload_on_hangup(house.clone(), config.clone()));
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
     let keeping = tokio::spawn(retention::run(house.clone(), config.retention.clone(), stopped.clone()));
     let backups = tokio::spawn(backup::run(house.clone(), config.clone(), stopped.clone()));
-    let ran =
-        run::run(house.clone(), notifiers, listener, config.max_body, &config.watchdog, &config.digests, stopped).await;
+    let ran = run::run(
+        house.clone(),
+        notifiers,
+        listener,
+        run::Face::of(&config),
+        &config.watchdog,
+        &config.digests,
+        stopped,
+    )
+    .await;
     if let Some(postman) = postman {
         let _ = postman.await;
     }

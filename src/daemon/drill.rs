@@ -218,7 +218,16 @@ impl Drill {
         let (house, notifiers, listener, max_body) = (self.house.clone(), self.notifiers, self.listener, self.max_body);
         let parts = tokio::spawn(async move {
             // an exercise pings nobody and tells nobody that it lives
-            if let Err(error) = run::run(house, notifiers, listener, max_body, &Watchdog::default(), &[], halted).await
+            if let Err(error) = run::run(
+                house,
+                notifiers,
+                listener,
+                run::Face { max_body, behind_proxy: false },
+                &Watchdog::default(),
+                &[],
+                halted,
+            )
+            .await
             {
                 tracing::error!("{error}");
             }

@@ -39,20 +39,39 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a failed round, so that a full disk is not hammered; the disk is real also in an exercise.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
+/// What the web side needs of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Face {
+    /// Bytes a request body may have.
+    pub max_body: usize,
+    pub behind_proxy: bool,
+}
+
+impl Face {
+    pub fn of(config: &crate::config::Config) -> Face {
+        Face { max_body: config.max_body, behind_proxy: config.behind_proxy }
+    }
+}
+
 /// Runs until `stop` turns true. The listener is bound by the caller, so that tests know the port. A task that ends before
 /// is an error: the service manager starts everything again, and nothing waits for a task that is gone.
 pub async fn run<S: Store>(
     house: Arc<House<S>>,
     notifiers: Arc<Notifiers>,
     listener: Listener,
-    max_body: usize,
+    face: Face,
     watchdog: &Watchdog,
     digests: &[DigestPlan],
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let app = web::router(
         house.clone(),
-        web::Options { now: clock::now, max_body, secure_cookies: house.settings.public_url.starts_with("https://") },
+        web::Options {
+            now: clock::now,
+            max_body: face.max_body,
+            secure_cookies: house.settings.public_url.starts_with("https://"),
+            behind_proxy: face.behind_proxy,
+        },
     );
     let (prove, proven) = watch::channel(None);
     if let Some(behind) = zone_data::behind_machine() {
@@ -87,8 +106,16 @@ pub async fn run<S: Store>(
     };
     let serve = async {
         match listener {
-            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Tcp(listener) => {
+                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
+                    .with_graceful_shutdown(until)
+                    .await
+            }
+            Listener::Unix(listener) => {
+                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
+                    .with_graceful_shutdown(until)
+                    .await
+            }
             Listener::Nowhere => {
                 until.await;
                 Ok(())
@@ -136,15 +163,23 @@ pub async fn show<S: Store>(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let secure_cookies = house.settings.public_url.starts_with("https://");
-    let app = web::router(house, web::Options { now: clock::now, max_body, secure_cookies });
+    let app = web::router(house, web::Options { now: clock::now, max_body, secure_cookies, behind_proxy: false });
     let mut asked = stop.clone();
     let until = async move {
         let _ = asked.wait_for(|stop| *stop).await;
     };
     let serve = async {
         match listener {
-            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Tcp(listener) => {
+                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
+                    .with_graceful_shutdown(until)
+                    .await
+            }
+            Listener::Unix(listener) => {
+                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
+                    .with_graceful_shutdown(until)
+                    .await
+            }
             Listener::Nowhere => Ok(()),
         }
     };

@@ -1,8 +1,8 @@
 //! A store that fails on command, for tests: each write can fail before its effect, or after it with the answer lost.
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
+    AccountRecord, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store,
+    StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -165,5 +165,9 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {
         self.inner.tokens()
+    }
+
+    fn accounts(&self) -> impl Future<Output = Result<Vec<AccountRecord>>> + Send {
+        self.inner.accounts()
     }
 }

@@ -5,8 +5,9 @@
 use super::queue::Queues;
 use super::wakes::Wakes;
 use super::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query, Receipt, Record, Result,
-    Settlement, Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    Access, AccountRecord, Change, Changeset, Claim, Delivery, Dossier, Due, Erasure, Idempotency, Lane, Query,
+    Receipt, Record, Result, Settlement, Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
+    pack,
 };
 use crate::escalation::{DeliveryState, Message, Sent};
 use crate::evidence::{Disclosure, Draft, EvidenceEntry, Head, Nodes, StreamHead, completed_nodes, merkle, seal};
@@ -46,6 +47,7 @@ struct State {
     wakes: Wakes,
     queue: Queues,
     tokens: BTreeMap<String, TokenRecord>,
+    accounts: BTreeMap<String, AccountRecord>,
     checkpoint: Option<StoredCheckpoint>,
     checkpoints: BTreeMap<u64, StoredCheckpoint>,
     anchors: Vec<StoredAnchor>,
@@ -247,10 +249,30 @@ impl State {
                 self.tokens.insert(token.id.clone(), token);
                 0
             }
+            Change::Access(access) => {
+                self.let_in(*access)?;
+                0
+            }
             Change::Nothing => 0,
         };
         let entries = std::iter::once(&change.first).chain(&change.more).map(|draft| self.append(draft)).collect();
         Ok(Receipt { version, entries })
+    }
+
+    fn let_in(&mut self, access: Access) -> Result<()> {
+        if let Some(account) = access.account {
+            let before = self.accounts.get(&account.id).map_or(0, |before| before.version);
+            let taken = self.accounts.values().any(|other| other.login == account.login && other.id != account.id);
+            if taken || before + 1 != account.version {
+                return Err(StoreError::Conflict { stored: None });
+            }
+            self.accounts.insert(account.id.clone(), account);
+        }
+        access.ended.iter().for_each(|id| drop(self.tokens.remove(id)));
+        if let Some(token) = access.opened {
+            self.tokens.insert(token.id.clone(), token);
+        }
+        Ok(())
     }
 
     fn dossier(&self, row: usize) -> Dossier {
@@ -457,6 +479,10 @@ impl Store for MemoryStore {
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         Ok(self.state().tokens.values().cloned().collect())
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRecord>> {
+        Ok(self.state().accounts.values().cloned().collect())
     }
 
     async fn prove(&self, _now: Timestamp) -> Result<()> {

@@ -134,6 +134,50 @@ pub struct TokenRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// Somebody who may log in. Never deleted: the log names them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    pub id: String,
+    /// 1 when it is made, one more with each change: of two changes of one version the second is a conflict.
+    pub version: u64,
+    /// Unique; stands in the evidence as the actor.
+    pub login: String,
+    pub name: String,
+    /// Id of a person in the configuration whose acts these are.
+    pub person: Option<String>,
+    pub role: String,
+    /// Entities it is limited to; empty means all.
+    pub entities: Vec<String>,
+    /// Argon2id, as a PHC string; `None` until the invitation is taken, and for who logs in elsewhere.
+    pub password: Option<String>,
+    pub factor: Option<SecondFactor>,
+    /// Issuer and subject at a provider of identities.
+    pub federated: Option<(String, String)>,
+    pub created_at: Timestamp,
+    /// Sessions and invitations from before are void.
+    pub valid_from: Timestamp,
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// Codes by time (RFC 6238) after the password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactor {
+    /// The shared secret, sealed for this account.
+    pub sealed: Vec<u8>,
+    /// The last step of thirty seconds whose code was taken: none is taken twice.
+    pub last_step: u64,
+    /// SHA-256 of the codes for the day the telephone is lost; each goes when it is used.
+    pub recovery: Vec<[u8; 32]>,
+}
+
+/// Who may come in: one account as it is from now on, a session that begins, and tokens that are forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    pub account: Option<AccountRecord>,
+    pub opened: Option<TokenRecord>,
+    pub ended: Vec<String>,
+}
+
 /// What a decision changes besides the evidence.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one per commit, never in a collection that matters")]
@@ -155,6 +199,8 @@ pub enum Change {
     Erase(Box<Erasure>),
     /// A token was created or revoked (same id).
     Token(TokenRecord),
+    /// An account, a session. [`StoreError::Conflict`] when the account was changed meanwhile, or its login is taken.
+    Access(Box<Access>),
     /// Evidence only.
     Nothing,
 }
@@ -328,7 +374,7 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreError::Conflict { .. } => f.write_str("the incident was changed meanwhile; read it again and repeat"),
+            StoreError::Conflict { .. } => f.write_str("it was changed meanwhile; read it again and repeat"),
             StoreError::Duplicate { incident, .. } => write!(f, "already accepted as `{incident}`"),
             StoreError::LeaseLost => f.write_str("the lease on the message ended and somebody else has it"),
             StoreError::OldNews => f.write_str("the message is known to be that far already"),
@@ -394,6 +440,8 @@ pub trait Store: Send + Sync + 'static {
     /// The anchor of this kind that was added last.
     fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send;
+    /// Every account, also disabled ones, by id.
+    fn accounts(&self) -> impl Future<Output = Result<Vec<AccountRecord>>> + Send;
     /// A write and a read that prove the store answers; used by the loop that feeds the watchdog.
     fn prove(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;
 }

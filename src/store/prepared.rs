@@ -4,7 +4,10 @@
 use super::keys::{DataKey, KeyId};
 use super::pack::{self, Settled};
 use super::sealed;
-use super::{Change, Changeset, Claim, Delivery, Erasure, Idempotency, Lane, Record, Result, Settlement, TokenRecord};
+use super::{
+    Access, AccountRecord, Change, Changeset, Claim, Delivery, Erasure, Idempotency, Lane, Record, Result, Settlement,
+    TokenRecord,
+};
 use crate::escalation::{DeliveryState, Message};
 use crate::evidence::Draft;
 use crate::law::IncidentId;
@@ -30,7 +33,22 @@ pub(super) enum Prepared {
         id: String,
         body: Vec<u8>,
     },
+    Access(PreparedAccess),
     Nothing,
+}
+
+/// See [`Access`].
+pub(super) struct PreparedAccess {
+    pub account: Option<PreparedAccount>,
+    pub opened: Option<(String, Vec<u8>)>,
+    pub ended: Vec<String>,
+}
+
+pub(super) struct PreparedAccount {
+    pub id: String,
+    pub login: String,
+    pub version: i64,
+    pub body: Vec<u8>,
 }
 
 pub(super) struct PreparedIncident {
@@ -104,6 +122,7 @@ impl Commit {
             Change::Delivery(news) => Prepared::Delivery(PreparedDelivery::prepare(news)),
             Change::Erase(erasure) => Prepared::Erase(Box::new(PreparedErasure::prepare(*erasure)?)),
             Change::Token(token) => Prepared::token(&token)?,
+            Change::Access(access) => Prepared::Access(PreparedAccess::prepare(*access)?),
             Change::Nothing => Prepared::Nothing,
         };
         let drafts = std::iter::once(changeset.first).chain(changeset.more);
@@ -135,6 +154,21 @@ impl PreparedErasure {
 impl Prepared {
     fn token(token: &TokenRecord) -> Result<Prepared> {
         Ok(Prepared::Token { id: token.id.clone(), body: pack::pack(token)? })
+    }
+}
+
+impl PreparedAccess {
+    fn prepare(access: Access) -> Result<PreparedAccess> {
+        let account = |account: AccountRecord| {
+            let (version, body) = (account.version as i64, pack::pack(&account)?);
+            Ok(PreparedAccount { id: account.id, login: account.login, version, body })
+        };
+        let opened = |token: TokenRecord| Ok((token.id.clone(), pack::pack(&token)?));
+        Ok(PreparedAccess {
+            account: access.account.map(account).transpose()?,
+            opened: access.opened.map(opened).transpose()?,
+            ended: access.ended,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! A store that only answers: to look at a log that must not grow.
 
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
+    AccountRecord, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store,
+    StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -117,5 +117,9 @@ impl<S: Store> Store for ReadOnly<S> {
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {
         self.0.tokens()
+    }
+
+    fn accounts(&self) -> impl Future<Output = Result<Vec<AccountRecord>>> + Send {
+        self.0.accounts()
     }
 }

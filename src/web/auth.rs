@@ -5,6 +5,7 @@ use super::Shared;
 use super::error::{Answer, Problem};
 use crate::store::Store;
 use crate::workflow::Caller;
+use crate::workflow::accounts::SESSION_HOURS;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -13,8 +14,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 /// A browser drops a `__Host-` cookie that is not `Secure`, so the name follows the option.
 const COOKIE: &str = "breachclock";
 const SECURE_COOKIE: &str = "__Host-breachclock";
-/// One working day and the night after it.
-const SESSION_SECONDS: u32 = 16 * 3600;
 const HOW: &str = "send `Authorization: Bearer <token>`; `breachclock token create` makes one";
 
 /// The caller of an API request.
@@ -29,7 +28,7 @@ impl<S: Store> FromRequestParts<Shared<S>> for Api {
     async fn from_request_parts(parts: &mut Parts, web: &Shared<S>) -> Result<Api, Problem> {
         let (token, from_cookie) = match bearer(&parts.headers)? {
             Some(token) => (token, false),
-            None => match session(&parts.headers, web.options.secure_cookies) {
+            None => match session_cookie(&parts.headers, web.options.secure_cookies) {
                 Some(token) => (token, true),
                 None => return Err(Problem::unauthorized(format!("no token; {HOW}"))),
             },
@@ -73,7 +72,13 @@ fn bearer(headers: &HeaderMap) -> Answer<Option<&str>> {
     Ok(Some(token.trim()))
 }
 
-fn session(headers: &HeaderMap, secure: bool) -> Option<&str> {
+/// What stands after `Bearer`, if it can be read.
+pub fn credential(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers).ok().flatten()
+}
+
+/// The token in the session's cookie.
+pub fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<&str> {
     let wanted = if secure { SECURE_COOKIE } else { COOKIE };
     headers
         .get_all(header::COOKIE)
@@ -88,7 +93,7 @@ fn session(headers: &HeaderMap, secure: bool) -> Option<&str> {
 /// The `Set-Cookie` value that opens a session, or with an empty token ends it.
 pub fn cookie(token: &str, secure: bool) -> String {
     let (name, flag) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
-    let age = if token.is_empty() { 0 } else { SESSION_SECONDS };
+    let age = if token.is_empty() { 0 } else { SESSION_HOURS * 3600 };
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{flag}")
 }
 
@@ -151,8 +156,8 @@ mod tests {
     #[test]
     fn the_cookie_is_found_among_others() {
         let jar = headers(&[("cookie", "a=b; breachclock=bck_x_y; c=d")]);
-        assert_eq!(session(&jar, false), Some("bck_x_y"));
-        assert_eq!(session(&jar, true), None);
+        assert_eq!(session_cookie(&jar, false), Some("bck_x_y"));
+        assert_eq!(session_cookie(&jar, true), None);
         assert!(cookie("t", true).starts_with("__Host-breachclock=t; Path=/; HttpOnly; SameSite=Lax"));
         assert!(cookie("", false).ends_with("Max-Age=0"));
     }

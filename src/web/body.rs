@@ -169,6 +169,16 @@ impl Members {
         })
     }
 
+    /// A text that may be empty, to take something away.
+    pub fn any_text(&mut self, name: &str) -> Option<String> {
+        self.take(name, "a text", |m| m.text().map(|text| text.trim().to_string()).ok_or(None))
+    }
+
+    /// Whether the member is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.node.member(name).is_some_and(|m| m.kind != Kind::Null)
+    }
+
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         self.take(name, "true or false", |m| match m.kind {
             Kind::Bool(yes) => Ok(yes),

@@ -3,12 +3,14 @@
 //! Absent here: clocks (`Options::now` is injected), decisions, SQL. A handler reads the request, calls one verb of
 //! [`House`], and writes the answer. Looking never acts: every change is a POST.
 
+mod accounts;
 mod assess;
 mod assets;
 mod attachments;
 mod auth;
 mod body;
 mod calendar;
+mod client;
 mod dashboard;
 mod erase;
 mod error;
@@ -19,6 +21,7 @@ mod incidents;
 mod multipart;
 mod obligations;
 mod openapi;
+mod pace;
 mod query;
 mod register;
 mod router;
@@ -29,6 +32,7 @@ use crate::time::Timestamp;
 use crate::workflow::House;
 use std::sync::Arc;
 
+pub use client::Peer;
 pub use router::ROUTES;
 
 /// What the web layer needs besides the house.
@@ -40,12 +44,15 @@ pub struct Options {
     pub max_body: usize,
     /// Cookies only over TLS. Set when the server has TLS or stands behind a proxy that has.
     pub secure_cookies: bool,
+    /// Whether every request comes from a proxy, which writes in `X-Forwarded-For` whom it serves.
+    pub behind_proxy: bool,
 }
 
 /// What every handler can reach.
 pub(crate) struct Web<S> {
     pub house: Arc<House<S>>,
     pub options: Options,
+    pub pace: pace::Pace,
 }
 
 impl<S> Web<S> {
@@ -58,5 +65,5 @@ pub(crate) type Shared<S> = Arc<Web<S>>;
 
 /// Every route with its guards: security headers outermost, then the net that turns a panic into a 500.
 pub fn router<S: Store>(house: Arc<House<S>>, options: Options) -> axum::Router {
-    router::build(Arc::new(Web { house, options }))
+    router::build(Arc::new(Web { house, options, pace: Default::default() }))
 }

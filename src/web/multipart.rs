@@ -43,6 +43,11 @@ impl Fields {
         self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.trim()).filter(|v| !v.is_empty())
     }
 
+    /// What was typed, blanks and all: for passwords.
+    pub fn exact(&self, name: &str) -> &str {
+        self.pairs.iter().rev().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+
     /// The file of a field; `None` when nothing was chosen.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_slice()).filter(|b| !b.is_empty())

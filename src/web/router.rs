@@ -1,10 +1,12 @@
 //! The route table, one line each, and what stands around every route.
 
-use super::dashboard::{self, ack, board, evidence as evidence_page, incident, login, obligation, report, sheet};
+use super::dashboard::{
+    self, account, ack, board, evidence as evidence_page, incident, login, obligation, people, report, sheet,
+};
 use super::error::Problem;
 use super::{
-    Shared, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations, openapi,
-    register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations,
+    openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -67,6 +69,14 @@ routes! {
     get "/api/v1/log/checkpoint" => evidence::checkpoint::<S>,
     get "/api/v1/log/entries" => evidence::log_entries::<S>,
     get "/api/v1/log/proof" => evidence::log_proof::<S>,
+    get "/api/v1/me" => accounts::me::<S>,
+    get "/api/v1/accounts" => accounts::list::<S>,
+    post "/api/v1/accounts" => accounts::create::<S>,
+    post "/api/v1/accounts/{login}" => accounts::change::<S>,
+    post "/api/v1/accounts/{login}/invitation" => accounts::invite::<S>,
+    get "/api/v1/tokens" => accounts::tokens::<S>,
+    post "/api/v1/tokens" => accounts::create_token::<S>,
+    post "/api/v1/tokens/{id}/revocation" => accounts::revoke_token::<S>,
     get "/api/v1/stream" => stream::stream::<S>,
     get "/api/v1/status" => health::status::<S>,
     get "/api/v1/openapi.json" => openapi::document,
@@ -96,6 +106,18 @@ routes! {
     get "/sheet" => sheet::show::<S>,
     get "/evidence" => evidence_page::overview::<S>,
     get "/readiness" => evidence_page::readiness::<S>,
+    get "/people" => people::show::<S>,
+    post "/people" => people::create::<S>,
+    post "/people/{login}" => people::change::<S>,
+    post "/people/{login}/invitation" => people::invite::<S>,
+    get "/account" => account::show::<S>,
+    post "/account/password" => account::password::<S>,
+    post "/account/factor" => account::factor::<S>,
+    post "/enrol" => account::enrol::<S>,
+    get "/setup/{token}" => account::setup_form::<S>,
+    post "/setup/{token}" => account::set_up::<S>,
+    get "/invitation/{token}" => account::invitation_form::<S>,
+    post "/invitation/{token}" => account::take_invitation::<S>,
     get "/login" => login::form::<S>,
     post "/login" => login::open::<S>,
     post "/logout" => login::close::<S>,
@@ -111,6 +133,7 @@ pub fn build<S: Store>(web: Shared<S>) -> Router {
         .fallback(unknown::<S>)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::internal().into_response()))
+        .layer(from_fn_with_state(web.clone(), pace::watch::<S>))
         .layer(from_fn_with_state(web.options.secure_cookies, guard))
         .with_state(web)
 }

@@ -3,6 +3,7 @@
 //!
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
+pub mod accounts;
 pub mod anchor;
 pub mod attachments;
 pub mod attest;
@@ -46,11 +47,12 @@ use crate::evidence::SigningKey;
 use crate::ingest::Rejection;
 use crate::law::{DutyId, Entity, Incident, Obligation};
 use crate::rules::Rulebook;
-use crate::store::{self, Change, Changeset, Receipt, Store, StoreError, TokenRecord};
+use crate::store::{self, Change, Changeset, Receipt, Store, StoreError};
 use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use accounts::{AccountChange, AccountView, Doors, LoggedIn, NewAccount, Pending};
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
@@ -87,8 +89,8 @@ pub struct House<S> {
     pub key_changes: Vec<u64>,
     /// Who outside witnesses the log.
     pub anchors: anchor::Anchors,
-    /// Tokens as last read, and when: asked with every request. Emptied by whoever changes one.
-    pub tokens: RwLock<Option<(Timestamp, Arc<Vec<TokenRecord>>)>>,
+    /// Who may come in, as last read; failed attempts; the link of the first start.
+    pub doors: accounts::Doors,
 }
 
 /// Finds a rule text by its SHA-256.

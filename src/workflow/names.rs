@@ -1,4 +1,5 @@
-//! Whom a name means: people of the configuration by id or name, tokens by label. Anybody else is free text.
+//! Whom a name means: people of the configuration by id or name, accounts by login, tokens by label. Anybody else is free
+//! text.
 
 use super::{Answered, House, Right, Role};
 use crate::law::nearest_of;
@@ -6,23 +7,32 @@ use crate::rules::did_you_mean;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// How callers with a token are named.
+/// How callers with a token, and with an account that is nobody's of the configuration, are named.
 const TOKEN: &str = "token:";
+const USER: &str = "user:";
 
 /// Everybody who can be meant at one instant.
 pub(super) struct Names {
     /// Id and name.
     people: Vec<(String, String)>,
+    /// Login, person and role of each account that is not disabled.
+    accounts: Vec<(String, Option<String>, Option<Role>)>,
     /// Label and role of each token in force.
     tokens: Vec<(String, Option<Role>)>,
 }
 
 impl<S: Store> House<S> {
     pub(super) async fn names(&self, now: Timestamp) -> Answered<Names> {
-        let tokens = self.known_tokens(now).await?;
-        let in_force = tokens.iter().filter(|t| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now));
+        let known = self.known(now).await?;
+        let in_force = known.tokens.iter().filter(|t| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now));
         Ok(Names {
             people: self.settings.directory.people.iter().map(|p| (p.id.clone(), p.name.clone())).collect(),
+            accounts: known
+                .accounts
+                .iter()
+                .filter(|a| a.disabled_at.is_none())
+                .map(|a| (a.login.clone(), a.person.clone(), Role::parse(&a.role)))
+                .collect(),
             tokens: in_force.map(|t| (t.label.clone(), Role::parse(&t.role))).collect(),
         })
     }
@@ -43,19 +53,21 @@ impl Names {
     /// # Errors
     /// Why nobody of that name could ever give a second approval.
     pub fn may_approve(&self, name: &str) -> Result<(), String> {
-        let label = name.strip_prefix(TOKEN).unwrap_or(name);
-        let roles: Vec<Option<Role>> = self.tokens.iter().filter(|(l, _)| l == label).map(|(_, role)| *role).collect();
+        let (label, login) = (name.strip_prefix(TOKEN).unwrap_or(name), name.strip_prefix(USER).unwrap_or(name));
+        let tokens = self.tokens.iter().filter(|(known, _)| known == label).map(|(_, role)| *role);
+        let accounts = self.accounts.iter().filter(|(known, _, _)| known == login).map(|(_, _, role)| *role);
+        let roles: Vec<Option<Role>> = tokens.chain(accounts).collect();
         if self.is_unknown(name) {
             let known = self.people.iter().flat_map(|(id, name)| [id.as_str(), name.as_str()]);
             return Err(format!(
-                "`{name}` is neither a person of the configuration nor the label of a token{}; the decision would wait for \
-                 ever",
+                "`{name}` is neither a person of the configuration, nor an account, nor the label of a token{}; the decision \
+                 would wait for ever",
                 did_you_mean(&nearest_of(name, known))
             ));
         }
         let is_person = self.people.iter().any(|(id, known)| id == name || known == name);
         if !is_person && !roles.iter().flatten().any(|role| role.may(Right::Approve)) {
-            return Err(format!("the token `{label}` may not approve; name an approver"));
+            return Err(format!("the token or account `{label}` may not approve; name an approver"));
         }
         Ok(())
     }
@@ -64,6 +76,13 @@ impl Names {
         let people = self.people.iter().filter(|(id, known)| id == name || known == name);
         let label = name.strip_prefix(TOKEN).unwrap_or(name);
         let tokens = self.tokens.iter().filter(|(known, _)| known == label);
-        people.map(|(id, _)| format!("person:{id}")).chain(tokens.map(|(label, _)| format!("{TOKEN}{label}"))).collect()
+        let login = name.strip_prefix(USER).unwrap_or(name);
+        let accounts =
+            self.accounts.iter().filter(|(known, _, _)| known == login).map(|(login, person, _)| match person {
+                Some(id) => format!("person:{id}"),
+                None => format!("{USER}{login}"),
+            });
+        let tokens = tokens.map(|(label, _)| format!("{TOKEN}{label}"));
+        people.map(|(id, _)| format!("person:{id}")).chain(tokens).chain(accounts).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Bearer tokens of the API, and the signed links in messages.
 
+use super::accounts::{SESSION, manages};
 use super::{Answered, Caller, House, Right, Role, Trouble};
 use crate::detail;
 use crate::escalation::Message;
@@ -13,15 +14,14 @@ use chrono::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// Tokens begin so, that scanners of leaked secrets can find them.
 const PREFIX: &str = "bck_";
 /// A link in a message works this long after the limit it is about, or after the message.
 const LINK_LIFE: Duration = Duration::days(14);
-/// Tokens are read again after this: another node, or `token revoke` beside a running daemon, may have changed one.
-const TOKENS_LIFE: Duration = Duration::seconds(5);
+/// What the links in messages are signed for.
+const LINKS: &str = "acknowledgement links";
 /// Truncated HMAC-SHA-256: 128 bits.
 const MAC_BYTES: usize = 16;
 
@@ -62,6 +62,7 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<(TokenRecord, String)> {
         self.permit(caller, Right::Administer)?;
+        self.within(caller, &entities)?;
         let role = role.as_str();
         let minted = Minted { prefix: PREFIX, role, kind: "token.created", label, entities, expires_at };
         self.mint(caller, minted, now).await
@@ -92,15 +93,15 @@ impl<S: Store> House<S> {
         };
         let first = self.draft_system(kind, &caller.name, detail, now);
         self.commit(Changeset { change: Change::Token(record.clone()), first, more: Vec::new() }).await?;
-        self.forget_tokens();
+        self.forget_known();
         Ok((record, text))
     }
 
     /// The token with this hash, if it is in force.
     pub(super) async fn token_of(&self, digest: &[u8; 32], now: Timestamp) -> Answered<Option<TokenRecord>> {
-        let known = self.known_tokens(now).await?;
+        let known = self.known(now).await?;
         let valid = |t: &TokenRecord| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now);
-        Ok(known.iter().find(|t| bool::from(t.sha256.ct_eq(digest)) && valid(t)).cloned())
+        Ok(known.tokens.iter().find(|t| bool::from(t.sha256.ct_eq(digest)) && valid(t)).cloned())
     }
 
     pub async fn revoke_token(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<()> {
@@ -110,41 +111,31 @@ impl<S: Store> House<S> {
             .tokens()
             .await?
             .into_iter()
-            .find(|t| t.id == id)
+            .find(|t| t.id == id && t.role != SESSION && manages(caller, &t.entities))
             .ok_or_else(|| Trouble::NotFound(format!("token `{id}`")))?;
         record.revoked_at = Some(now);
         let first = self.draft_system("token.revoked", &caller.name, detail! { "token": Id::new(id) }, now);
         self.commit(Changeset { change: Change::Token(record), first, more: Vec::new() }).await?;
-        self.forget_tokens();
+        self.forget_known();
         Ok(())
     }
 
     pub async fn tokens(&self, caller: &Caller) -> Answered<Vec<TokenRecord>> {
         self.permit(caller, Right::Administer)?;
-        Ok(self.store.tokens().await?)
+        let mut tokens = self.store.tokens().await?;
+        tokens.retain(|t| t.role != SESSION && manages(caller, &t.entities));
+        Ok(tokens)
     }
 
-    /// Who a token speaks for; `None` when it is unknown, expired or revoked.
+    /// Who a token or a session speaks for; `None` when it is unknown, expired or revoked.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Answered<Option<Caller>> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let Some(record) = self.token_of(&digest, now).await? else { return Ok(None) };
+        if record.role == SESSION {
+            return Ok(Self::caller_of(&record, &*self.known(now).await?));
+        }
         let named = |role| Caller { name: format!("token:{}", record.label), role, entities: record.entities.clone() };
         Ok(Role::parse(&record.role).map(named))
-    }
-
-    pub(super) async fn known_tokens(&self, now: Timestamp) -> Answered<Arc<Vec<TokenRecord>>> {
-        if let Some((read_at, known)) = &*self.tokens.read().unwrap_or_else(|p| p.into_inner())
-            && (Duration::zero()..TOKENS_LIFE).contains(&(now - *read_at))
-        {
-            return Ok(known.clone());
-        }
-        let known = Arc::new(self.store.tokens().await?);
-        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = Some((now, known.clone()));
-        Ok(known)
-    }
-
-    fn forget_tokens(&self) {
-        *self.tokens.write().unwrap_or_else(|p| p.into_inner()) = None;
     }
 
     /// The token of the link in a message.
@@ -163,7 +154,7 @@ impl<S: Store> House<S> {
             expires: until + LINK_LIFE,
         };
         let payload = serde_json::to_vec(&claims).unwrap_or_default();
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.link_mac(&payload)))
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.mac(LINKS, &payload)))
     }
 
     /// What a link entitles to. One that is ours and has expired answers [`Trouble::NotNow`].
@@ -185,18 +176,17 @@ impl<S: Store> House<S> {
         let (payload, mac) = token.split_once('.').ok_or_else(invalid)?;
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid())?;
         let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| invalid())?;
-        if !bool::from(self.link_mac(&payload).ct_eq(mac.as_slice())) {
+        if !bool::from(self.mac(LINKS, &payload).ct_eq(mac.as_slice())) {
             return Err(invalid());
         }
         serde_json::from_slice(&payload).map_err(|_| invalid())
     }
 
-    fn link_mac(&self, payload: &[u8]) -> Vec<u8> {
+    /// Signs what is handed out and comes back. What was signed for one purpose is nothing for another.
+    pub(super) fn mac(&self, purpose: &'static str, payload: &[u8]) -> Vec<u8> {
         // a key of its own, derived from the log key (its Ed25519 signature is deterministic and never published)
-        let key = Sha256::new()
-            .chain_update(b"breachclock acknowledgement links v1")
-            .chain_update(self.log_key.sign(b"breachclock acknowledgement links v1"))
-            .finalize();
+        let label = format!("breachclock {purpose} v1");
+        let key = Sha256::new().chain_update(&label).chain_update(self.log_key.sign(label.as_bytes())).finalize();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
         mac.update(payload);
         mac.finalize().into_bytes()[..MAC_BYTES].to_vec()

@@ -29,7 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cron", &["time/recurrence.rs"]),
     ("csv", &["config"]),
     ("flate2", &["rules/builtin.rs", "evidence/unzip.rs"]),
-    ("chacha20poly1305", &["evidence/attachment.rs", "store/keys.rs"]),
+    ("chacha20poly1305", &["evidence/attachment.rs", "store/keys.rs", "workflow/accounts/factor.rs"]),
     ("rust_xlsxwriter", &["evidence/register"]),
     ("jiff", &["time"]),
     ("reqwest", &["notify/http", "cli/check.rs", "cli/client.rs", "cli/evidence.rs", "daemon/heartbeat.rs"]),

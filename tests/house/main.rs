@@ -1,5 +1,7 @@
 //! All integration tests in one binary: one link step. Each module says what it proves.
 
+mod access;
+mod accounts;
 mod acknowledge;
 mod anchors;
 mod architecture;

@@ -8,8 +8,8 @@ use breachclock::evidence::{Disclosure, Draft, Head, Nodes, StreamHead, leaf_has
 use breachclock::law::{Act, Certainty, Entity, Fact, FactBook, Incident, IncidentId, Value};
 use breachclock::store::faulty::{Fault, FaultyStore};
 use breachclock::store::{
-    Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query, Record, Settlement,
-    SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
+    Access, AccountRecord, Change, Changeset, Claim, Delivery, Dossier, Due, Idempotency, Lane, MemoryStore, Query,
+    Record, SecondFactor, Settlement, SqliteStore, Store, StoreError, StoredCheckpoint, TokenRecord, Tracked,
 };
 use breachclock::time::{Timestamp, Zone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +74,7 @@ async fn exercise<S: Store>(mut make: impl AsyncFnMut() -> S) {
     checkpoints_never_fork(&make().await).await;
     anchors::anchors_are_found_by_what_they_cover(&make().await).await;
     tokens_are_replaced_by_id(&make().await).await;
+    accounts_change_one_version_at_a_time(&make().await).await;
     erase::erased_values_are_gone(&make().await).await;
     failed_writes_can_be_repeated(&mut make).await;
     agrees_with_memory(&make().await).await;
@@ -624,6 +625,54 @@ async fn tokens_are_replaced_by_id<S: Store>(store: &S) {
     keep(token("b", true)).await;
     assert_eq!(store.tokens().await, Ok(vec![token("a", false), token("b", true)]));
     assert_eq!(store.head().await.expect("head").size, 3);
+}
+
+async fn accounts_change_one_version_at_a_time<S: Store>(store: &S) {
+    let account = |id: &str, login: &str, version: u64| AccountRecord {
+        id: id.into(),
+        version,
+        login: login.into(),
+        name: format!("name {version}"),
+        person: None,
+        role: "reporter".into(),
+        entities: vec!["acme".into()],
+        password: Some("$argon2id$".into()),
+        factor: Some(SecondFactor { sealed: vec![1, 2], last_step: version, recovery: vec![[4; 32]] }),
+        federated: None,
+        created_at: at(0),
+        valid_from: at(1),
+        disabled_at: None,
+    };
+    let session = |id: &str| TokenRecord {
+        id: id.into(),
+        sha256: [3; 32],
+        role: "session".into(),
+        label: "a".into(),
+        entities: vec![],
+        created_at: at(0),
+        expires_at: Some(at(10)),
+        revoked_at: None,
+    };
+    let keep = async |access: Access| {
+        let change = Change::Access(Box::new(access));
+        store.commit(Changeset { change, first: draft("_system", "account.changed", 1), more: vec![] }).await
+    };
+    let only = |account: AccountRecord| Access { account: Some(account), ..Access::default() };
+    keep(only(account("b", "kim", 1))).await.expect("made");
+    keep(only(account("a", "lea", 1))).await.expect("made");
+    // the same login again, the same version again, a version too far: nothing is written, also no entry and no session
+    for (id, login, version) in [("c", "kim", 1), ("b", "kim", 1), ("b", "kim", 3), ("x", "new", 2)] {
+        let refused = Access { opened: Some(session("no")), ..only(account(id, login, version)) };
+        let answer = keep(refused).await;
+        assert!(matches!(answer, Err(StoreError::Conflict { .. })), "{id} {login} {version}: {answer:?}");
+    }
+    assert_eq!(store.head().await.expect("head").size, 2);
+    let both = Access { opened: Some(session("s1")), ..only(account("b", "kim", 2)) };
+    keep(both).await.expect("changed");
+    assert_eq!(store.accounts().await, Ok(vec![account("a", "lea", 1), account("b", "kim", 2)]));
+    let next = Access { opened: Some(session("s2")), ended: vec!["s1".into(), "unknown".into()], account: None };
+    keep(next).await.expect("changed");
+    assert_eq!(store.tokens().await, Ok(vec![session("s2")]));
 }
 
 /// A small day at work; a failed write is repeated until it succeeds, as the workflow does.

@@ -46,17 +46,43 @@ impl Server {
     }
 
     pub async fn with(settings: breachclock::workflow::Settings) -> Server {
-        let house = Arc::new(support::house(MemoryStore::new("test.example/log"), settings));
+        Server::of(support::house(MemoryStore::new("test.example/log"), settings), false, true).await
+    }
+
+    /// Nobody has a token or an account.
+    pub async fn empty() -> Server {
+        let settings = support::settings(Vec::new());
+        Server::of(support::house(MemoryStore::new("test.example/log"), settings), false, false).await
+    }
+
+    /// Requests say in `X-Forwarded-For` where they come from.
+    pub async fn behind_proxy() -> Server {
+        let settings = support::settings(Vec::new());
+        Server::of(support::house(MemoryStore::new("test.example/log"), settings), true, true).await
+    }
+
+    pub async fn with_doors(doors: breachclock::workflow::Doors) -> Server {
+        let house = support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new()));
+        Server::of(breachclock::workflow::House { doors, ..house }, false, true).await
+    }
+
+    async fn of(house: breachclock::workflow::House<MemoryStore>, behind_proxy: bool, with_tokens: bool) -> Server {
+        let house = Arc::new(house);
         let mut tokens = Vec::new();
-        for role in Role::ALL {
+        for role in Role::ALL.into_iter().filter(|_| with_tokens) {
             let made = house.create_token(&Caller::system(), role, role.as_str(), Vec::new(), None, now()).await;
             tokens.push((role, made.expect("a token").1));
         }
-        let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false });
+        let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false, behind_proxy });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, app).await });
         Server { house, address, tokens }
+    }
+
+    /// What the server takes for the present.
+    pub fn now(&self) -> Timestamp {
+        now()
     }
 
     pub fn token(&self, role: Role) -> &str {
@@ -117,9 +143,13 @@ impl Server {
 
     /// Reports a personal-data breach and answers the incident's id and its first dated obligation.
     pub async fn breach(&self, title: &str) -> (String, String) {
+        self.breach_of("acme-fr", title).await
+    }
+
+    pub async fn breach_of(&self, entity: &str, title: &str) -> (String, String) {
         let report = json!({
             "title": title,
-            "entity": "acme-fr",
+            "entity": entity,
             "facts": { "times.aware": "2026-03-27T16:20:00+01:00", "personal_data": true, "kinds": ["confidentiality"], "affected.FR": 1200, "risk": "risk" },
         });
         let reply = self.post(Role::Reporter, "/api/v1/incidents", &[], &report.to_string()).await;

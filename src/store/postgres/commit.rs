@@ -5,7 +5,7 @@ use super::pool::Sql;
 use super::{Result, StoreError, erase, outbox, read, text};
 use crate::evidence::{Head, Nodes};
 use crate::law::IncidentId;
-use crate::store::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
+use crate::store::prepared::{Commit, Prepared, PreparedAccess, PreparedAccount, PreparedIncident, PreparedMessage};
 use crate::store::{Receipt, StoredCheckpoint, pack};
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ impl Work for Commit {
             Prepared::Messages(house, _) => Some(house.as_str()),
             Prepared::Delivery(news) => Some(news.incident.as_str()),
             Prepared::Erase(erasure) => Some(erasure.incident.id.as_str()),
-            Prepared::Token { .. } | Prepared::Nothing => None,
+            Prepared::Token { .. } | Prepared::Access(_) | Prepared::Nothing => None,
         };
         batch.learn(self.drafts.iter().map(|(draft, _)| draft.stream.as_str()).chain(incident)).await?;
         let version = match &self.change {
@@ -47,6 +47,10 @@ impl Work for Commit {
                 .await?;
                 0
             }
+            Prepared::Access(access) => match let_in(batch, access).await? {
+                Ok(()) => 0,
+                Err(refused) => return Ok(Err(refused)),
+            },
             Prepared::Nothing => 0,
         };
         let mut entries = Vec::with_capacity(self.drafts.len());
@@ -218,4 +222,32 @@ impl Work for ReplaceCheckpoint {
         .await?;
         Ok(Ok(()))
     }
+}
+
+/// An account, a session, and tokens that are forgotten. What is refused has written nothing.
+async fn let_in(batch: &mut Batch<'_>, access: &PreparedAccess) -> Sql<Result<()>> {
+    if let Some(PreparedAccount { id, login, version, body }) = &access.account {
+        let changed = match version {
+            1 => {
+                let text =
+                    "INSERT INTO account (id, login, version, body) VALUES ($1, $2, 1, $3) ON CONFLICT DO NOTHING";
+                run(&batch.sql, text, &[id, login, body]).await?
+            }
+            // an account keeps its login
+            _ => {
+                let text = "UPDATE account SET version = $2::bigint, body = $3::bytea WHERE id = $1::text AND version = $2::bigint - 1";
+                run(&batch.sql, text, &[id, version, body]).await?
+            }
+        };
+        if changed != 1 {
+            return Ok(Err(StoreError::Conflict { stored: None }));
+        }
+    }
+    for id in &access.ended {
+        run(&batch.sql, "DELETE FROM token WHERE id = $1", &[id]).await?;
+    }
+    if let Some((id, body)) = &access.opened {
+        run(&batch.sql, "INSERT INTO token (id, body) VALUES ($1, $2)", &[id, body]).await?;
+    }
+    Ok(Ok(()))
 }

@@ -19,6 +19,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("0001_first", include_str!("migrations/0001_first.sql")),
     ("0002_anchor", include_str!("migrations/0002_anchor.sql")),
     ("0003_sealed", include_str!("migrations/0003_sealed.sql")),
+    ("0004_account", include_str!("migrations/0004_account.sql")),
 ];
 
 /// Brings the database to the newest form, in one transaction. Refuses a server that is too old, a database that is not

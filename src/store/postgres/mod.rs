@@ -38,8 +38,8 @@ use super::keys::Keeper;
 use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
 use super::sealed::Sealed;
 use super::{
-    Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    AccountRecord, Change, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement,
+    Store, StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Checkpoint, Draft, Head, PublicKey, StreamHead, leaf_hash};
@@ -239,7 +239,11 @@ impl Store for PgStore {
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
-        within(async { read::tokens(&self.pool.get().await?).await }).await
+        within(async { read::packed(&self.pool.get().await?, "token").await }).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRecord>> {
+        within(async { read::packed(&self.pool.get().await?, "account").await }).await
     }
 
     async fn prove(&self, now: Timestamp) -> Result<()> {

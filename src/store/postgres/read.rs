@@ -7,8 +7,9 @@ use crate::escalation::Sent;
 use crate::evidence::StreamHead;
 use crate::law::IncidentId;
 use crate::store::sealed::{self, Sealed};
-use crate::store::{Dossier, Due, Lane, Query, StoredCheckpoint, StoredEntry, TokenRecord, pack};
+use crate::store::{Dossier, Due, Lane, Query, StoredCheckpoint, StoredEntry, pack};
 use deadpool_postgres::GenericClient;
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::ops::Range;
 use tokio_postgres::Row;
@@ -314,13 +315,14 @@ pub(super) async fn checkpoint(sql: &impl GenericClient) -> Sql<Option<StoredChe
     newest.map(read).transpose()
 }
 
-pub(super) async fn tokens(sql: &impl GenericClient) -> Result<Vec<TokenRecord>> {
-    let rows = all(sql, "SELECT id, body FROM token ORDER BY id", &[]).await.map_err(backend)?;
-    let token = |row: Row| {
+/// Every row of a table of packed bodies, by id.
+pub(super) async fn packed<T: DeserializeOwned>(sql: &impl GenericClient, table: &'static str) -> Result<Vec<T>> {
+    let rows = all(sql, &format!("SELECT id, body FROM {table} ORDER BY id"), &[]).await.map_err(backend)?;
+    let read = |row: Row| {
         let (id, body): (&str, &[u8]) = (row.try_get(0).map_err(backend)?, row.try_get(1).map_err(backend)?);
-        pack::unpack(body, &format!("token `{id}`"))
+        pack::unpack(body, &format!("{table} `{id}`"))
     };
-    rows.into_iter().map(token).collect()
+    rows.into_iter().map(read).collect()
 }
 
 /// Microseconds of the earliest instant at which an unsettled message of a lane may be claimed.

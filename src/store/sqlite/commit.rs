@@ -1,6 +1,6 @@
 //! A changeset in the writer's transaction: every check first, then every write.
 
-use super::super::prepared::{Commit, Prepared, PreparedIncident, PreparedMessage};
+use super::super::prepared::{Commit, Prepared, PreparedAccess, PreparedAccount, PreparedIncident, PreparedMessage};
 use super::super::{Receipt, Result, StoreError, StoredCheckpoint};
 use super::writer::{Batch, Sql, Work};
 use super::{outbox, read};
@@ -142,6 +142,10 @@ impl Work for Commit {
                 batch.effects.tokens_changed = true;
                 0
             }
+            Prepared::Access(access) => match let_in(batch, access)? {
+                Ok(()) => 0,
+                Err(refused) => return Ok(Err(refused)),
+            },
             Prepared::Nothing => 0,
         };
         let mut entries = Vec::with_capacity(self.drafts.len());
@@ -201,4 +205,27 @@ impl Work for Prove {
             batch.sql.prepare_cached("UPDATE log SET serial = serial + 1, proven_at = ?1 RETURNING serial")?;
         update.query_row([self.0], |row| row.get(0)).map(Ok)
     }
+}
+
+/// An account, a session, and tokens that are forgotten. What is refused has written nothing.
+fn let_in(batch: &mut Batch<'_>, access: &PreparedAccess) -> Sql<Result<()>> {
+    if let Some(PreparedAccount { id, login, version, body }) = &access.account {
+        let text = match version {
+            1 => "INSERT INTO account (id, login, version, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            _ => "UPDATE OR IGNORE account SET login = ?2, version = ?3, body = ?4 WHERE id = ?1 AND version = ?3 - 1",
+        };
+        if batch.sql.prepare_cached(text)?.execute(params![id, login, version, body])? != 1 {
+            return Ok(Err(StoreError::Conflict { stored: None }));
+        }
+        batch.effects.accounts_changed = true;
+    }
+    for id in &access.ended {
+        batch.sql.prepare_cached("DELETE FROM token WHERE id = ?1")?.execute([id])?;
+        batch.effects.tokens_changed = true;
+    }
+    if let Some((id, body)) = &access.opened {
+        batch.sql.prepare_cached("INSERT INTO token (id, body) VALUES (?1, ?2)")?.execute(params![id, body])?;
+        batch.effects.tokens_changed = true;
+    }
+    Ok(Ok(()))
 }

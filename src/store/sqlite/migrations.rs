@@ -12,6 +12,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("0001_first", include_str!("migrations/0001_first.sql")),
     ("0002_anchor", include_str!("migrations/0002_anchor.sql")),
     ("0003_sealed", include_str!("migrations/0003_sealed.sql")),
+    ("0004_account", include_str!("migrations/0004_account.sql")),
 ];
 
 /// Brings the file to the newest form. Refuses files of other programs, of newer versions, and ones whose scripts were

@@ -29,8 +29,8 @@ mod writer;
 use super::keys::Keeper;
 use super::prepared::{Commit, Lease, Leased, Settling, keys_for};
 use super::{
-    Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store, StoreError,
-    StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
+    AccountRecord, Changeset, Claim, Dossier, Due, Idempotency, Lane, Query, Receipt, Result, Settlement, Store,
+    StoreError, StoredAnchor, StoredCheckpoint, StoredEntry, TokenRecord, pack,
 };
 use crate::escalation::Sent;
 use crate::evidence::{Draft, Head, StreamHead};
@@ -248,6 +248,11 @@ impl Store for SqliteStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         let tokens = self.published().tokens.clone();
         Ok(tokens.to_vec())
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRecord>> {
+        let accounts = self.published().accounts.clone();
+        Ok(accounts.to_vec())
     }
 
     async fn prove(&self, now: Timestamp) -> Result<()> {

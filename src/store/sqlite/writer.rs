@@ -2,13 +2,14 @@
 
 use super::super::queue::{Nexts, Queues};
 use super::super::wakes::Wakes;
-use super::super::{Lane, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
+use super::super::{AccountRecord, Lane, Result, StoreError, StoredCheckpoint, TokenRecord, pack};
 use super::keys::FileKeys;
 use super::pace::Pace;
 use super::{backend, erase, read};
 use crate::escalation::Message;
 use crate::evidence::{Draft, Head, Nodes, StreamHead, completed_nodes, leaf_hash, seal, sha256};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,7 @@ pub(super) struct Published {
     pub wakes: Wakes,
     pub head: Head,
     pub tokens: Arc<[TokenRecord]>,
+    pub accounts: Arc<[AccountRecord]>,
     pub checkpoint: Option<StoredCheckpoint>,
     pub outbox: Nexts,
 }
@@ -100,6 +102,7 @@ pub(super) struct Effects {
     /// Row, its alarm before and after, in microseconds.
     pub wakes: Vec<(i64, Option<i64>, Option<i64>)>,
     pub tokens_changed: bool,
+    pub accounts_changed: bool,
     /// Something was erased: what it stood in is to be cleared.
     pub erased: bool,
     pub checkpoint: Option<StoredCheckpoint>,
@@ -210,7 +213,8 @@ impl Writer {
         let published = Published {
             wakes: wakes_of(&sql).map_err(backend)?,
             head: head.clone(),
-            tokens: tokens_of(&sql)?,
+            tokens: packed_of(&sql, "token")?,
+            accounts: packed_of(&sql, "account")?,
             checkpoint: read::checkpoint(&sql).map_err(backend)?,
             outbox: queue.next(),
         };
@@ -318,7 +322,8 @@ impl Writer {
     }
 
     fn publish(&self, effects: Effects) {
-        let tokens = effects.tokens_changed.then(|| tokens_of(&self.sql));
+        let tokens = effects.tokens_changed.then(|| packed_of(&self.sql, "token"));
+        let accounts = effects.accounts_changed.then(|| packed_of(&self.sql, "account"));
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         for (row, before, after) in effects.wakes {
             published.wakes.set(row, before, after);
@@ -330,6 +335,14 @@ impl Writer {
             Some(Err(error)) => {
                 tracing::error!(%error, "the tokens cannot be read; none is valid until a restart");
                 published.tokens = Arc::default();
+            }
+            None => {}
+        }
+        match accounts {
+            Some(Ok(accounts)) => published.accounts = accounts,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the accounts cannot be read; nobody can log in until a restart");
+                published.accounts = Arc::default();
             }
             None => {}
         }
@@ -409,13 +422,14 @@ fn queue_of(sql: &Connection) -> Sql<Queues> {
     Ok(queue)
 }
 
-fn tokens_of(sql: &Connection) -> Result<Arc<[TokenRecord]>> {
-    let mut tokens = sql.prepare_cached("SELECT id, body FROM token ORDER BY id").map_err(backend)?;
-    let mut rows = tokens.query([]).map_err(backend)?;
+/// Every row of a table of packed bodies, by id.
+fn packed_of<T: DeserializeOwned>(sql: &Connection, table: &'static str) -> Result<Arc<[T]>> {
+    let mut find = sql.prepare_cached(&format!("SELECT id, body FROM {table} ORDER BY id")).map_err(backend)?;
+    let mut rows = find.query([]).map_err(backend)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(backend)? {
         let (id, body): (String, Vec<u8>) = (row.get(0).map_err(backend)?, row.get(1).map_err(backend)?);
-        found.push(pack::unpack(&body, &format!("token `{id}`"))?);
+        found.push(pack::unpack(&body, &format!("{table} `{id}`"))?);
     }
     Ok(found.into())
 }

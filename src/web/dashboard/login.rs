@@ -1,12 +1,15 @@
-//! `/login`: a token becomes a session cookie. There are no passwords.
+//! `/login`: login and password, and a code where one was set up; or a token. Either becomes the cookie of a session.
 
+use super::account::entered;
 use super::{Frame, error_page, open_frame, see_other, show};
 use crate::store::Store;
 use crate::web::Shared;
-use crate::web::auth::{came_from_elsewhere, cookie};
+use crate::web::auth::{came_from_elsewhere, cookie, session_cookie};
+use crate::web::client::Client;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
 use crate::web::query::Params;
+use crate::workflow::{LoggedIn, Trouble};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,16 +20,23 @@ use axum::response::Response;
 struct LoginPage {
     frame: Frame,
     next: String,
-    fault: &'static str,
+    login: String,
+    fault: String,
+    /// Id of the field the fault is about.
+    field: &'static str,
+    token_open: bool,
 }
 
 pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) -> Response {
     let frame = open_frame(&web, web.now());
-    show(&LoginPage { frame, next: local(params.get("next")).to_string(), fault: "" })
+    let token_open = !web.house.has_accounts(web.now()).await;
+    let next = local(params.get("next")).to_string();
+    show(&LoginPage { frame, next, login: String::new(), fault: String::new(), field: "", token_open })
 }
 
 pub async fn open<S: Store>(
     Extract(web): Extract<Shared<S>>,
+    Client(client): Client,
     headers: HeaderMap,
     fields: Result<Fields, Problem>,
 ) -> Response {
@@ -39,34 +49,61 @@ pub async fn open<S: Store>(
         return error_page(&Problem::forbidden("this form was sent from another site; open the login here"), now);
     }
     let next = local(fields.get("next"));
-    // a token is printable ASCII without blanks; anything else cannot be one, nor a cookie
-    let token = fields
-        .get("token")
-        .filter(|t| t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\')));
-    let caller = match token {
-        None => None,
-        Some(token) => match web.house.authenticate(token, now).await {
-            Ok(caller) => caller,
-            Err(trouble) => return error_page(&trouble.into(), now),
-        },
+    let page = |login: &str, fault: &str, field: &'static str, status: StatusCode| {
+        let mut response = show(&LoginPage {
+            frame: open_frame(&web, now),
+            next: next.to_string(),
+            login: login.to_string(),
+            fault: fault.to_string(),
+            field,
+            token_open: field == "token",
+        });
+        *response.status_mut() = status;
+        response
     };
-    let (Some(token), Some(_)) = (token, caller) else {
-        let fault = "This token is unknown, expired or revoked.";
-        let mut response = show(&LoginPage { frame: open_frame(&web, now), next: next.to_string(), fault });
-        *response.status_mut() = StatusCode::UNAUTHORIZED;
-        return response;
+    let Some(login) = fields.get("login") else {
+        // a token is printable ASCII without blanks; anything else cannot be one, nor a cookie
+        let plain = |t: &&str| t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\'));
+        let token = fields.get("token").filter(plain).unwrap_or_default();
+        return match web.house.authenticate(token, now).await {
+            Ok(Some(_)) => with_session(see_other(next), token, web.options.secure_cookies),
+            Ok(None) => page("", "This token is unknown, expired or revoked.", "token", StatusCode::UNAUTHORIZED),
+            Err(trouble) => error_page(&trouble.into(), now),
+        };
     };
-    with_cookie(see_other(next), token, web.options.secure_cookies)
+    match web.house.log_in(login, fields.exact("password"), fields.get("code"), &client, now).await {
+        Ok(LoggedIn::NeedsCode) => page(
+            login,
+            "Type the password again, and the code from your authenticator.",
+            "code",
+            StatusCode::UNAUTHORIZED,
+        ),
+        Ok(logged_in) => entered(&web, logged_in, next, true),
+        Err(trouble @ Trouble::NotPermitted(_)) => {
+            page(login, &super::words::sentence(&trouble.to_string()), "password", StatusCode::UNAUTHORIZED)
+        }
+        Err(trouble @ Trouble::NotNow(_)) => {
+            page(login, &super::words::sentence(&trouble.to_string()), "password", StatusCode::TOO_MANY_REQUESTS)
+        }
+        Err(trouble) => error_page(&trouble.into(), now),
+    }
 }
 
 pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap) -> Response {
     if came_from_elsewhere(&headers) {
         return error_page(&Problem::forbidden("this form was sent from another site"), web.now());
     }
-    with_cookie(see_other("/login"), "", web.options.secure_cookies)
+    // the session ends here, not only in this browser
+    if let Some(token) = session_cookie(&headers, web.options.secure_cookies)
+        && let Err(trouble) = web.house.log_out(token, web.now()).await
+    {
+        return error_page(&trouble.into(), web.now());
+    }
+    with_session(see_other("/login"), "", web.options.secure_cookies)
 }
 
-fn with_cookie(mut response: Response, token: &str, secure: bool) -> Response {
+/// The answer with the cookie of a session; an empty token ends it.
+pub(super) fn with_session(mut response: Response, token: &str, secure: bool) -> Response {
     if let Ok(value) = HeaderValue::from_str(&cookie(token, secure)) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
@@ -74,7 +111,7 @@ fn with_cookie(mut response: Response, token: &str, secure: bool) -> Response {
 }
 
 /// Where to go on: a path here, never an address elsewhere.
-fn local(next: Option<&str>) -> &str {
+pub(super) fn local(next: Option<&str>) -> &str {
     let is_local = |path: &str| {
         path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
     };

@@ -2,6 +2,7 @@
 //!
 //! Absent here: script that is needed. A page works, and says the same, without any.
 
+pub mod account;
 pub mod ack;
 mod bar;
 pub mod board;
@@ -11,6 +12,7 @@ pub mod incident;
 mod lanes;
 pub mod login;
 pub mod obligation;
+pub mod people;
 mod question;
 mod receipt;
 pub mod report;
@@ -28,6 +30,7 @@ use crate::store::Store;
 use crate::time::{Timestamp, Zone};
 use crate::workflow::{Caller, Right, StatusView};
 use askama::Template;
+use axum::extract::State as Extract;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use words::{instant, iso};

@@ -110,9 +110,16 @@ pub fn initials(name: &str) -> String {
     letters.to_uppercase()
 }
 
-/// A name as people say it: tokens are shown by their label.
+/// A message of ours as a sentence.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+/// A name as people say it: tokens are shown by their label, accounts by their login.
 pub fn person(name: &str) -> &str {
-    name.strip_prefix("token:").unwrap_or(name)
+    name.strip_prefix("token:").or_else(|| name.strip_prefix("user:")).unwrap_or(name)
 }
 
 /// `times.aware` as `Aware`, `affected.US-CA` as `People in US-CA`; what nobody named stays as it is.

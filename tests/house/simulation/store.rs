@@ -131,6 +131,10 @@ impl<S: Store> Store for NodeStore<S> {
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         self.read(self.inner.tokens()).await
     }
+
+    async fn accounts(&self) -> Result<Vec<AccountRecord>> {
+        self.read(self.inner.accounts()).await
+    }
     async fn prove(&self, now: Timestamp) -> Result<()> {
         self.write(self.inner.prove(now)).await
     }

@@ -98,7 +98,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         stats: Stats::default(),
         anchors: Default::default(),
         key_changes: Vec::new(),
-        tokens: RwLock::new(None),
+        doors: Default::default(),
     }
 }
 
