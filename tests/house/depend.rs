@@ -60,7 +60,7 @@ fn asking_for_everything_changes_nothing_else() {
     let (book, files) = texts();
     assert_eq!(all_changes_nothing(&book, &files, 1), 20);
     let packs = builtin().expect("the packs load");
-    assert!(all_changes_nothing(&packs, &builtin_files(), 40) > 50);
+    assert!(all_changes_nothing(&packs, &builtin_files(), 120) > 30);
     // one alternative applies, the other does not and would be due earlier
     let luxembourg: Vec<SourceFile> =
         builtin_files().into_iter().filter(|f| f.path.contains("lu/") && f.path.contains("nis2.cases")).collect();

@@ -206,6 +206,21 @@ fn a_fault_names_file_line_and_words() {
     }
 }
 
+#[test]
+fn a_second_code_stands_for_a_place_on_record() {
+    let refused = |from: &str, to: &str| -> String {
+        let mut files: Vec<SourceFile> = builtin_files().into_iter().filter(|f| f.path == "places.toml").collect();
+        assert!(files[0].text.contains(from), "`{from}` changes nothing");
+        files[0].text = files[0].text.replacen(from, to, 1);
+        let faults = load(&files, Arc::new(Calendars::builtin().clone())).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let stranger = refused("same_as = \"US-PR\"", "same_as = \"US-XX\"");
+    assert!(stranger.contains("`PR` is `same_as` `US-XX`, which is no other place on record"), "{stranger}");
+    let twice = refused("members = [", "members = [\"PR\", ");
+    assert!(twice.contains("place `PR` is `US-PR`: packs write the latter"), "{twice}");
+}
+
 /// Walks a TOML value along a schema; answers where a key stands that the schema does not have.
 fn strangers(
     value: &toml::Value,

@@ -39,6 +39,13 @@ impl<'a> Loader<'a> {
                 places.regions.insert(row.id, row.members);
             }
         }
+        self.second_codes(&places);
+        places.index();
+        places
+    }
+
+    /// A second code stands for a place on record, and no region holds it beside that one.
+    fn second_codes(&mut self, places: &Places) {
         let files = self.files;
         for file in files.iter().filter(|file| kind_of(&file.path) == FileKind::Places) {
             for (id, same) in &places.same_as {
@@ -47,9 +54,12 @@ impl<'a> Loader<'a> {
                     self.fault(file, id, same, text);
                 }
             }
+            for (region, members) in &places.regions {
+                for member in members.iter().filter(|member| places.same_as.contains_key(*member)) {
+                    self.fault(file, region, member, places.fault(member).unwrap_or_default());
+                }
+            }
         }
-        places.index();
-        places
     }
 
     pub(super) fn roles(&mut self) -> Roles {
