@@ -4,7 +4,8 @@
 use breachclock::evidence::tsp;
 use breachclock::evidence::unzip::{self, Limits};
 use breachclock::evidence::{
-    self, Checkpoint, PublicKey, SigningKey, sshsig, timeline, verify_bundle, verify_log, zipfile,
+    self, Checkpoint, Cosignature, Cosigner, PublicKey, SigningKey, cosign, sshsig, timeline, verify_bundle,
+    verify_log, witness, zipfile,
 };
 use breachclock::ingest::{self, Reading, ical, mail_in};
 use breachclock::rules::Rulebook;
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("bundle_keys", bundle_keys, None),
     ("bundle_disclosure", bundle_disclosure, None),
     ("checkpoint", checkpoint, None),
+    ("cosignature", cosignature, None),
     ("sshsig", ssh_signature, None),
     ("token", token, None),
     ("log", log, None),
@@ -122,6 +124,33 @@ pub fn checkpoint(bytes: &[u8]) {
         let good = std::str::from_utf8(&good()["checkpoint.txt"]).expect("text");
         let signed = good.split("\n\n").next().unwrap_or_default();
         assert_eq!(checkpoint.text().trim_end(), signed, "a text that nobody signed");
+    }
+}
+
+/// The answer of a witness: lines under the checkpoint of the good bundle, of a witness whose key is known, and its key.
+pub fn cosignature(bytes: &[u8]) {
+    let note = std::str::from_utf8(&good()["checkpoint.txt"]).expect("text");
+    let checkpoint = Checkpoint::parse(note).expect("a checkpoint").claimed().clone();
+    let known = Cosigner { name: "w.example/1".into(), key: SigningKey::from_seed(&[201; 32]).public() };
+    for (status, old) in [(200, 0), (409, 0), (409, checkpoint.size), (500, 3)] {
+        let answer = witness::Answer { status, content_type: "text/x.tlog.size", body: bytes };
+        match witness::read(&answer, &known, &checkpoint, old) {
+            witness::Reply::Knows(size) => assert_ne!(size, old),
+            witness::Reply::Failed(words) => assert!(words.said.len() <= 1000 && !words.said.contains('\n')),
+            _ => {}
+        }
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(cosigner) = Cosigner::from_vkey(text) {
+        assert_eq!(cosigner.to_vkey(), text);
+    }
+    let Ok(lines) = cosign::read_lines(text) else { return };
+    assert_eq!(lines.iter().map(|line| line.text).collect::<String>(), text);
+    if let Ok(Some(found)) = known.find(text, &checkpoint) {
+        // who holds no key cannot make another one
+        assert_eq!(found.time, 1_772_444_400);
+        assert!(text.contains(&found.line));
+        assert_eq!(Cosignature::from_token(&found.token(), &checkpoint), Some(found));
     }
 }
 

@@ -12,6 +12,7 @@ mod retention;
 mod store;
 mod timestamp;
 mod watchdog;
+mod witness;
 
 pub use contracts::Registered;
 pub use policies::default_policy;
@@ -97,6 +98,8 @@ struct Raw {
     #[serde(default)]
     digest: Vec<digests::RawDigest>,
     timestamp: Option<timestamp::RawTimestamp>,
+    #[serde(default)]
+    witness: Vec<witness::RawWitness>,
     store: Option<store::RawStore>,
     retention: Option<retention::RawRetention>,
     access: Option<RawAccess>,
@@ -268,6 +271,8 @@ pub struct Config {
     pub retention: crate::workflow::erase::Retention,
     /// Time-stamping authorities (RFC 3161), and how often.
     pub timestamp: Timestamps,
+    /// Witnesses (C2SP tlog-witness) that cosign the log.
+    pub witnesses: Vec<crate::notify::witness::Settings>,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -365,6 +370,7 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     }
     into.webhook.extend(part.webhook);
     into.channel.extend(part.channel);
+    into.witness.extend(part.witness);
     into.entity.extend(part.entity);
     into.person.extend(part.person);
     into.rota.extend(part.rota);
@@ -499,6 +505,7 @@ impl Checker<'_> {
         let backup = self.backup(raw.backup, &store, &directory, alive_to);
         let digests = self.digests(raw.digest, &directory, &raw.entity);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
+        let witnesses = self.witnesses(raw.witness, &origin);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
         if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
             self.fault("whole", "`[rules].whole` is true and no `dir` is named; add the folder, or leave `whole` out");
@@ -534,6 +541,7 @@ impl Checker<'_> {
             backup,
             digests,
             timestamp: self.timestamp(raw.timestamp),
+            witnesses,
             drill: false,
         }
     }

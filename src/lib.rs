@@ -69,7 +69,7 @@
 //! | a kind of entry that changes an incident | `src/workflow/rebuild.rs`, one arm | the scenarios: each ends with a comparison of store and entries |
 //! | a manipulation of evidence | `tests/vectors/evidence`, one file; one of the database in `tests/house/fsck.rs`, of a ZIP file in `tests/house/hostile_bundles.rs` | all verifiers name the file |
 //! | a reader of outside bytes | `fuzz/targets.rs`, one function; `fuzz/corpus` | `tests/house/fuzz.rs` |
-//! | something outside that witnesses the log | a kind of `StoredAnchor`; `src/workflow/anchor.rs` asks, `src/evidence/stamps.rs` ships | `tests/house/anchors.rs`, `tests/house/stamped_bundle.rs` |
+//! | something outside that vouches for the log | a kind of `StoredAnchor`; `src/workflow/anchor.rs` and `src/workflow/witness.rs` ask, `src/evidence/stamps.rs` ships | `tests/house/anchors.rs`, `tests/house/witnesses.rs`, `tests/house/stamped_bundle.rs` |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a column of the register | `src/evidence/register.rs`; `src/workflow/register.rs` fills it | `tests/house/register.rs` |
@@ -92,7 +92,8 @@
 //! * *disclosure*: a personal value beside the log, behind a commitment in it; *hold*: nothing of an incident is erased.
 //! * *account*, *session*: somebody who logs in, and one time of it; a *token* is for programs. Each acts by a role.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
-//! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161).
+//! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161), a *cosignature*
+//!   of a *witness* (C2SP tlog-witness).
 
 pub mod cli;
 pub mod config;

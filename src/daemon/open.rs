@@ -143,6 +143,7 @@ async fn assemble<S: Store>(
         stats: Stats::default(),
         key_changes: Vec::new(),
         anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
+        witnesses: super::anchor::witnesses(config).map_err(OpenError::config)?,
         doors: crate::workflow::Doors::new(config.require_factor),
     };
     Ok(house)

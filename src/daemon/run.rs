@@ -5,6 +5,7 @@
 //!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
 //! * `anchor` (in a file of its own): growth of the log, an interval, a day. Has checkpoints time-stamped by others.
+//! * `cosign`, one for each witness (in the same file): the same. Has them cosigned.
 //! * `clock_watch`: ten seconds, or that somebody sets the clock. Records what happened and wakes the others.
 //! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
 //! * `heartbeat`, one for each address: a proven loop. Tells other machines.
@@ -15,6 +16,7 @@
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
 //! once when the clock's step is noticed.
 
+use super::anchor::Wanted;
 use super::{anchor, clock, clock_sync, clock_watch, heartbeat, life, zone_data};
 use crate::config::{Listen, Watchdog};
 use crate::notify::Notifiers;
@@ -89,7 +91,10 @@ pub async fn run<S: Store>(
     .into_iter()
     .collect();
     if !house.anchors.authorities.is_empty() {
-        tasks.push(tokio::spawn(anchor::anchor(house.clone(), stop.clone())));
+        tasks.push(tokio::spawn(anchor::anchor(house.clone(), Wanted::TimeStamp, stop.clone())));
+    }
+    for witness in 0..house.witnesses.list.len() {
+        tasks.push(tokio::spawn(anchor::anchor(house.clone(), Wanted::Cosignature(witness), stop.clone())));
     }
     // a heartbeat that cannot be sent is told as a warning, and may end
     let mut others =

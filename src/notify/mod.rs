@@ -20,6 +20,7 @@ pub mod render;
 pub mod retry;
 mod secret;
 pub mod webhook;
+pub mod witness;
 pub mod words;
 
 pub use secret::Secret;

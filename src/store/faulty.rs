@@ -163,6 +163,18 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.last_anchor(kind)
     }
 
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.inner.last_anchor_of(kind, url)
+    }
+
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send {
+        self.inner.anchors_at(kind, size)
+    }
+
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {
         self.inner.tokens()
     }

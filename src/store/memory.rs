@@ -477,6 +477,14 @@ impl Store for MemoryStore {
         Ok(self.state().anchors.iter().rfind(|anchor| anchor.kind == kind).cloned())
     }
 
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        Ok(self.state().anchors.iter().rfind(|anchor| anchor.kind == kind && anchor.url == url).cloned())
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        Ok(self.state().anchors.iter().filter(|anchor| anchor.kind == kind && anchor.size == size).cloned().collect())
+    }
+
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         Ok(self.state().tokens.values().cloned().collect())
     }

@@ -115,6 +115,18 @@ impl<S: Store> Store for ReadOnly<S> {
         self.0.last_anchor(kind)
     }
 
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.0.last_anchor_of(kind, url)
+    }
+
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send {
+        self.0.anchors_at(kind, size)
+    }
+
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {
         self.0.tokens()
     }

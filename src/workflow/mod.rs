@@ -41,6 +41,7 @@ mod status;
 pub mod tokens;
 pub mod view;
 pub mod wake;
+pub mod witness;
 
 use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
@@ -87,8 +88,10 @@ pub struct House<S> {
     pub stats: Stats,
     /// Indices of the entries by which the log key was changed, ascending.
     pub key_changes: Vec<u64>,
-    /// Who outside witnesses the log.
+    /// Who outside dates the log.
     pub anchors: anchor::Anchors,
+    /// Who outside would notice a second history of it.
+    pub witnesses: witness::Witnesses,
     /// Who may come in, as last read; failed attempts; the link of the first start.
     pub doors: accounts::Doors,
 }

@@ -238,6 +238,14 @@ impl Store for PgStore {
         within(async { anchor::last(&self.pool.get().await?, kind).await.map_err(backend) }).await
     }
 
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        within(async { anchor::last_of(&self.pool.get().await?, kind, url).await.map_err(backend) }).await
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        within(async { anchor::all_at(&self.pool.get().await?, kind, size).await.map_err(backend) }).await
+    }
+
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         within(async { read::packed(&self.pool.get().await?, "token").await }).await
     }

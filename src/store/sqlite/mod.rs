@@ -245,6 +245,15 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| anchor::last(sql, kind)).await
     }
 
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        let url = url.to_string();
+        self.readers.read(move |sql| anchor::last_of(sql, kind, &url)).await
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        self.readers.read(move |sql| anchor::all_at(sql, kind, size)).await
+    }
+
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         let tokens = self.published().tokens.clone();
         Ok(tokens.to_vec())

@@ -128,6 +128,12 @@ impl<S: Store> Store for NodeStore<S> {
     async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
         self.read(self.inner.last_anchor(kind)).await
     }
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        self.read(self.inner.last_anchor_of(kind, url)).await
+    }
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        self.read(self.inner.anchors_at(kind, size)).await
+    }
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         self.read(self.inner.tokens()).await
     }

@@ -6,6 +6,7 @@ pub mod faketime;
 pub mod postgres;
 pub mod site;
 pub mod tsa;
+pub mod witness;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
@@ -97,6 +98,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         anchors: Default::default(),
+        witnesses: Default::default(),
         key_changes: Vec::new(),
         doors: Default::default(),
     }
