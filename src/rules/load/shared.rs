@@ -48,13 +48,14 @@ impl<'a> Loader<'a> {
     fn second_codes(&mut self, places: &Places) {
         let files = self.files;
         for file in files.iter().filter(|file| kind_of(&file.path) == FileKind::Places) {
-            for (id, same) in &places.same_as {
+            let states = |id: &str| file.text.contains(&format!("\"{id}\""));
+            for (id, same) in places.same_as.iter().filter(|(id, _)| states(id)) {
                 if !places.places.contains_key(same) || places.same_as.contains_key(same) {
                     let text = format!("`{id}` is `same_as` `{same}`, which is no other place on record");
                     self.fault(file, id, same, text);
                 }
             }
-            for (region, members) in &places.regions {
+            for (region, members) in places.regions.iter().filter(|(id, _)| states(id)) {
                 for member in members.iter().filter(|member| places.same_as.contains_key(*member)) {
                     self.fault(file, region, member, places.fault(member).unwrap_or_default());
                 }
