@@ -50,6 +50,7 @@
 //! | to add | touch | proof |
 //! |---|---|---|
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
+//! | a line a condition may say | `src/rules/condition.rs`, one `Atom`; `jurisdictions/README.md` | `tests/house/packs/texts.toml` |
 //! | a fact whose silence removes a duty | ask for it in the pack, or `breachclock law silences > jurisdictions/SILENCES.txt` | `tests/house/jurisdictions.rs` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |

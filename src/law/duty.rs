@@ -213,6 +213,13 @@ pub struct DutyPeriod<When> {
     pub promptly: Option<String>,
 }
 
+impl<When> DutyPeriod<When> {
+    /// Is the text in force on `date`? Its branch is not asked.
+    pub fn in_force(&self, date: CivilDate) -> bool {
+        !self.undated && self.from.is_none_or(|from| from <= date) && self.until.is_none_or(|until| date <= until)
+    }
+}
+
 /// A duty, generic over the compiled condition so that the noun does not know how conditions are evaluated.
 #[derive(Clone, Debug)]
 pub struct Duty<When> {
@@ -266,6 +273,11 @@ pub struct Duty<When> {
 }
 
 impl<When> Duty<When> {
+    /// Is any text in force on `date`, whichever of its branches fits?
+    pub fn has_text(&self, date: CivilDate) -> bool {
+        self.periods.iter().any(|text| text.in_force(date))
+    }
+
     /// A report to repeat: its own filing starts its clock anew, and only its condition ends it.
     pub fn recurs(&self) -> bool {
         matches!(&self.starts, Trigger::FiledLast(ids) if ids.contains(&self.id))

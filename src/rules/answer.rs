@@ -292,7 +292,7 @@ impl Rulebook {
             due_label: deadline.map(|d| due_label(d.due, o.zone)),
             promptly: o.promptly.is_some(),
             norm: o.promptly.clone(),
-            period: self.period_text(incident, o),
+            period: self.period_text(o),
             internal_target: o.internal_target.map(utc),
             started_by: o.started_by.as_ref().map(|s| StartedBy {
                 key: s.key.clone(),
@@ -390,12 +390,12 @@ impl Rulebook {
             let ids: Vec<&str> = ids.iter().map(|d| d.0.as_str()).collect();
             because.push(format!("the clock starts at the limit of {}", ids.join(" or ")));
         }
-        if let Some(period) = self.period_text(incident, o) {
+        if let Some(period) = self.period_text(o) {
             because.push(format!("{} ({})", period, duty.citation));
         }
         if let Some(norm) = &o.promptly {
             let text = if o.binding == Binding::Contract { "contract" } else { "law" };
-            let numbered = deadline.is_some() || duty.periods.iter().any(|p| p.period.is_some());
+            let numbered = deadline.is_some() || o.period.is_some();
             because.push(match numbered {
                 true => format!("besides, the {text} says \"{norm}\": the limit is not a grace period"),
                 false => format!("the {text} says \"{norm}\" and names no number"),
@@ -415,10 +415,9 @@ impl Rulebook {
     }
 
     /// "72 hours from times.aware", for messages and derivations.
-    pub fn period_text(&self, incident: &Incident, o: &Obligation) -> Option<String> {
-        let duty = self.duty_of(incident, o);
+    pub fn period_text(&self, o: &Obligation) -> Option<String> {
         let head = o.started_by.as_ref();
-        let period = o.period.or_else(|| duty.periods.iter().find_map(|p| p.period))?;
+        let period = o.period?;
         let words = format!("{} {}", period.n, period.unit.words(period.n));
         Some(head.map_or_else(|| words.clone(), |started| format!("{words} from {}", started.key)))
     }

@@ -56,7 +56,9 @@ impl Rulebook {
                     .filter(|c| {
                         ids.contains(&c.obligation.duty) || c.obligation.combines.iter().any(|d| ids.contains(d))
                     })
-                    .filter(|c| c.obligation.jurisdiction == candidate.obligation.jurisdiction || candidates.len() == 1)
+                    // what is only listed because everything was asked for starts no clock
+                    .filter(|c| c.applies != Truth::No)
+                    .filter(|c| c.obligation.jurisdiction == candidate.obligation.jurisdiction)
                     .filter_map(|c| match (&c.deadline, &c.obligation.standing) {
                         (Some(d), _) => Some(d.conservative_due.max(now)),
                         (None, Standing::Awaiting { projected_conservative, .. }) => *projected_conservative,
@@ -121,6 +123,7 @@ fn join(head: &mut Candidate, member: Candidate, latest: bool) {
                 Standing::Awaiting { projected_due: Some(due), projected_conservative: Some(careful) };
         }
     }
+    head.obligation.period = head.obligation.period.or(member.obligation.period);
     if takes_member {
         head.deadline = member.deadline;
         head.obligation.started_by = member.obligation.started_by;

@@ -6,6 +6,7 @@ use super::counts;
 use super::places::{Places, Whereabouts};
 use super::roles::Standings;
 use crate::law::{Entity, FactBook};
+use crate::time::{CivilDate, Zone};
 use chrono::Duration;
 
 /// Kleene's third value: a missing fact is never "no".
@@ -99,6 +100,12 @@ pub enum Atom {
         hours: i64,
         later: bool,
     },
+    /// The instant lies before `day` begins in the duty's zone (or, with `before: false`, not before that).
+    Day {
+        key: String,
+        day: CivilDate,
+        before: bool,
+    },
     Role(String),
     /// The entity states this role or a finer one; a wider one alone is a no, not an unknown.
     StatesRole(String),
@@ -118,6 +125,8 @@ pub struct Scene<'a> {
     pub whereabouts: &'a Whereabouts<'a>,
     pub standings: &'a Standings<'a>,
     pub counts: &'a counts::Counts<'a>,
+    /// The zone in which the duty's texts change; worked out only when a condition asks for it.
+    pub zone: &'a dyn Fn() -> Zone,
 }
 
 impl Condition {
@@ -238,6 +247,10 @@ impl Atom {
                 (None, _) => unknown(a),
                 (_, None) => unknown(b),
             },
+            Atom::Day { key, day, before } => match facts.instant(key) {
+                Some(at) => Truth::of(((scene.zone)().local(at).date() < *day) == *before),
+                None => unknown(key),
+            },
             Atom::Role(role) => match scene.standings.get(role) {
                 Truth::Unknown => unknown("entity.roles"),
                 decided => decided,
@@ -279,6 +292,8 @@ impl Atom {
             Atom::Known { key, want } => format!("{key} is {}", if *want { "known" } else { "unknown" }),
             Atom::Order { a, b, hours, later: true } => format!("{a} later than {hours} hours after {b}"),
             Atom::Order { a, b, hours, later: false } => format!("{a} within {hours} hours of {b}"),
+            Atom::Day { key, day, before: true } => format!("{key} before {day}"),
+            Atom::Day { key, day, before: false } => format!("{key} on or after {day}"),
             Atom::Role(role) => format!("role {role}"),
             Atom::StatesRole(role) => format!("states role {role}"),
             Atom::Sector(sector) => format!("sector {sector}"),
@@ -318,6 +333,11 @@ impl Atom {
             [_, "within", hours, "hours", "of", b] => {
                 Atom::Order { a: key(0), b: b.to_string(), hours: number(hours)? as i64, later: false }
             }
+            [_, "before", day] if is_number(day) => Atom::Day { key: key(0), day: date(day)?, before: true },
+            [_, "on", "or", "after", day] => Atom::Day { key: key(0), day: date(day)?, before: false },
+            [_, "after", day] if is_number(day) => {
+                return Err(format!("`{line}` leaves open whether that day counts: write `on or after` and a day"));
+            }
             [_, "before", b] => Atom::Order { a: b.to_string(), b: key(0), hours: 0, later: true },
             [_, "after", b] => Atom::Order { a: key(0), b: b.to_string(), hours: 0, later: true },
             [what, sign, n] => {
@@ -335,7 +355,8 @@ impl Atom {
             _ => {
                 return Err(format!(
                     "`{line}` is not a condition; write `key`, `not key`, `key = value`, `key has value`, \
-                     `affected >= 500`, `role name`, `key is known` or `a later than 24 hours after b`"
+                     `affected >= 500`, `role name`, `key is known`, `a later than 24 hours after b` or \
+                     `a before 2026-07-01`"
                 ));
             }
         })
@@ -349,7 +370,8 @@ impl Atom {
             | Atom::HasAny { key, .. }
             | Atom::HasAll { key, .. }
             | Atom::Number { key, .. }
-            | Atom::Known { key, .. } => vec![key],
+            | Atom::Known { key, .. }
+            | Atom::Day { key, .. } => vec![key],
             Atom::Order { a, b, .. } => vec![a, b],
             _ => vec![],
         }
@@ -375,6 +397,18 @@ impl Comparison {
             Comparison::AtMost => "<=",
         }
     }
+}
+
+/// A day rather than the name of a fact.
+fn is_number(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn date(word: &str) -> Result<CivilDate, String> {
+    let day: Option<CivilDate> = word.parse().ok();
+    // the parser also takes `2026-7-1`; a pack writes a day in one way
+    let day = day.filter(|day| day.to_string() == word);
+    day.ok_or_else(|| format!("`{word}` is no day: write it as 2026-07-01"))
 }
 
 fn number(word: &str) -> Result<u64, String> {

@@ -11,9 +11,9 @@ use super::places::{Places, Whereabouts};
 use super::plan::{Candidate, Options, cannot_count, push_new};
 use super::roles::Standings;
 use crate::law::{
-    Certainty, Combination, Deadline, Duty, DutyId, FactBook, Incident, Order, Place, Standing, Started, Trigger,
+    Certainty, Combination, Deadline, Duty, DutyId, DutyPeriod, Incident, Order, Place, Standing, Started, Trigger,
 };
-use crate::time::{Period, TimeError, Timestamp};
+use crate::time::{Period, TimeError, Timestamp, Zone};
 
 /// Longer chains of references than this are circles.
 const LONGEST_CHAIN: usize = 5;
@@ -31,7 +31,7 @@ pub(super) struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     /// What a condition sees of an obligation at `place`.
-    pub fn scene(&self, place: &'a str, places: &'a Places) -> Scene<'a> {
+    pub fn scene(&self, place: &'a str, places: &'a Places, zone: &'a dyn Fn() -> Zone) -> Scene<'a> {
         Scene {
             facts: &self.incident.facts,
             entity: &self.incident.entity,
@@ -40,6 +40,7 @@ impl<'a> Asking<'a> {
             whereabouts: self.whereabouts,
             standings: self.standings,
             counts: self.counts,
+            zone,
         }
     }
 }
@@ -176,9 +177,9 @@ impl Rulebook {
         asking: &Asking<'_>,
     ) -> Starts {
         let (place, seat) = (&candidates[at].obligation.jurisdiction, &candidates[at].seat);
-        let facts = &asking.incident.facts;
-        let scene = asking.scene(place, &self.places);
         let zone = clock::of(self, duty, seat, asking.parties).zone;
+        let of_duty = || zone;
+        let scene = asking.scene(place, &self.places, &of_duty);
         // a limit is exclusive: the last instant inside it is the one that has a date
         let last = |limit: Timestamp| limit - chrono::Duration::microseconds(1);
         let mut starts = Starts::default();
@@ -195,7 +196,7 @@ impl Rulebook {
             let date = zone.local(last(limit)).date();
             let texts = self.texts(duty, date, asking.options, &scene, &mut starts.missing);
             starts.repealed |= texts.is_empty() && !duty.periods.is_empty();
-            for text in texts {
+            for text in texts.iter().copied() {
                 let (Some(period), Some(row)) = (text.period, text.convention) else {
                     starts.open.get_or_insert_with(|| by.clone());
                     continue;
@@ -220,7 +221,7 @@ impl Rulebook {
                 if let Ok(early) = count(cautious) {
                     *careful = early.conservative_due.min(*careful);
                 }
-                self.read_carefully(duty, facts, period, row, seat, asking.parties, careful, &mut starts.because);
+                self.read_carefully(duty, &[text], seat, &scene, asking, careful, &mut starts.because);
                 starts.counted.push(Counted {
                     deadline,
                     convention: record.id.clone(),
@@ -237,24 +238,29 @@ impl Rulebook {
         starts
     }
 
-    /// Lowers the conservative limit where the start is read in two ways.
+    /// Lowers the conservative limit where the start is read in two ways. Under the other reading the text in force at the
+    /// other start decides; `texts`, those of the legal start, where there was none yet.
     #[expect(clippy::too_many_arguments, reason = "a count and everything it depends on")]
     pub(super) fn read_carefully(
         &self,
         duty: &Duty<Condition>,
-        facts: &FactBook,
-        period: Period,
-        row: u16,
-        place: &Place,
-        parties: &Parties,
+        texts: &[&DutyPeriod<Condition>],
+        seat: &Place,
+        scene: &Scene<'_>,
+        asking: &Asking<'_>,
         conservative_due: &mut Timestamp,
         because: &mut Vec<String>,
     ) {
-        if let Some(key) = &duty.conservative_starts
-            && let Some(at) = facts.instant(key)
-            && let Ok(counted) = clock::count(self, self.convention(row), period, at, duty, place, parties)
-            && counted.conservative_due < *conservative_due
-        {
+        let Some(key) = &duty.conservative_starts else { return };
+        let Some(at) = scene.facts.instant(key) else { return };
+        // what these texts miss is asked for by those of the legal start, or decides nothing the law counts
+        let own = self.texts(duty, (scene.zone)().local(at).date(), asking.options, scene, &mut Vec::new());
+        let texts = if own.is_empty() { texts } else { own.as_slice() };
+        for (period, row) in texts.iter().filter_map(|text| Some((text.period?, text.convention?))) {
+            let counted = clock::count(self, self.convention(row), period, at, duty, seat, asking.parties);
+            let Some(counted) = counted.ok().filter(|counted| counted.conservative_due < *conservative_due) else {
+                continue;
+            };
             *conservative_due = counted.conservative_due;
             let text = format!("the earliest defensible reading counts from `{key}`");
             if !because.contains(&text) {

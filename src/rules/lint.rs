@@ -183,6 +183,8 @@ fn exclude_each_other(a: &Atom, b: &Atom) -> bool {
         | (Atom::Choice { key: l, among: y, want: false }, Atom::Choice { key: k, among: x, want: true }) => {
             k == l && x.iter().all(|word| y.contains(word))
         }
+        (Atom::Day { key: k, day: x, before: true }, Atom::Day { key: l, day: y, before: false })
+        | (Atom::Day { key: l, day: y, before: false }, Atom::Day { key: k, day: x, before: true }) => k == l && y >= x,
         (Atom::Affected { place: p, comparison: c, n }, Atom::Affected { place: q, comparison: d, n: m }) => {
             p == q && (floor(*c, *n) > ceiling(*d, *m) || floor(*d, *m) > ceiling(*c, *n))
         }

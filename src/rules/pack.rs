@@ -257,6 +257,7 @@ pub struct PlaceRow {
     pub zone: String,
     pub calendar: Option<String>,
     pub parent: Option<String>,
+    pub same_as: Option<String>,
 }
 
 #[derive(Deserialize)]

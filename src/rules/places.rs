@@ -1,7 +1,8 @@
 //! Places and groups of places, as data: zone of the authority, calendar, parent, members.
 
 use super::condition::Truth;
-use crate::law::Entity;
+use super::load::did_you_mean;
+use crate::law::{Entity, nearest_of};
 use crate::time::Zone;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,6 +23,8 @@ pub struct Places {
     pub(super) regions: BTreeMap<String, Vec<String>>,
     /// Parents that the code of a place does not show: `US-CA` lies in `US` by its name, others need saying.
     pub(super) odd_parents: BTreeMap<String, String>,
+    /// Second codes of one place: `PR` is `US-PR`. They are read as the other one, and no list of places holds both.
+    pub(super) same_as: BTreeMap<String, String>,
     /// For every place the countries and regions it lies in. Asked many times per plan, hence hashed.
     around: HashMap<String, Vec<String>>,
     /// The reverse: what lies in a place.
@@ -45,6 +48,15 @@ impl Places {
         self.places.keys().map(String::as_str).chain(self.regions.keys().map(String::as_str))
     }
 
+    /// What is wrong with `id` in a pack: nobody recorded it, or it is the second code of a place.
+    pub(super) fn fault(&self, id: &str) -> Option<String> {
+        if let Some(other) = self.same_as.get(id) {
+            return Some(format!("place `{id}` is `{other}`: packs write the latter"));
+        }
+        let near = || did_you_mean(&nearest_of(id, self.ids()));
+        (!self.is_known(id)).then(|| format!("unknown place `{id}`{}", near()))
+    }
+
     /// Members of a region; of a country its subdivisions on record; of anything else itself.
     pub fn members<'a>(&'a self, id: &'a str) -> Vec<&'a str> {
         if let Some(members) = self.regions.get(id) {
@@ -57,7 +69,7 @@ impl Places {
     pub(super) fn index(&mut self) {
         self.around = self.ids().map(|id| (id.to_string(), self.find_around(id))).collect();
         let mut inside: HashMap<String, Vec<String>> = HashMap::new();
-        for part in self.ids() {
+        for part in self.ids().filter(|id| !self.same_as.contains_key(*id)) {
             for whole in self.around.get(part).into_iter().flatten() {
                 inside.entry(whole.clone()).or_default().push(part.to_string());
             }

@@ -80,6 +80,8 @@ pub(super) struct Candidate {
     pub started: bool,
     pub filed: Option<Started>,
     pub waived: Option<String>,
+    /// A follow-up of what nobody owes; see `follow_up`.
+    pub orphan: bool,
 }
 
 impl Candidate {
@@ -92,6 +94,8 @@ impl Rulebook {
     /// Asks every duty. A date that cannot be counted leaves the obligation without one, with the reason in `because`.
     pub fn plan(&self, incident: &Incident, now: Timestamp, options: Options) -> Plan {
         let mut plan = Plan::default();
+        let one_name = self.places.with_one_name(incident);
+        let incident = one_name.as_ref().unwrap_or(incident);
         let parties = Parties::of(self, &incident.entity);
         let standings = self.roles.standing_of(&incident.entity);
         let whereabouts = self.places.whereabouts(&incident.entity);
@@ -140,6 +144,7 @@ impl Rulebook {
                 self.ask(at, duty, recipient.place, truth, missing, &asking, &mut candidates, &mut plan);
             }
         }
+        self.follow(&mut candidates, &asking);
         self.compose(&mut candidates);
         self.depend(&mut candidates, &asking);
         self.project(&mut candidates, now, &parties);
@@ -202,7 +207,8 @@ impl Rulebook {
         let agreed = contract.map(|contract| Box::new(self.agreed(duty, contract)));
         let duty = agreed.as_deref().unwrap_or(duty);
         let seat = contract.map_or_else(|| place.clone(), |contract| contract::seat(duty, Some(contract)));
-        let scene = asking.scene(&place, &self.places);
+        let zone = || clock::of(self, duty, &seat, parties).zone;
+        let scene = asking.scene(&place, &self.places, &zone);
         let mut because = Vec::new();
         let note_no = |applies: Truth, because: &mut Vec<String>, text: &dyn Fn() -> String| {
             if applies == Truth::No && options.all {
@@ -265,9 +271,19 @@ impl Rulebook {
                 texts = self.texts(duty, text_date, options, &scene, &mut missing);
             }
         }
+        let mut ended = None;
+        if texts.is_empty()
+            && started.is_none()
+            && bound.is_none()
+            && let Some(day) = trigger::last_day_served(duty, facts, clock.zone, now)
+        {
+            because.push(format!("the text was in force until {day}; whether its clock started by then is not known"));
+            (text_date, ended) = (day, Some(day));
+            texts = self.texts(duty, text_date, options, &scene, &mut missing);
+        }
         if started.is_none() && bound.is_some() && texts.iter().all(|text| text.period.is_none()) {
             // nothing is counted, so it does not matter since when: it has surely started
-            missing.retain(|key| trigger_key(&duty.starts) != Some(key));
+            missing.retain(|key| trigger::key(&duty.starts) != Some(key));
             started = bound.take();
         }
         let in_force = !texts.is_empty() || duty.periods.is_empty();
@@ -321,7 +337,9 @@ impl Rulebook {
         let mut projected = Standing::NotApplicable;
         let mut limit: Option<(Timestamp, Timestamp)> = None;
         let mut convention = None;
-        let mut period = texts.iter().find_map(|text| text.period);
+        // the branch that decides may have no number, whatever the others have
+        let shown = duty.periods.iter().filter(|_| texts.is_empty()).chain(texts.iter().copied());
+        let mut period = shown.into_iter().find_map(|text| text.period);
         let mut promptly = None;
         for text in &texts {
             promptly = promptly.or_else(|| text.promptly.clone());
@@ -381,10 +399,8 @@ impl Rulebook {
             because.push("the authority set this limit with its request".to_string());
         }
         if let Some(d) = &mut deadline {
-            for (amount, row) in texts.iter().filter_map(|text| Some((text.period?, text.convention?))) {
-                let careful = &mut d.conservative_due;
-                self.read_carefully(duty, facts, amount, row, &seat, parties, careful, &mut because);
-            }
+            let careful = &mut d.conservative_due;
+            self.read_carefully(duty, &texts, &seat, &scene, asking, careful, &mut because);
         }
         let mut internal_target = None;
         if let Some(contract) = contract {
@@ -438,6 +454,7 @@ impl Rulebook {
         let if_started_now = match (&started, &bound, &duty.starts) {
             (None, None, Trigger::Fact(_) | Trigger::Contract | Trigger::CalendarEnd { .. }) => texts
                 .iter()
+                .filter(|_| ended.is_none())
                 .filter_map(|text| {
                     let record = self.convention(text.convention?);
                     clock::count(self, record, text.period?, now, duty, &seat, parties).ok()
@@ -455,6 +472,7 @@ impl Rulebook {
             started: started.is_some(),
             filed,
             waived,
+            orphan: false,
             deadline,
             texts: texts.iter().filter_map(|text| Some((text.period?, text.convention?))).collect(),
             obligation: Obligation {
@@ -517,10 +535,7 @@ impl Rulebook {
         for period in &duty.periods {
             // what is only proposed has no date yet; it is shown when somebody asks what it would do
             let supposed = options.include_proposed && duty.status == DutyStatus::Proposed;
-            let in_force = !period.undated
-                && period.from.is_none_or(|from| from <= date)
-                && period.until.is_none_or(|until| date <= until);
-            if !in_force && !supposed {
+            if !period.in_force(date) && !supposed {
                 continue;
             }
             match period.when.as_ref().map_or(Truth::Yes, |when| when.truth(scene, missing)) {
@@ -538,9 +553,7 @@ impl Rulebook {
     fn transposition(&self, duty: &Duty<Condition>, place: &Place, date: CivilDate) -> Baseline {
         let in_force = |d: &Duty<Condition>| {
             matches!(d.status, DutyStatus::InForce | DutyStatus::NotYetApplicable | DutyStatus::Repealed)
-                && d.periods
-                    .iter()
-                    .any(|p| !p.undated && p.from.is_none_or(|f| f <= date) && p.until.is_none_or(|u| date <= u))
+                && d.has_text(date)
         };
         let national = |ids: Option<&Vec<usize>>| {
             ids.into_iter()
@@ -608,14 +621,6 @@ enum Baseline {
     Serves,
     Replaced,
     NotTransposed,
-}
-
-/// The fact whose instant starts the clock, if one does.
-fn trigger_key(starts: &Trigger) -> Option<&String> {
-    match starts {
-        Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
-        _ => None,
-    }
 }
 
 /// Brings a deadline down to a cap that was agreed besides.

@@ -206,7 +206,7 @@ fn period(dated: bool) -> Value {
 fn clause() -> Value {
     let group = json!({ "type": "array", "items": { "$ref": "#/$defs/clause" } });
     json!({ "anyOf": [
-        { "type": "string", "description": "one line, e.g. `affected > 500`" },
+        { "type": "string", "description": "one line, e.g. `affected > 500` or `times.aware before 2026-07-01`" },
         { "type": "array", "items": { "$ref": "#/$defs/clause" }, "description": "all of these" },
         object(&[], json!({ "all": group, "any": group, "none": group })),
     ] })

@@ -1,7 +1,7 @@
 //! Which instant starts a duty's clock, from the facts.
 
 use crate::law::{Certainty, Duty, DutyId, Fact, FactBook, Place, Started, Trigger, Value};
-use crate::time::Timestamp;
+use crate::time::{CivilDate, Timestamp, Zone};
 
 /// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
 pub const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
@@ -54,6 +54,29 @@ pub fn onset<C>(duty: &Duty<C>, place: &Place, facts: &FactBook, acts: &[DutyId]
             }
         }
         Trigger::Contract => instant("times.aware", facts),
+    }
+}
+
+/// The last day on which a text of `duty`, which has none today, could still serve: what is known of the incident lies
+/// before its end, and since when the clock runs is not known.
+pub fn last_day_served<C>(duty: &Duty<C>, facts: &FactBook, zone: Zone, now: Timestamp) -> Option<CivilDate> {
+    key(&duty.starts)?;
+    // no clock starts before somebody noticed; where nobody said when that was, not before it happened
+    let noticed = KNOWLEDGE.iter().find_map(|key| facts.instant(key));
+    let begun = zone.local(noticed.or_else(|| facts.instant(OCCURRENCE))?).date();
+    let today = zone.local(now).date();
+    if duty.has_text(today) {
+        return None;
+    }
+    let over = duty.periods.iter().filter(|text| !text.undated).filter_map(|text| text.until);
+    over.filter(|until| begun <= *until && *until < today).max()
+}
+
+/// The fact whose instant starts the clock, if one does.
+pub fn key(starts: &Trigger) -> Option<&String> {
+    match starts {
+        Trigger::Fact(key) | Trigger::CalendarEnd { fact: key, .. } => Some(key),
+        _ => None,
     }
 }
 

@@ -65,8 +65,19 @@ fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
     outcome
 }
 
+/// What the cases tell, without what they want.
+pub fn incidents_of_cases(book: &Rulebook, files: &[SourceFile]) -> Vec<Told> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| kind_of(&f.path) == FileKind::Cases) {
+        let Ok(document) = ingest::toml(&file.text) else { continue };
+        let Some(Kind::List(cases)) = document.member("case").map(|n| &n.kind) else { continue };
+        found.extend(cases.iter().filter_map(|case| told(book, case).ok()));
+    }
+    found
+}
+
 /// A case read: what happened, and as of when.
-pub(super) struct Told {
+pub struct Told {
     pub incident: Incident,
     pub now: Timestamp,
     pub options: Options,
@@ -264,8 +275,9 @@ fn compare(
             }
             "period" => {
                 let is = obligation.period.map(|p| format!("{} {}", p.n, p.unit.words(p.n)));
-                if node.text() != is.as_deref() {
-                    faults.push(format!("{label}: `period` is {}", is.as_deref().unwrap_or("none")));
+                let is = is.as_deref().unwrap_or("none");
+                if node.text() != Some(is) {
+                    faults.push(format!("{label}: `period` is {is}"));
                 }
             }
             "binding" => {

@@ -395,7 +395,7 @@ pub(super) fn brief(book: &Rulebook, incident: &Incident, o: Option<&Obligation>
         holder: None,
         told: Vec::new(),
         next: None,
-        because: o.and_then(|o| book.period_text(incident, o)),
+        because: o.and_then(|o| book.period_text(o)),
         also: Vec::new(),
     }
 }

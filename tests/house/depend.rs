@@ -1,21 +1,95 @@
-//! Dates that one obligation gives another: bounds handed on, the nearest of several readings, chains in any order.
+//! Dates that one obligation gives another, and made-up acts that show how the rules are read: bounds handed on, the nearest
+//! of several readings, chains in any order, texts of the past.
 
-use breachclock::rules::{SourceFile, builtin_files, load};
+use breachclock::law::Standing;
+use breachclock::rules::{Options, Rulebook, SourceFile, builtin, builtin_files, load};
 use breachclock::time::Calendars;
-use breachclock::workflow::check_law::run_cases;
+use breachclock::workflow::check_law::{incidents_of_cases, run_cases};
 use std::sync::Arc;
 
-#[test]
-fn dates_that_depend_on_other_dates() {
+/// The shared files of the packs, and one made-up act with its cases.
+fn act(pack: &str, cases: &str) -> (Rulebook, Vec<SourceFile>) {
     let own = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
     let mut files: Vec<SourceFile> =
         builtin_files().into_iter().filter(|f| !f.path.contains('/') && !f.path.contains("cases")).collect();
-    files.push(own("xx/depend.toml", include_str!("packs/depend.toml")));
-    files.push(own("xx/depend.cases.toml", include_str!("packs/depend.cases.toml")));
+    files.push(own("xx/act.toml", pack));
+    files.push(own("xx/act.cases.toml", cases));
     let book = load(&files, Arc::new(Calendars::builtin().clone())).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let outcomes = run_cases(&book, &files);
-    assert_eq!(outcomes.len(), 14, "cases were not found");
+    (book, files)
+}
+
+fn hold((book, files): &(Rulebook, Vec<SourceFile>), count: usize) {
+    let outcomes = run_cases(book, files);
+    assert_eq!(outcomes.len(), count, "cases were not found");
     let faults: Vec<String> =
         outcomes.iter().flat_map(|o| o.faults.iter().map(move |f| format!("{}: {f}", o.name))).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn texts() -> (Rulebook, Vec<SourceFile>) {
+    act(include_str!("packs/texts.toml"), include_str!("packs/texts.cases.toml"))
+}
+
+#[test]
+fn dates_that_depend_on_other_dates() {
+    hold(&act(include_str!("packs/depend.toml"), include_str!("packs/depend.cases.toml")), 14);
+}
+
+#[test]
+fn texts_that_are_not_in_force_and_days_in_conditions() {
+    hold(&texts(), 20);
+}
+
+/// Whoever asks for everything sees more, and the rest unchanged.
+fn all_changes_nothing(book: &Rulebook, files: &[SourceFile], every: usize) -> usize {
+    let mut compared = 0;
+    for told in incidents_of_cases(book, files).into_iter().step_by(every) {
+        let shown = |all: bool| -> Vec<String> {
+            let plan = book.plan(&told.incident, told.now, Options { all, ..told.options });
+            let owed = plan.obligations.iter().filter(|o| !matches!(o.standing, Standing::NotApplicable));
+            owed.map(|o| format!("{o:?}")).collect()
+        };
+        assert_eq!(shown(false), shown(true), "{}", told.incident.title);
+        compared += 1;
+    }
+    compared
+}
+
+#[test]
+fn asking_for_everything_changes_nothing_else() {
+    let (book, files) = texts();
+    assert_eq!(all_changes_nothing(&book, &files, 1), 20);
+    let packs = builtin().expect("the packs load");
+    assert!(all_changes_nothing(&packs, &builtin_files(), 120) > 30);
+    // one alternative applies, the other does not and would be due earlier
+    let luxembourg: Vec<SourceFile> =
+        builtin_files().into_iter().filter(|f| f.path.contains("lu/") && f.path.contains("nis2.cases")).collect();
+    assert!(all_changes_nothing(&packs, &luxembourg, 1) > 0);
+}
+
+#[test]
+fn a_follow_up_says_why_it_does_not_apply() {
+    let (book, files) = texts();
+    let told = incidents_of_cases(&book, &files).into_iter().next().expect("a case");
+    let plan = book.plan(&told.incident, told.now, Options { all: true, ..told.options });
+    let because =
+        |duty: &str| plan.obligations.iter().find(|o| o.duty.0 == duty).expect("is listed").because.join("; ");
+    let first = because("xx-final");
+    assert!(first.contains("no text of `xx-warning` is in force on 2026-01-10"), "{first}");
+    let second = because("xx-closing");
+    assert!(second.contains("`xx-final` does not apply: nothing starts this clock"), "{second}");
+}
+
+#[test]
+fn the_branch_that_decides_is_the_one_that_is_shown() {
+    let (book, files) = texts();
+    let told = incidents_of_cases(&book, &files).into_iter().find(|t| t.incident.title.contains("has no number"));
+    let told = told.expect("the case");
+    let plan = book.plan(&told.incident, told.now, told.options);
+    let answer = book.answer(&told.incident, &plan, told.now);
+    let branches = answer.obligations.iter().find(|o| o.duty == "xx-branches").expect("is owed");
+    assert_eq!(branches.period, None);
+    let because = branches.because.join("; ");
+    assert!(because.contains("says \"without undue delay\" and names no number"), "{because}");
+    assert!(!because.contains("168 hours"), "{because}");
 }

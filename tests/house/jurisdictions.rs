@@ -100,6 +100,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("when = [\"personal_data\"]", "when = [\"personal_data\", \"not personal_data\"]", "exclude each other"),
     ("when = [\"personal_data\"]", "when = [\"risk = high\", \"risk != high\"]", "exclude each other"),
     ("when = [\"personal_data\"]", "when = [\"affected > 500\", \"affected <= 500\"]", "exclude each other"),
+    (
+        "when = [\"personal_data\"]",
+        "when = [\"times.aware before 2026-07-01\", \"times.aware on or after 2026-07-01\"]",
+        "exclude each other",
+    ),
     ("when = [\"personal_data\"]", "when = [\"personal_data\"]\nunless = [\"personal_data\"]", "takes the same away"),
     ("when = [\"personal_data\"]", "when = [\"affected < 500\"]\nmin_affected = 500", "`min_affected` is 500"),
     ("when = [\"personal_data\"]", "when = [\"personal_data\"]\ncombine = \"same-clock-as:xx-test-1\"", "with itself"),
@@ -173,6 +178,11 @@ fn a_fault_names_file_line_and_words() {
         ("when = [\"personal_data\"]", "when = [\"personal_dta\"]", 0, "did you mean `personal_data`"),
         ("citation = \"s. 1\"", "citation = \"\"", 0, "no citation"),
         ("when = [\"personal_data\"]", "when = [\"affected.XQ > 5\"]", 0, "XQ"),
+        ("when = [\"personal_data\"]", "when = [\"affected.PR > 5\"]", 0, "place `PR` is `US-PR`"),
+        ("when = [\"personal_data\"]", "when = [\"times.aware before 2026-02-30\"]", 0, "`2026-02-30` is no day"),
+        ("when = [\"personal_data\"]", "when = [\"times.aware on or after 2026-7-1\"]", 0, "`2026-7-1` is no day"),
+        ("when = [\"personal_data\"]", "when = [\"times.aware after 2026-07-01\"]", 0, "write `on or after`"),
+        ("when = [\"personal_data\"]", "when = [\"personal_data before 2026-07-01\"]", 0, "reads it as instant"),
         ("type = \"instant\"\nmay_be", "type = \"yes-no\"\nmay_be", 0, "`may_be_ahead` is for facts of type `instant`"),
         ("title = \"Tell somebody\"", "titel = \"Tell somebody\"", 0, "unknown field `titel`"),
     ];
@@ -194,6 +204,21 @@ fn a_fault_names_file_line_and_words() {
             fault.line
         );
     }
+}
+
+#[test]
+fn a_second_code_stands_for_a_place_on_record() {
+    let refused = |from: &str, to: &str| -> String {
+        let mut files: Vec<SourceFile> = builtin_files().into_iter().filter(|f| f.path == "places.toml").collect();
+        assert!(files[0].text.contains(from), "`{from}` changes nothing");
+        files[0].text = files[0].text.replacen(from, to, 1);
+        let faults = load(&files, Arc::new(Calendars::builtin().clone())).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let stranger = refused("same_as = \"US-PR\"", "same_as = \"US-XX\"");
+    assert!(stranger.contains("`PR` is `same_as` `US-XX`, which is no other place on record"), "{stranger}");
+    let twice = refused("members = [", "members = [\"PR\", ");
+    assert!(twice.contains("place `PR` is `US-PR`: packs write the latter"), "{twice}");
 }
 
 /// Walks a TOML value along a schema; answers where a key stands that the schema does not have.

@@ -95,8 +95,8 @@ impl<'a> Loader<'a> {
         let jurisdiction = row.jurisdiction.unwrap_or_else(|| instrument.jurisdiction.clone());
         let region = row.region.or_else(|| instrument.region.clone());
         for place in region.iter().chain([&jurisdiction]) {
-            if !book.places.is_known(place) {
-                self.fault(file, &id, place, unknown("place", place, book.places.ids()));
+            if let Some(text) = book.places.fault(place) {
+                self.fault(file, &id, place, text);
             }
         }
         let starts = match (row.starts.as_deref(), status) {
@@ -305,9 +305,9 @@ impl<'a> Loader<'a> {
             if let Atom::OperatesIn(place) | Atom::EstablishedIn(place) | Atom::Affected { place: Some(place), .. } =
                 atom
                 && place != "total"
-                && !book.places.is_known(place)
+                && let Some(text) = book.places.fault(place)
             {
-                found.push((place.clone(), unknown("place", place, book.places.ids())));
+                found.push((place.clone(), text));
             }
         });
         for (words, text) in found {
@@ -369,7 +369,7 @@ fn expected_type(atom: &Atom) -> Option<FactType> {
         Atom::Choice { .. } => FactType::Choice,
         Atom::HasAny { .. } | Atom::HasAll { .. } => FactType::Set,
         Atom::Number { .. } => FactType::Count,
-        Atom::Order { .. } => FactType::Instant,
+        Atom::Order { .. } | Atom::Day { .. } => FactType::Instant,
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use super::super::book::{Authority, ConventionRecord, DisputeRecord, Whose};
 use super::super::pack::{self, Parameters};
 use super::super::places::{PlaceRecord, Places};
 use super::super::roles::Roles;
-use super::{FileKind, Loader, SourceFile, one_of};
+use super::{FileKind, Loader, SourceFile, kind_of, one_of};
 use crate::law::{FactCatalogue, FactDeclaration, FactType};
 use crate::time::{Convention, Zone};
 use serde::Deserialize;
@@ -22,10 +22,14 @@ impl<'a> Loader<'a> {
                         if let Err(error) = self.calendars.check(&calendar) {
                             self.fault(file, &row.id, &calendar, error.to_string());
                         }
-                        if let Some(parent) = row.parent.as_ref().filter(|p| !row.id.starts_with(&format!("{p}-"))) {
+                        if let Some(same) = &row.same_as {
+                            places.same_as.insert(row.id.clone(), same.clone());
+                        }
+                        let parent = row.same_as.or(row.parent);
+                        if let Some(parent) = parent.as_ref().filter(|p| !row.id.starts_with(&format!("{p}-"))) {
                             places.odd_parents.insert(row.id.clone(), parent.clone());
                         }
-                        let record = PlaceRecord { name: row.name, zone, calendar, parent: row.parent };
+                        let record = PlaceRecord { name: row.name, zone, calendar, parent };
                         places.places.insert(row.id, record);
                     }
                     Err(error) => self.fault(file, &row.id, &row.zone, error.to_string()),
@@ -35,8 +39,28 @@ impl<'a> Loader<'a> {
                 places.regions.insert(row.id, row.members);
             }
         }
+        self.second_codes(&places);
         places.index();
         places
+    }
+
+    /// A second code stands for a place on record, and no region holds it beside that one.
+    fn second_codes(&mut self, places: &Places) {
+        let files = self.files;
+        for file in files.iter().filter(|file| kind_of(&file.path) == FileKind::Places) {
+            let states = |id: &str| file.text.contains(&format!("\"{id}\""));
+            for (id, same) in places.same_as.iter().filter(|(id, _)| states(id)) {
+                if !places.places.contains_key(same) || places.same_as.contains_key(same) {
+                    let text = format!("`{id}` is `same_as` `{same}`, which is no other place on record");
+                    self.fault(file, id, same, text);
+                }
+            }
+            for (region, members) in places.regions.iter().filter(|(id, _)| states(id)) {
+                for member in members.iter().filter(|member| places.same_as.contains_key(*member)) {
+                    self.fault(file, region, member, places.fault(member).unwrap_or_default());
+                }
+            }
+        }
     }
 
     pub(super) fn roles(&mut self) -> Roles {
