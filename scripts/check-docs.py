@@ -25,6 +25,8 @@ RULES = ROOT / "config" / "prometheus-rules.yml"
 BOARD = ROOT / "config" / "grafana-dashboard.json"
 NEVER = ["compliant", "compliance", "on track", "nothing to do", "100% safe", "guarantee"]
 METRIC = re.compile(r"\bbreachclock_[a-z0-9_]+\b")
+# how the manual names a file of the source: a link that also holds in a book made of it
+SOURCE = "https://github.com/breachclock/breachclock/blob/main/"
 # names with that beginning that are no metrics
 NO_METRIC = {"breachclock_keys"}
 ROLES = ["reporter", "responder", "approver", "auditor", "admin"]
@@ -86,10 +88,15 @@ def page(path):
 def links(one):
     for number, line in one.prose:
         for target in re.findall(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)", line):
-            if re.match(r"[a-z]+:", target):
-                continue
             name, _, anchor = target.partition("#")
-            to = (one.path.parent / name).resolve() if name else one.path
+            if name.startswith(SOURCE):
+                to = ROOT / name.removeprefix(SOURCE)
+            elif re.match(r"[a-z]+:", name):
+                continue
+            else:
+                to = (one.path.parent / name).resolve() if name else one.path
+                if BOOK in one.path.parents and BOOK not in to.parents:
+                    fault(one.path, number, f"`{target}` leads out of the book; write {SOURCE}PATH")
             if not to.exists():
                 fault(one.path, number, f"`{target}` leads nowhere")
             elif anchor and (to.suffix != ".md" or anchor not in page(to).anchors()):
