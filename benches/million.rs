@@ -165,7 +165,9 @@ async fn stored(count: usize, dir: &Path) {
         "seconds_at_a_hundredth": before, "ratio": (seconds / before * 100.0).round() / 100.0, "bundle_bytes": bytes });
     figure("export of one incident", "s", seconds, more);
     let began = Instant::now();
-    let report = breachclock::workflow::fsck::check(&*house.store, ORIGIN, &house.log_key.public(), None).await.expect("readable");
+    let report = breachclock::workflow::fsck::check(&*house.store, ORIGIN, &house.log_key.public(), None)
+        .await
+        .expect("readable");
     assert_eq!((report.log.ok, report.faults.len()), (true, 0), "{:?}", report.faults);
     figure("fsck of the store", "s", began.elapsed().as_secs_f64(), serde_json::json!({ "nodes": report.nodes }));
 }

@@ -4,9 +4,12 @@
 use breachclock::evidence::tsp;
 use breachclock::evidence::unzip::{self, Limits};
 use breachclock::evidence::{
-    self, Checkpoint, PublicKey, SigningKey, sshsig, timeline, verify_bundle, verify_log, zipfile,
+    self, Checkpoint, Cosignature, Cosigner, PublicKey, SigningKey, cosign, sshsig, timeline, verify_bundle,
+    verify_log, witness, zipfile,
 };
+use breachclock::ingest::tools::{Item, Mapping, Tool};
 use breachclock::ingest::{self, Reading, ical, mail_in};
+use breachclock::law::Certainty;
 use breachclock::rules::Rulebook;
 use breachclock::time::{Timestamp, Zone};
 use breachclock::workflow::replay;
@@ -26,11 +29,13 @@ pub const TARGETS: &[Target] = &[
     ("bundle_keys", bundle_keys, None),
     ("bundle_disclosure", bundle_disclosure, None),
     ("checkpoint", checkpoint, None),
+    ("cosignature", cosignature, None),
     ("sshsig", ssh_signature, None),
     ("token", token, None),
     ("log", log, None),
     ("entries", entries, None),
     ("report", report, None),
+    ("tools", tools, None),
     ("mail", mail, Some("tests/vectors/mail_in")),
     ("ical", calendar, Some("tests/vectors/ical")),
 ];
@@ -125,6 +130,33 @@ pub fn checkpoint(bytes: &[u8]) {
     }
 }
 
+/// The answer of a witness: lines under the checkpoint of the good bundle, of a witness whose key is known, and its key.
+pub fn cosignature(bytes: &[u8]) {
+    let note = std::str::from_utf8(&good()["checkpoint.txt"]).expect("text");
+    let checkpoint = Checkpoint::parse(note).expect("a checkpoint").claimed().clone();
+    let known = Cosigner { name: "w.example/1".into(), key: SigningKey::from_seed(&[201; 32]).public() };
+    for (status, old) in [(200, 0), (409, 0), (409, checkpoint.size), (500, 3)] {
+        let answer = witness::Answer { status, content_type: "text/x.tlog.size", body: bytes };
+        match witness::read(&answer, &known, &checkpoint, old) {
+            witness::Reply::Knows(size) => assert_ne!(size, old),
+            witness::Reply::Failed(words) => assert!(words.said.len() <= 1000 && !words.said.contains('\n')),
+            _ => {}
+        }
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(cosigner) = Cosigner::from_vkey(text) {
+        assert_eq!(cosigner.to_vkey(), text);
+    }
+    let Ok(lines) = cosign::read_lines(text) else { return };
+    assert_eq!(lines.iter().map(|line| line.text).collect::<String>(), text);
+    if let Ok(Some(found)) = known.find(text, &checkpoint) {
+        // who holds no key cannot make another one
+        assert_eq!(found.time, 1_772_444_400);
+        assert!(text.contains(&found.line));
+        assert_eq!(Cosignature::from_token(&found.token(), &checkpoint), Some(found));
+    }
+}
+
 pub fn ssh_signature(bytes: &[u8]) {
     exchanged("checkpoint.txt.sig", bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -195,6 +227,46 @@ pub fn report(bytes: &[u8]) {
     }
     let _ = ingest::suppose(text, &reading);
     let _ = ingest::facts_only(text, &reading);
+}
+
+/// A mapping that asks for something of every type.
+fn mapping() -> Mapping {
+    let at = [
+        ("reference", "/id"),
+        ("title", "/what"),
+        ("severity", "/level"),
+        ("labels", "/tags"),
+        ("event", "/revision"),
+        ("times.detected", "/seen_at"),
+        ("affected.total", "/people"),
+        ("personal_data", "/personal"),
+        ("kinds", "/kind"),
+        ("risk", "/a~1b/risk"),
+        ("record.effects", "/what"),
+        ("hold.law_enforcement", "/hold"),
+    ];
+    Mapping { at: at.map(|(name, pointer)| (name.into(), pointer.into())).into(), assume: Vec::new() }
+}
+
+/// The same bytes as a delivery of every tool.
+pub fn tools(bytes: &[u8]) {
+    let reading = Reading { catalogue: book().catalogue(), now: now(), by: "a source" };
+    for tool in Tool::ALL {
+        let items = match ingest::tools::read(tool, bytes, &mapping(), &reading) {
+            Ok(items) => items,
+            Err(rejections) => {
+                assert!(!rejections.is_empty());
+                continue;
+            }
+        };
+        for item in items {
+            let Item::Case(case) = item else { continue };
+            assert!((1..=300).contains(&case.title.chars().count()) && !case.title.contains('\n'));
+            assert!((1..=200).contains(&case.reference.chars().count()));
+            assert!(case.facts.iter().all(|fact| fact.certainty != Certainty::Confirmed));
+            assert!(ingest::tools::part(bytes, &case.pointer).is_some(), "{}", case.pointer);
+        }
+    }
 }
 
 pub fn mail(bytes: &[u8]) {

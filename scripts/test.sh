@@ -18,6 +18,12 @@ need python3 && python3 -c "import venv, ensurepip" 2>/dev/null || install+=(pyt
 need initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || install+=(postgresql)
 # reads the printed report back
 need pdfdetach || install+=(poppler-utils)
+# what people and their telephones use
+need curl || install+=(curl)
+need oathtool || install+=(oathtool)
+# a real browser, and what drives it
+need node && need npm || install+=(nodejs npm)
+need chromium || need chromium-browser || need google-chrome || install+=(chromium)
 if ((${#install[@]})); then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
@@ -37,3 +43,6 @@ cargo test --locked --lib --bins --tests
 cargo test --locked --doc
 # the printed report is a crate of its own: its typesetter takes longer to build than all the rest
 cargo test --locked -p breachclock-report-pdf
+
+# the pages in a real browser, against the program that was just built
+(cd tests/browser && npm ci --silent --no-audit --no-fund && BREACHCLOCK_TEST_BINARY="$OLDPWD/target/debug/breachclock" npm test --silent)

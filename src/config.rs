@@ -2,17 +2,21 @@
 //!
 //! Unknown keys are errors. Every fault names the file and the line. Each module owns its settings; this file composes.
 
+mod access;
 mod backup;
 mod channels;
 mod contracts;
 mod digests;
+mod ingest;
 mod people;
 mod policies;
 mod retention;
 mod store;
 mod timestamp;
 mod watchdog;
+mod witness;
 
+pub use access::{Oidc, Tls};
 pub use contracts::Registered;
 pub use policies::default_policy;
 pub use store::StoreKind;
@@ -96,16 +100,16 @@ struct Raw {
     backup: Option<backup::RawBackup>,
     #[serde(default)]
     digest: Vec<digests::RawDigest>,
+    #[serde(default)]
+    ingest: Vec<ingest::RawIngest>,
     timestamp: Option<timestamp::RawTimestamp>,
+    #[serde(default)]
+    witness: Vec<witness::RawWitness>,
     store: Option<store::RawStore>,
     retention: Option<retention::RawRetention>,
-    access: Option<RawAccess>,
-}
-
-#[derive(Deserialize, Clone, Default)]
-#[serde(deny_unknown_fields)]
-struct RawAccess {
-    second_factor: Option<String>,
+    access: Option<access::RawAccess>,
+    tls: Option<access::RawTls>,
+    oidc: Option<access::RawOidc>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -240,6 +244,9 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Nobody comes in with a password alone.
     pub require_factor: bool,
+    /// TLS at our own door.
+    pub tls: Option<Tls>,
+    pub oidc: Option<Oidc>,
     pub data_dir: PathBuf,
     pub store: StoreKind,
     pub origin: String,
@@ -264,10 +271,14 @@ pub struct Config {
     pub backup: Option<crate::workflow::BackupPlan>,
     /// What is told at fixed times.
     pub digests: Vec<crate::workflow::DigestPlan>,
+    /// Other tools whose webhooks are taken.
+    pub ingest: Vec<crate::workflow::ingest::Source>,
     /// How long personal values stay after closing.
     pub retention: crate::workflow::erase::Retention,
     /// Time-stamping authorities (RFC 3161), and how often.
     pub timestamp: Timestamps,
+    /// Witnesses (C2SP tlog-witness) that cosign the log.
+    pub witnesses: Vec<crate::notify::witness::Settings>,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -365,12 +376,14 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     }
     into.webhook.extend(part.webhook);
     into.channel.extend(part.channel);
+    into.witness.extend(part.witness);
     into.entity.extend(part.entity);
     into.person.extend(part.person);
     into.rota.extend(part.rota);
     into.group.extend(part.group);
     into.policy.extend(part.policy);
     into.digest.extend(part.digest);
+    into.ingest.extend(part.ingest);
     into.route.extend(part.route);
     into.register.extend(part.register);
     into.contracts_csv.extend(part.contracts_csv);
@@ -423,12 +436,14 @@ impl Checker<'_> {
         let server =
             raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
-        let listen = self.listen(&listen_text, server.behind_proxy);
-        let require_factor = self.second_factor(raw.access.clone().unwrap_or_default());
+        let listen = self.listen(&listen_text, server.behind_proxy || raw.tls.is_some());
+        let require_factor = self.second_factor(raw.access);
+        let tls = self.tls(raw.tls);
         let public_url = server
             .public_url
             .map(|u| u.trim_end_matches('/').to_string())
-            .unwrap_or_else(|| format!("http://{listen_text}"));
+            .unwrap_or_else(|| format!("{}://{listen_text}", if tls.is_some() { "https" } else { "http" }));
+        let oidc = self.oidc(raw.oidc, &public_url);
         let data_dir = raw.data.map(|d| d.dir).unwrap_or_else(|| {
             self.fault(
                 "",
@@ -498,7 +513,9 @@ impl Checker<'_> {
         let alive_to = watchdog.life.as_ref().map(|life| life.alive_to.as_slice()).unwrap_or_default();
         let backup = self.backup(raw.backup, &store, &directory, alive_to);
         let digests = self.digests(raw.digest, &directory, &raw.entity);
+        let ingest = self.ingest(raw.ingest, &raw.entity);
         let (policies, routes) = self.policies(raw.policy, raw.route, &directory, &raw.entity, unverified);
+        let witnesses = self.witnesses(raw.witness, &origin);
         let rules_whole = raw.rules.as_ref().is_some_and(|r| r.whole);
         if rules_whole && raw.rules.as_ref().is_some_and(|r| r.dir.is_none()) {
             self.fault("whole", "`[rules].whole` is true and no `dir` is named; add the folder, or leave `whole` out");
@@ -515,6 +532,8 @@ impl Checker<'_> {
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
             behind_proxy: server.behind_proxy,
             require_factor,
+            tls,
+            oidc,
             data_dir: self.base.join(data_dir),
             store,
             origin,
@@ -533,7 +552,9 @@ impl Checker<'_> {
             watchdog,
             backup,
             digests,
+            ingest,
             timestamp: self.timestamp(raw.timestamp),
+            witnesses,
             drill: false,
         }
     }
@@ -561,17 +582,6 @@ impl Checker<'_> {
         register
     }
 
-    fn second_factor(&mut self, access: RawAccess) -> bool {
-        match access.second_factor.as_deref() {
-            None | Some("optional") => false,
-            Some("required") => true,
-            Some(word) => {
-                self.fault(word, format!("`second_factor` is `{word}`; it may be `optional` or `required`"));
-                false
-            }
-        }
-    }
-
     fn listen(&mut self, text: &str, behind_proxy: bool) -> Listen {
         if let Some(path) = text.strip_prefix("unix:") {
             return Listen::Unix(PathBuf::from(path));
@@ -579,7 +589,7 @@ impl Checker<'_> {
         match text.parse::<std::net::SocketAddr>() {
             Ok(address) => {
                 if !address.ip().is_loopback() && !behind_proxy {
-                    self.fault(text, format!("`listen` is the public address `{text}`; put a TLS proxy in front and set `behind_proxy = true`, or listen on 127.0.0.1"));
+                    self.fault(text, format!("`listen` is the public address `{text}`; name a certificate under `[tls]`, or put a TLS proxy in front and set `behind_proxy = true`, or listen on 127.0.0.1"));
                 }
                 Listen::Tcp(address)
             }
@@ -631,5 +641,6 @@ pub fn check_against(config: &Config, book: &Rulebook) -> Vec<ConfigFault> {
     let mut faults: Vec<ConfigFault> =
         entities.filter(|fault| !fault.pointer.starts_with("/contracts/")).map(at_entity).collect();
     faults.extend(config.contracts.iter().flat_map(|one| one.unknown_words(book)));
+    faults.extend(ingest::unknown_facts(config, book));
     faults
 }

@@ -55,7 +55,7 @@
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |
 //! | a channel that is one HTTP request | `src/notify/channel` one file, one line in `src/notify/channel.rs` | a sample and a golden file in `tests/house/notify_channels.rs` |
 //! | another notifier | `src/notify` one file, one line in `src/notify/mod.rs` | the shared exercise in its tests |
-//! | an ingest format | `src/ingest` one file | its cases |
+//! | an ingest format | `src/ingest/tools` one file, one variant of `Tool`; how a sender proves itself is `src/workflow/senders.rs` | samples in `tests/vectors/ingest`, `tests/house/ingest_formats.rs`, `tests/house/ingest_web.rs` |
 //! | a kind of mail that comes back | `src/ingest/mail_in/report.rs`; a case in `tests/vectors/mail_in` | `tests/house/mail_in.rs` |
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
@@ -68,7 +68,7 @@
 //! | a kind of entry that changes an incident | `src/workflow/rebuild.rs`, one arm | the scenarios: each ends with a comparison of store and entries |
 //! | a manipulation of evidence | `tests/vectors/evidence`, one file; one of the database in `tests/house/fsck.rs`, of a ZIP file in `tests/house/hostile_bundles.rs` | all verifiers name the file |
 //! | a reader of outside bytes | `fuzz/targets.rs`, one function; `fuzz/corpus` | `tests/house/fuzz.rs` |
-//! | something outside that witnesses the log | a kind of `StoredAnchor`; `src/workflow/anchor.rs` asks, `src/evidence/stamps.rs` ships | `tests/house/anchors.rs`, `tests/house/stamped_bundle.rs` |
+//! | something outside that vouches for the log | a kind of `StoredAnchor`; `src/workflow/anchor.rs` and `src/workflow/witness.rs` ask, `src/evidence/stamps.rs` ships | `tests/house/anchors.rs`, `tests/house/witnesses.rs`, `tests/house/stamped_bundle.rs` |
 //! | something to look at before it fails | `src/daemon/doctor.rs`, one line; a probe beside it; people in `src/escalation/readiness.rs` | `tests/house/doctor.rs`, `tests/vectors` |
 //! | a scenario of an exercise | `src/daemon/drill/default.toml` explains the form; no Rust | `tests/house/drill.rs` |
 //! | a column of the register | `src/evidence/register.rs`; `src/workflow/register.rs` fills it | `tests/house/register.rs` |
@@ -76,7 +76,8 @@
 //! | a kind of file | `src/workflow/attachments.rs`, one variant | `tests/house/custody.rs` |
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
-//! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/{login,account}.rs` | `tests/house/accounts.rs` |
+//! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs`, `tests/browser/provider.test.mjs` |
+//! | a page | `src/web/dashboard`, one file and one template; every page is looked at by axe-core | `tests/browser` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!
@@ -91,7 +92,8 @@
 //! * *disclosure*: a personal value beside the log, behind a commitment in it; *hold*: nothing of an incident is erased.
 //! * *account*, *session*: somebody who logs in, and one time of it; a *token* is for programs. Each acts by a role.
 //! * *entry*, *checkpoint*: a leaf of the evidence log, and its signed head.
-//! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161).
+//! * *anchor*: what somebody outside says about a checkpoint: a *time stamp* of an *authority* (RFC 3161), a *cosignature*
+//!   of a *witness* (C2SP tlog-witness).
 
 pub mod cli;
 pub mod config;

@@ -66,7 +66,7 @@ async fn demo(args: Args) -> Result<(), (i32, String)> {
         run::Listener::Tcp(l) => {
             format!("http://{}", l.local_addr().map(|a| a.to_string()).unwrap_or(args.listen.clone()))
         }
-        run::Listener::Unix(_) | run::Listener::Nowhere => args.listen.clone(),
+        run::Listener::Unix(_) | run::Listener::Tls(_) | run::Listener::Nowhere => args.listen.clone(),
     };
     let place = dir.display();
     let me = std::env::current_exe().map_or_else(|_| "breachclock".to_string(), |path| path.display().to_string());

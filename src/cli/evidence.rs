@@ -6,7 +6,7 @@ use super::{evidence_check, exit};
 use crate::config::StoreKind;
 use crate::daemon::rotate;
 use crate::evidence::tsp::Roots;
-use crate::evidence::verify;
+use crate::evidence::{Cosigner, verify};
 use crate::store::{PgStore, SqliteStore};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,9 @@ pub enum Command {
         /// Certificates (PEM) of the time-stamping authorities you trust; those in the bundle when left out
         #[arg(long)]
         tsa: Option<PathBuf>,
+        /// Verifier keys of the witnesses you trust, one a line; those in the bundle when left out
+        #[arg(long)]
+        witnesses: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
@@ -105,13 +108,15 @@ pub fn run(command: Command) -> i32 {
             Err(code) => code,
         },
         Command::Personal(command) => super::erase::run(command),
-        Command::Verify { file, tsa, replay, json } => verify_bundle(&file, tsa.as_deref(), replay, json),
+        Command::Verify { file, tsa, witnesses, replay, json } => {
+            verify_bundle(&file, tsa.as_deref(), witnesses.as_deref(), replay, json)
+        }
         Command::RotateKey { config, json } => rotate_key(&config, json),
         Command::Fsck { config, replay, json } => evidence_check::fsck(&config, replay, json),
     }
 }
 
-fn verify_bundle(path: &Path, tsa: Option<&Path>, replay: bool, json: bool) -> i32 {
+fn verify_bundle(path: &Path, tsa: Option<&Path>, witnesses: Option<&Path>, replay: bool, json: bool) -> i32 {
     let files = match bundle_in::read(path) {
         Ok(files) => files,
         Err(Problem::Unreadable(error)) => {
@@ -127,14 +132,17 @@ fn verify_bundle(path: &Path, tsa: Option<&Path>, replay: bool, json: bool) -> i
             return exit::NEGATIVE;
         }
     };
-    let authorities = match tsa.map(authorities).transpose() {
-        Ok(authorities) => authorities,
+    let known = || -> Result<_, (i32, String)> {
+        Ok((tsa.map(authorities).transpose()?, witnesses.map(cosigners).transpose()?))
+    };
+    let (authorities, witnesses) = match known() {
+        Ok(known) => known,
         Err((code, text)) => {
             eprintln!("error: {text}");
             return code;
         }
     };
-    let trust = verify::Trust { authorities, ..verify::Trust::default() };
+    let trust = verify::Trust { authorities, witnesses, ..verify::Trust::default() };
     let report = verify::verify_bundle_with(&files, &trust);
     // deadlines of a forged bundle prove nothing
     let replayed = (replay && report.ok).then(|| evidence_check::replay(&files));
@@ -154,11 +162,22 @@ fn verify_bundle(path: &Path, tsa: Option<&Path>, replay: bool, json: bool) -> i
             .iter()
             .map(|(size, key)| serde_json::json!({ "up_to_size": size, "fingerprint": key }))
             .collect();
+        let seen: Vec<serde_json::Value> = report
+            .witnessed
+            .iter()
+            .map(|one| {
+                serde_json::json!({
+                    "witness": one.witness, "key_id": one.key_id, "size": one.size, "root": one.root, "at": one.at,
+                    "file": one.file, "entries": one.entries,
+                })
+            })
+            .collect();
         super::print_json(&serde_json::json!({
             "ok": report.ok, "origin": report.origin, "stream": report.stream, "entries": report.entries,
             "disclosed": report.disclosed, "erased": report.erased, "withheld": report.withheld,
             "export_fingerprint": report.export_fingerprint, "log_fingerprint": report.log_fingerprint,
-            "earlier_log_keys": keys, "existed": existed, "packed": report.packed, "checks": checks, "not_provable": report.not_provable,
+            "earlier_log_keys": keys, "existed": existed, "packed": report.packed,
+            "witnessed": seen, "unknown_cosignatures": report.unknown_cosignatures, "checks": checks, "not_provable": report.not_provable,
             "replay": replayed.as_ref().map(evidence_check::replay_json),
         }));
     } else {
@@ -197,6 +216,15 @@ fn verdict(report: &verify::VerifyReport) -> String {
     if let Some(time) = &report.packed {
         text.push_str(&format!("the bundle was packed no later than {time}\n"));
     }
+    for one in &report.witnessed {
+        text.push_str(&format!(
+            "witness {} saw the log at size {} with root {} at {}, grown from all it saw before (entries 1 to {})\n",
+            one.witness, one.size, one.root, one.at, one.entries
+        ));
+    }
+    if report.unknown_cosignatures > 0 {
+        text.push_str(&format!("{} cosignature(s) of unknown keys were ignored\n", report.unknown_cosignatures));
+    }
     text.push_str(&format!("export key {}\nlog key    {}\n", report.export_fingerprint, report.log_fingerprint));
     for (size, key) in &report.earlier_log_keys {
         text.push_str(&format!("           {key} up to size {size}\n"));
@@ -212,6 +240,14 @@ fn authorities(path: &Path) -> Result<Roots, (i32, String)> {
     let named = |error: &dyn std::fmt::Display| format!("`{}` {error}", path.display());
     let text = std::fs::read(path).map_err(|error| (exit::NO_INPUT, named(&format!("cannot be read: {error}"))))?;
     Roots::from_pem(&text).map_err(|fault| (exit::REJECTED, named(&fault)))
+}
+
+fn cosigners(path: &Path) -> Result<Vec<Cosigner>, (i32, String)> {
+    let named = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
+    let text =
+        std::fs::read_to_string(path).map_err(|error| (exit::NO_INPUT, named(&format!("cannot be read: {error}"))))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| Cosigner::from_vkey(line).map_err(|error| (exit::REJECTED, named(&error)))).collect()
 }
 
 fn rotate_key(path: &Path, json: bool) -> i32 {
@@ -234,7 +270,8 @@ fn rotate_key(path: &Path, json: bool) -> i32 {
         Ok(rotated) => {
             super::print(&format!(
                 "the log key was changed at size {}\nold {}\nnew {}\n{}\n\nPublish the new fingerprint where the old one \
-                 stands; bundles prove that one followed the other. Copy `keys/log.pem` to every other node before it starts.\n",
+                 stands; bundles prove that one followed the other. Copy `keys/log.pem` to every other node before it starts. Give the last line above to whoever runs a witness of the \
+                 log: until then it does not cosign.\n",
                 rotated.size, rotated.old, rotated.new, rotated.vkey
             ));
             exit::DONE

@@ -18,6 +18,7 @@ mod incident;
 mod law;
 mod law_diff;
 mod mail;
+mod man;
 mod obligation;
 mod period;
 mod register;
@@ -106,6 +107,8 @@ enum Command {
     User(user::Command),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one per command
+    Man(man::Args),
 }
 
 /// Parses the arguments, does what they say, and answers the exit code.
@@ -137,6 +140,7 @@ pub fn run() -> i32 {
         Command::Config(command) => config_check::run(command),
         Command::Token(command) => token::run(command),
         Command::User(command) => user::run(command),
+        Command::Man(args) => man::run(args),
         Command::Completions { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Cli::command(), "breachclock", &mut std::io::stdout());

@@ -56,12 +56,19 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
             return exit::UNREACHABLE;
         }
     };
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let listener = match with_tls(listener, &config, &stopped) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::BAD_CONFIG;
+        }
+    };
     if let Err(error) = open::record_start(&house).await {
         eprintln!("error: {error}");
         return exit::NEGATIVE;
     }
     tracing::info!(listen = ?config.listen, duties = house.book().duties().len(), rules = %house.book().version, "breachclock runs");
-    let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
         let _ = stop.send(true);
@@ -112,6 +119,18 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     exit::DONE
 }
 
+/// TLS before the listener, when the configuration names a certificate; its files are read again when they change.
+fn with_tls(
+    listener: run::Listener,
+    config: &config::Config,
+    stopped: &tokio::sync::watch::Receiver<bool>,
+) -> Result<run::Listener, String> {
+    let Some(tls) = &config.tls else { return Ok(listener) };
+    let certificate = crate::daemon::tls::load(tls)?;
+    tokio::spawn(crate::daemon::tls::keep_fresh(tls.clone(), certificate.clone(), stopped.clone()));
+    listener.with_tls(certificate).map_err(|error| format!("TLS cannot be set up: {error}"))
+}
+
 /// Shows what is there. No clock runs, nobody is told anything, and nothing is written.
 async fn show<S: open::Backend>(config: config::Config) -> i32 {
     let (house, wrong) = match open::open_to_read::<S>(&config).await {
@@ -139,6 +158,13 @@ async fn show<S: open::Backend>(config: config::Config) -> i32 {
         signalled().await;
         let _ = stop.send(true);
     });
+    let listener = match with_tls(listener, &config, &stopped) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::BAD_CONFIG;
+        }
+    };
     match run::show(Arc::new(house), listener, config.max_body, stopped).await {
         Ok(()) => exit::DONE,
         Err(error) => {

@@ -6,6 +6,7 @@ mod backups;
 mod machine;
 mod server;
 mod ways;
+mod witnesses;
 
 use super::ids::SystemEntropy;
 use super::{clock, open};
@@ -105,6 +106,7 @@ pub async fn examine(config: &Config, send: bool) -> Vec<Line> {
     lines.push(server::daemon(&config.listen, now).await);
     lines.extend(ways::heartbeats(config).await);
     lines.extend(ways::time_stamps(config).await);
+    lines.extend(witnesses::witnesses(config).await);
     lines.extend(ways::mail(config).await);
     lines.extend(ways::webhooks(config).await);
     lines.extend(ways::channels(config).await);

@@ -19,6 +19,7 @@ pub mod retention;
 pub mod rotate;
 pub mod run;
 pub mod shelf;
+pub mod tls;
 pub mod zone_data;
 
 /// Tells the service manager that the daemon lives; called only after a proven loop. Does nothing outside systemd.

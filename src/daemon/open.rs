@@ -7,10 +7,12 @@ use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
 use crate::evidence::{Made, PublicKey};
 use crate::notify;
+use crate::notify::identity::Provider;
 use crate::rules::{Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
+use crate::workflow::{Doors, Federation};
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -131,6 +133,7 @@ async fn assemble<S: Store>(
             policies: config.policies.clone(),
             routes: config.routes.clone(),
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
+            ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
         },
         entropy: Box::new(entropy),
@@ -143,7 +146,8 @@ async fn assemble<S: Store>(
         stats: Stats::default(),
         key_changes: Vec::new(),
         anchors: super::anchor::authorities(config).map_err(OpenError::config)?,
-        doors: crate::workflow::Doors::new(config.require_factor),
+        witnesses: super::anchor::witnesses(config).map_err(OpenError::config)?,
+        doors: doors(config).map_err(OpenError::config)?,
     };
     Ok(house)
 }
@@ -205,6 +209,18 @@ pub fn notify_settings(config: &Config) -> notify::Settings {
             .collect(),
         channels: config.channels.clone(),
     }
+}
+
+/// Who may come in, and the provider that says who somebody is.
+fn doors(config: &Config) -> Result<Doors, String> {
+    let federation = config.oidc.as_ref().map(|oidc| {
+        let provider = Provider::from_settings(&oidc.provider, oidc.client_secret.0.clone());
+        let provider = provider.map_err(|fault| format!("`[oidc]`: {}", fault.problem))?;
+        Ok::<_, String>(Arc::new(Federation { provider, meaning: oidc.meaning.clone() }))
+    });
+    let mut doors = Doors::new(config.require_factor);
+    doors.federation = federation.transpose()?;
+    Ok(doors)
 }
 
 /// Records the start: version, rule packs, zone data. Everything later in the log was decided with these.

@@ -5,6 +5,7 @@
 //!   Empties its lane of the outbox.
 //! * `notary`: growth of the log. Signs checkpoints.
 //! * `anchor` (in a file of its own): growth of the log, an interval, a day. Has checkpoints time-stamped by others.
+//! * `cosign`, one for each witness (in the same file): the same. Has them cosigned.
 //! * `clock_watch`: ten seconds, or that somebody sets the clock. Records what happened and wakes the others.
 //! * `clock_sync`: a minute. Asks whether a time service disciplines the clock.
 //! * `heartbeat`, one for each address: a proven loop. Tells other machines.
@@ -15,6 +16,7 @@
 //! Wall-clock time is read anew after every sleep: a suspended machine or a stepped clock heals within 30 seconds, and at
 //! once when the clock's step is noticed.
 
+use super::anchor::Wanted;
 use super::{anchor, clock, clock_sync, clock_watch, heartbeat, life, zone_data};
 use crate::config::{Listen, Watchdog};
 use crate::notify::Notifiers;
@@ -89,7 +91,10 @@ pub async fn run<S: Store>(
     .into_iter()
     .collect();
     if !house.anchors.authorities.is_empty() {
-        tasks.push(tokio::spawn(anchor::anchor(house.clone(), stop.clone())));
+        tasks.push(tokio::spawn(anchor::anchor(house.clone(), Wanted::TimeStamp, stop.clone())));
+    }
+    for witness in 0..house.witnesses.list.len() {
+        tasks.push(tokio::spawn(anchor::anchor(house.clone(), Wanted::Cosignature(witness), stop.clone())));
     }
     // a heartbeat that cannot be sent is told as a warning, and may end
     let mut others =
@@ -104,24 +109,7 @@ pub async fn run<S: Store>(
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    let serve = async {
-        match listener {
-            Listener::Tcp(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Unix(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Nowhere => {
-                until.await;
-                Ok(())
-            }
-        }
-    };
+    let serve = listener.serve(app, until);
     let mut stopping = stop.clone();
     // an open event stream never ends by itself
     let patience = async move {
@@ -168,21 +156,7 @@ pub async fn show<S: Store>(
     let until = async move {
         let _ = asked.wait_for(|stop| *stop).await;
     };
-    let serve = async {
-        match listener {
-            Listener::Tcp(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Unix(listener) => {
-                axum::serve(listener, app.into_make_service_with_connect_info::<web::Peer>())
-                    .with_graceful_shutdown(until)
-                    .await
-            }
-            Listener::Nowhere => Ok(()),
-        }
-    };
+    let serve = listener.serve(app, until);
     let patience = async {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(SHUTDOWN_PATIENCE).await;
@@ -201,11 +175,34 @@ pub(super) fn is_over(stop: &watch::Receiver<bool>) -> bool {
 pub enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    Tls(web::TlsListener),
     /// No pages: an exercise without participants who click.
     Nowhere,
 }
 
 impl Listener {
+    /// The same with TLS before it. Only for a TCP listener: a socket on this machine needs none.
+    pub fn with_tls(self, certificate: Arc<web::Certificate>) -> std::io::Result<Listener> {
+        match self {
+            Listener::Tcp(listener) => web::TlsListener::new(listener, certificate).map(Listener::Tls),
+            other => Ok(other),
+        }
+    }
+
+    /// Answers connections until `until`, and then those that are open.
+    async fn serve(self, app: axum::Router, until: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let app = app.into_make_service_with_connect_info::<web::Peer>();
+        match self {
+            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Tls(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
+            Listener::Nowhere => {
+                until.await;
+                Ok(())
+            }
+        }
+    }
+
     pub async fn bind(listen: &Listen) -> std::io::Result<Listener> {
         match listen {
             Listen::Tcp(address) => tokio::net::TcpListener::bind(address).await.map(Listener::Tcp),

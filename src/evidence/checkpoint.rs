@@ -9,7 +9,7 @@
 //! ```
 //! Absent: extension lines (refused), and keeping one root per size, which is the store's duty.
 
-use super::{EvidenceError, Hash, PublicKey, SigningKey, check_origin};
+use super::{Cosignature, EvidenceError, Hash, PublicKey, SigningKey, check_origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -51,6 +51,12 @@ impl Checkpoint {
     pub fn also_signed(mut self, key: &SigningKey) -> Checkpoint {
         let signature = [&key.public().note_id(&self.origin)[..], &key.sign(self.text().as_bytes())].concat();
         self.note.push_str(&format!("\u{2014} {} {}\n", self.origin, STANDARD.encode(signature)));
+        self
+    }
+
+    /// Adds lines that others signed, behind those of the log.
+    pub fn cosigned(mut self, cosignatures: &[Cosignature]) -> Checkpoint {
+        cosignatures.iter().for_each(|one| self.note.push_str(&one.line));
         self
     }
 

@@ -113,8 +113,8 @@ pub fn build_stamped(input: &ExportInput<'_>, stamps: &Stamps) -> Result<Bundle,
     let stream = stream_of(input, &rows)?;
     let fields = fields(input, &rows)?;
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let checkpoint = &input.checkpoint.clone().cosigned(&stamps.cosignatures);
     for ((row, bytes), proof) in rows.iter().zip(&input.entries).zip(&input.proofs) {
-        let checkpoint = &input.checkpoint;
         if !merkle::verify_inclusion(&leaf_hash(bytes), row.idx, checkpoint.size, proof, &checkpoint.root) {
             return refuse(format!(
                 "entry {} is not under the checkpoint: make the checkpoint after the entry",
@@ -136,7 +136,7 @@ pub fn build_stamped(input: &ExportInput<'_>, stamps: &Stamps) -> Result<Bundle,
     for (name, bytes) in attachments.iter().zip(&input.attachments) {
         files.insert(format!("attachments/{name}"), bytes.clone());
     }
-    let note = input.checkpoint.note.clone().into_bytes();
+    let note = checkpoint.note.clone().into_bytes();
     files.insert("checkpoint.txt.sig".into(), sshsig::sign(input.log_key, CHECKPOINT_NAMESPACE, &note).into_bytes());
     files.insert("checkpoint.txt".into(), note);
     files.extend(stamps.files(&input.checkpoint));
@@ -173,9 +173,10 @@ fn reports(
         counts,
         checkpoint: &input.checkpoint,
         stamped: report::Stamped {
-            any: stamps.checkpoint.is_some() || !stamps.earlier.is_empty(),
+            any: stamps.checkpoint.is_some() || stamps.earlier.iter().any(|earlier| earlier.token.is_some()),
             configured: stamps.configured,
             summary: stamps.summary(&rows.iter().map(|row| row.idx).collect::<Vec<_>>()),
+            witnesses: stamps.witnesses(),
         },
         exporter: input.exporter,
         product: input.product,
@@ -400,7 +401,8 @@ fn index(
         let hashes: Vec<String> = hashes.iter().map(|hash| text(hash)).collect();
         format!(r#"{{"reason":{},"commitments":[{}]}}"#, text(reason), hashes.join(","))
     });
-    let members = [
+    let witnesses = stamps.witness_index(&input.checkpoint);
+    let mut members = vec![
         ("format", text("breachclock-bundle-v1")),
         ("product", text(input.product)),
         ("exporter", text(input.exporter)),
@@ -417,6 +419,10 @@ fn index(
         ("erased", list(fields.erased.iter().map(|hash| text(hash)).collect())),
         ("withheld", list(withheld.collect())),
     ];
+    if !witnesses.is_empty() {
+        let at = members.iter().position(|(name, _)| *name == "erased").unwrap_or(0);
+        members.insert(at, ("witnesses", list(witnesses)));
+    }
     let lines: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{\n{}\n}}\n", lines.join(",\n"))
 }
@@ -425,9 +431,11 @@ fn readme(input: &ExportInput<'_>, stamps: &Stamps, stream: &str, rows: &[Row]) 
     let indices: Vec<u64> = rows.iter().map(|row| row.idx).collect();
     // the hand-made proof shows the first entry: its path is a real one as soon as the log has two
     README
-        .replace("{shown}", &stamps.shown(&indices))
+        .replace("{shown}", &stamps.shown(&input.checkpoint, &indices))
         .replace("{not_shown}", &stamps.not_shown(&indices))
-        .replace("{stamp_steps}", &stamps.steps())
+        .replace("{other_logs}", stamps.other_logs())
+        .replace("{witness_argument}", stamps.witness_argument())
+        .replace("{stamp_steps}", &stamps.steps(&input.checkpoint))
         .replace("{product}", input.product)
         .replace("{exporter}", input.exporter)
         .replace("{origin}", &input.checkpoint.origin)

@@ -91,7 +91,12 @@ impl PublicKey {
 
     /// First four bytes of SHA-256(name LF 0x01 key): what a note's signature line starts with.
     pub fn note_id(&self, name: &str) -> [u8; 4] {
-        let hash = sha256(&[name.as_bytes(), &[b'\n', NOTE_ED25519], &self.0].concat());
+        self.id_as(name, NOTE_ED25519)
+    }
+
+    /// The same for another signature type: one key has an id for each.
+    pub(super) fn id_as(&self, name: &str, kind: u8) -> [u8; 4] {
+        let hash = sha256(&[name.as_bytes(), &[b'\n', kind], &self.0].concat());
         [hash[0], hash[1], hash[2], hash[3]]
     }
 

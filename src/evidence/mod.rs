@@ -7,13 +7,14 @@
 //! ```
 //!
 //! Absent here: a clock, a file, randomness, logging. Nonces, salts, keys and times are arguments; bundles are maps
-//! from names to bytes. Absent from this version of the format: witness cosignatures. Disclosures are sealed by the store.
+//! from names to bytes. Disclosures are sealed by the store.
 //!
 //! Entries are never re-serialised: the stored bytes are the truth. [`unzip`], [`verify`] and [`fsck`] read with their
 //! own strict readers and share only the hash functions and the signature check with what writes.
 
 pub mod attachment;
 mod checkpoint;
+pub mod cosign;
 mod entry;
 mod error;
 pub mod export;
@@ -31,9 +32,11 @@ mod timeline;
 pub mod tsp;
 pub mod unzip;
 pub mod verify;
+pub mod witness;
 pub mod zipfile;
 
 pub use checkpoint::{Checkpoint, Unverified};
+pub use cosign::{Cosignature, Cosigner};
 pub use entry::{Draft, EvidenceEntry, StreamHead, check_origin, check_stream, seal, utc_micros};
 pub use error::EvidenceError;
 pub use export::{Bundle, ExportCreated, ExportInput, Withheld};
@@ -47,7 +50,7 @@ pub use public::{Detail, Id, Made, Public, ids};
 pub use report::ReportModel;
 pub use stamps::{Earlier, KeyRotated, Rotation, Stamps, Token};
 pub use timeline::{Happening, timeline};
-pub use verify::{Check, Existed, Trust, VerifyReport, verify_bundle, verify_bundle_with};
+pub use verify::{Check, Existed, Trust, VerifyReport, Witnessed, verify_bundle, verify_bundle_with};
 
 use sha2::{Digest, Sha256};
 

@@ -6,7 +6,7 @@ use crate::law::{Certainty, Count, Fact, FactCatalogue, FactType, Hold, Value, n
 use crate::time::{Fold, Timestamp, Zone};
 
 /// A trigger may be this much later than `now`: clocks of senders differ.
-const FUTURE_TOLERANCE_SECONDS: i64 = 300;
+pub(super) const FUTURE_TOLERANCE_SECONDS: i64 = 300;
 
 /// What reading facts needs to know besides the document.
 pub struct Reading<'a> {

@@ -8,6 +8,7 @@ pub mod ical;
 pub mod mail_in;
 mod native;
 mod node;
+pub mod tools;
 
 pub use contract::{CONTRACT_MEMBERS, CONTRACT_NUMBERS, contract, stray_contract_member};
 pub use facts::{Reading, instant, read};

@@ -58,7 +58,7 @@ impl Authority {
     pub async fn stamp(&self, sha256: &[u8; 32], nonce: [u8; 8]) -> Result<(Vec<u8>, Stamp), String> {
         let headers = [("content-type", tsp::QUERY), ("accept", tsp::REPLY)];
         let query = tsp::request(sha256, nonce);
-        let (status, answer) = self.client.exchange(self.address.clone(), &headers, query, tsp::LONGEST).await?;
+        let (status, _, answer) = self.client.exchange(self.address.clone(), &headers, query, tsp::LONGEST).await?;
         if !status.is_success() {
             return Err(format!("authority `{}` answers {status}", self.name));
         }

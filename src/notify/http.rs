@@ -12,7 +12,7 @@ pub use ssrf::{AddressFault, check_address};
 use super::words::one_line;
 use crate::escalation::Outcome;
 use crate::time::Timestamp;
-use reqwest::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect;
 use ssrf::{GuardedResolver, HostFault};
 use std::path::PathBuf;
@@ -135,7 +135,15 @@ impl Client {
         Ok(Client { who, client })
     }
 
-    /// A POST of bytes, answered by bytes of at most `longest`.
+    /// A GET, answered by a kind and bytes of at most `longest`.
+    ///
+    /// # Errors
+    /// As [`Client::exchange`].
+    pub async fn fetch(&self, url: Url, longest: usize) -> Result<(StatusCode, String, Vec<u8>), String> {
+        self.answered(self.client.get(url).header("accept", "application/json"), longest).await
+    }
+
+    /// A POST of bytes, answered by a kind (`Content-Type`, empty without one) and bytes of at most `longest`.
     ///
     /// # Errors
     /// That no answer came, or a longer one, in words without the path of the URL.
@@ -145,16 +153,26 @@ impl Client {
         headers: &[(&str, &str)],
         body: Vec<u8>,
         longest: usize,
-    ) -> Result<(StatusCode, Vec<u8>), String> {
+    ) -> Result<(StatusCode, String, Vec<u8>), String> {
         let mut builder = self.client.post(url).body(body);
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
+        self.answered(builder, longest).await
+    }
+
+    async fn answered(
+        &self,
+        builder: reqwest::RequestBuilder,
+        longest: usize,
+    ) -> Result<(StatusCode, String, Vec<u8>), String> {
         let mut response = builder.send().await.map_err(|error| match guard_fault(&error) {
             Some(fault) => format!("{} was not called: {fault}", self.who),
             None => format!("{}: {}", self.who, chain(&error)),
         })?;
         let status = response.status();
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_string();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| format!("{}: {}", self.who, chain(&error)))? {
             if bytes.len() + chunk.len() > longest {
@@ -162,7 +180,7 @@ impl Client {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok((status, bytes))
+        Ok((status, kind, bytes))
     }
 
     /// One attempt. The error is what becomes of it when no answer came.

@@ -13,6 +13,7 @@ pub mod authority;
 pub mod channel;
 pub mod email;
 pub mod http;
+pub mod identity;
 pub mod links;
 pub mod mail_id;
 pub mod maildir;
@@ -20,6 +21,7 @@ pub mod render;
 pub mod retry;
 mod secret;
 pub mod webhook;
+pub mod witness;
 pub mod words;
 
 pub use secret::Secret;

@@ -111,6 +111,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.accepted(key)
     }
 
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send {
+        self.inner.reported(source, reference)
+    }
+
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send {
         self.inner.due(now, limit)
     }
@@ -161,6 +165,18 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
         self.inner.last_anchor(kind)
+    }
+
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.inner.last_anchor_of(kind, url)
+    }
+
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send {
+        self.inner.anchors_at(kind, size)
     }
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {

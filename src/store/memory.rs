@@ -391,6 +391,12 @@ impl Store for MemoryStore {
             }))
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let state = self.state();
+        let first = state.accepted.get(&pack::request_key(pack::REFERENCE, source, reference));
+        Ok(first.map(|(row, _)| state.incidents[*row].record.incident.id.clone()))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         let state = self.state();
         let (rows, next) = state.wakes.due(pack::micros(now), limit as usize);
@@ -475,6 +481,14 @@ impl Store for MemoryStore {
 
     async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
         Ok(self.state().anchors.iter().rfind(|anchor| anchor.kind == kind).cloned())
+    }
+
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        Ok(self.state().anchors.iter().rfind(|anchor| anchor.kind == kind && anchor.url == url).cloned())
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        Ok(self.state().anchors.iter().filter(|anchor| anchor.kind == kind && anchor.size == size).cloned().collect())
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

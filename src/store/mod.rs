@@ -318,7 +318,7 @@ pub struct StoredCheckpoint {
 pub struct StoredAnchor {
     /// Of the checkpoint.
     pub size: u64,
-    /// What the token is: [`StoredAnchor::RFC3161`].
+    /// What the token is: [`StoredAnchor::RFC3161`] or [`StoredAnchor::COSIGNATURE`].
     pub kind: String,
     /// Who was asked.
     pub url: String,
@@ -331,6 +331,8 @@ pub struct StoredAnchor {
 impl StoredAnchor {
     /// A `TimeStampResp` over the checkpoint's note.
     pub const RFC3161: &'static str = "rfc3161";
+    /// The verifier key of a witness, and the line that it added to the checkpoint's note.
+    pub const COSIGNATURE: &'static str = "cosignature/v1";
 }
 
 /// Which incidents to list, newest first: in the reverse order of their creation.
@@ -403,6 +405,8 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, query: Query) -> impl Future<Output = Result<Vec<Dossier>>> + Send;
     /// The incident first accepted under this idempotency key.
     fn accepted(&self, key: &Idempotency) -> impl Future<Output = Result<Option<(IncidentId, bool)>>> + Send;
+    /// The incident that was opened with this source and reference.
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send;
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send;
     /// Messages of one lane, most urgent first; each claim is leased until `now + lease_seconds`.
     fn claim_outbox(
@@ -439,6 +443,14 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<(StoredCheckpoint, StoredAnchor)>>> + Send;
     /// The anchor of this kind that was added last.
     fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
+    /// The same of one that was asked.
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send;
+    /// All anchors of this kind that the checkpoint over exactly `size` entries has, in the order in which they came.
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send;
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send;
     /// Every account, also disabled ones, by id.
     fn accounts(&self) -> impl Future<Output = Result<Vec<AccountRecord>>> + Send;

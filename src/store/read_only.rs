@@ -59,6 +59,10 @@ impl<S: Store> Store for ReadOnly<S> {
         self.0.accepted(key)
     }
 
+    fn reported(&self, source: &str, reference: &str) -> impl Future<Output = Result<Option<IncidentId>>> + Send {
+        self.0.reported(source, reference)
+    }
+
     fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Due>> + Send {
         self.0.due(now, limit)
     }
@@ -113,6 +117,18 @@ impl<S: Store> Store for ReadOnly<S> {
 
     fn last_anchor(&self, kind: &'static str) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
         self.0.last_anchor(kind)
+    }
+
+    fn last_anchor_of(
+        &self,
+        kind: &'static str,
+        url: &str,
+    ) -> impl Future<Output = Result<Option<StoredAnchor>>> + Send {
+        self.0.last_anchor_of(kind, url)
+    }
+
+    fn anchors_at(&self, kind: &'static str, size: u64) -> impl Future<Output = Result<Vec<StoredAnchor>>> + Send {
+        self.0.anchors_at(kind, size)
     }
 
     fn tokens(&self) -> impl Future<Output = Result<Vec<TokenRecord>>> + Send {

@@ -79,7 +79,10 @@ pub fn credential(headers: &HeaderMap) -> Option<&str> {
 
 /// The token in the session's cookie.
 pub fn session_cookie(headers: &HeaderMap, secure: bool) -> Option<&str> {
-    let wanted = if secure { SECURE_COOKIE } else { COOKIE };
+    cookie_named(headers, if secure { SECURE_COOKIE } else { COOKIE })
+}
+
+fn cookie_named<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -95,6 +98,23 @@ pub fn cookie(token: &str, secure: bool) -> String {
     let (name, flag) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
     let age = if token.is_empty() { 0 } else { SESSION_HOURS * 3600 };
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{flag}")
+}
+
+/// The cookie that waits for somebody who was sent to a provider of identities. `Lax`: coming back is a link followed.
+const ERRAND: &str = "breachclock-errand";
+const SECURE_ERRAND: &str = "__Host-breachclock-errand";
+const ERRAND_SECONDS: i64 = 600;
+
+/// The ticket of the login that this browser began at a provider.
+pub fn errand(headers: &HeaderMap, secure: bool) -> Option<&str> {
+    cookie_named(headers, if secure { SECURE_ERRAND } else { ERRAND })
+}
+
+/// The `Set-Cookie` value that keeps a ticket, or with an empty one forgets it.
+pub fn errand_cookie(ticket: &str, secure: bool) -> String {
+    let (name, flag) = if secure { (SECURE_ERRAND, "; Secure") } else { (ERRAND, "") };
+    let age = if ticket.is_empty() { 0 } else { ERRAND_SECONDS };
+    format!("{name}={ticket}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{flag}")
 }
 
 /// Does the request come from one of our own pages? Browsers say so in `Sec-Fetch-Site`, older ones in `Origin`.

@@ -110,8 +110,14 @@ pub async fn sign_off<S: Store>(
     Ok(response)
 }
 
-pub async fn close<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
-    let incident = web.house.close(&caller, &id, web.now()).await?;
+pub async fn close<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
+    let incident = web.house.close(&caller, &id, version, key, web.now()).await?;
     let version = incident.version;
     let mut response = Json(incident).into_response();
     tag(&mut response, version);

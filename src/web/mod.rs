@@ -18,6 +18,7 @@ mod evidence;
 mod health;
 mod inbound;
 mod incidents;
+mod ingest;
 mod multipart;
 mod obligations;
 mod openapi;
@@ -26,6 +27,7 @@ mod query;
 mod register;
 mod router;
 mod stream;
+mod tls;
 
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 pub use client::Peer;
 pub use router::ROUTES;
+pub use tls::{Certificate, TlsListener};
 
 /// What the web layer needs besides the house.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use super::dashboard::{
 };
 use super::error::Problem;
 use super::{
-    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, obligations,
-    openapi, pace, register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, ingest,
+    obligations, openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -63,6 +63,7 @@ routes! {
     post "/api/v1/a/{token}" => ack::take::<S>,
     post "/api/v1/assess" => assess::assess::<S>,
     post "/api/v1/calendar" => calendar::subscribe::<S>,
+    post "/api/v1/ingest/{format}" => ingest::take::<S>,
     post "/api/v1/inbound/mail" => inbound::mail::<S>,
     get "/api/v1/register" => register::register::<S>,
     get "/api/v1/statistics" => register::statistics::<S>,
@@ -120,6 +121,8 @@ routes! {
     post "/invitation/{token}" => account::take_invitation::<S>,
     get "/login" => login::form::<S>,
     post "/login" => login::open::<S>,
+    get "/login/provider" => login::provider::<S>,
+    get "/login/callback" => login::callback::<S>,
     post "/logout" => login::close::<S>,
     get "/assets/{name}" => assets::serve,
 }

@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What is stamped at once.
-const CRITICAL: [&str; 7] = [
+const CRITICAL: [&str; 8] = [
     "incident.reported",
     "awareness.set",
     "deadline.computed",
@@ -31,16 +31,17 @@ const CRITICAL: [&str; 7] = [
     "disclosure.erased",
     "key.rotated",
     "log.restored",
+    "witness.conflict",
 ];
 /// So are acts towards authorities and people.
 const CRITICAL_PREFIX: &str = "notification.";
 /// Two stamps are at least so far apart: what is written meanwhile shares the next one.
-const APART_SECONDS: i64 = 5;
+pub(super) const APART_SECONDS: i64 = 5;
 /// A stamp also when nothing was written: the log was alive, and is no other one.
-const DAILY_SECONDS: i64 = 86_400;
+pub(super) const DAILY_SECONDS: i64 = 86_400;
 /// Back-off after a round in which nobody answered.
-const FIRST_WAIT_SECONDS: i64 = 30;
-const LONGEST_WAIT_SECONDS: i64 = 900;
+pub(super) const FIRST_WAIT_SECONDS: i64 = 30;
+pub(super) const LONGEST_WAIT_SECONDS: i64 = 900;
 /// Who waits for an export waits for each authority this long at most.
 pub const EXPORT_PATIENCE: Duration = Duration::from_secs(4);
 /// Longer than the client's own limit: it answers first, and says why.
@@ -58,6 +59,8 @@ pub struct Anchors {
     pub made: AtomicU64,
     /// Requests that were not answered by a good stamp, since start.
     pub failed: AtomicU64,
+    /// Entries up to here hold nothing critical that is not stamped.
+    seen: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -69,8 +72,6 @@ struct State {
     /// Rounds without an answer, and when to try again.
     rounds: u32,
     not_before: Option<Timestamp>,
-    /// Entries up to here hold nothing critical that is not stamped.
-    seen: u64,
     last: Option<Timestamp>,
 }
 
@@ -88,8 +89,8 @@ impl Default for Anchors {
 
 impl Anchors {
     pub fn new(authorities: Vec<Authority>, interval_seconds: i64) -> Anchors {
-        let (made, failed, state) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
-        Anchors { authorities, interval_seconds, made, failed, state }
+        let none = || AtomicU64::new(0);
+        Anchors { authorities, interval_seconds, made: none(), failed: none(), seen: none(), state: Mutex::default() }
     }
 
     /// When the last stamp was received, as far as this process knows.
@@ -129,7 +130,8 @@ impl<S: Store> House<S> {
         self.remember_outage().await?;
         let last = self.store.last_anchor(StoredAnchor::RFC3161).await?;
         self.anchors.state().last = last.as_ref().map(|last| last.received_at);
-        let due = self.anchor_due(last, now).await?;
+        let last = last.map(|last| (last.size, last.received_at));
+        let due = self.outside_due(last, &self.anchors.seen, now).await?;
         let Some(due) = due else { return Ok(Some(now + TimeDelta::seconds(DAILY_SECONDS))) };
         let due = self.anchors.state().not_before.filter(|at| *at > due).unwrap_or(due);
         if due > now {
@@ -145,18 +147,24 @@ impl<S: Store> House<S> {
         }
     }
 
-    /// When the next stamp is due, back-off apart; `None` while there is nothing to stamp.
-    async fn anchor_due(&self, last: Option<StoredAnchor>, now: Timestamp) -> Answered<Option<Timestamp>> {
+    /// When the next word from outside is due, back-off apart: `last` is the size that the last one covers, and when it came.
+    /// `None` while there is nothing to ask about. `seen` keeps how far the log was looked through.
+    pub(super) async fn outside_due(
+        &self,
+        last: Option<(u64, Timestamp)>,
+        seen: &AtomicU64,
+        now: Timestamp,
+    ) -> Answered<Option<Timestamp>> {
         let size = self.store.head().await?.size;
         if size == 0 {
             return Ok(None);
         }
-        let Some(last) = last else { return Ok(Some(now)) };
+        let Some((covered, at)) = last else { return Ok(Some(now)) };
         // one from the future was made on a clock that was ahead: it puts nothing off
-        let at = last.received_at.min(now);
-        let wait = if self.is_critical_since(last.size, size).await? {
+        let at = at.min(now);
+        let wait = if self.is_critical_since(covered, size, seen).await? {
             APART_SECONDS
-        } else if size > last.size {
+        } else if size > covered {
             self.anchors.interval_seconds
         } else {
             DAILY_SECONDS
@@ -164,8 +172,8 @@ impl<S: Store> House<S> {
         Ok(Some(at + TimeDelta::seconds(wait)))
     }
 
-    async fn is_critical_since(&self, stamped: u64, size: u64) -> Answered<bool> {
-        let mut from = self.anchors.state().seen.max(stamped);
+    async fn is_critical_since(&self, covered: u64, size: u64, seen: &AtomicU64) -> Answered<bool> {
+        let mut from = seen.load(Ordering::Relaxed).max(covered);
         while from < size {
             let entries = self.store.entries(from..(from + PAGE).min(size)).await?;
             for entry in &entries {
@@ -175,7 +183,7 @@ impl<S: Store> House<S> {
                 }
                 from = entry.idx + 1;
             }
-            self.anchors.state().seen = from;
+            seen.store(from, Ordering::Relaxed);
             if entries.is_empty() {
                 break;
             }

@@ -4,8 +4,8 @@
 //! commitment. The file is on disk before the entry that names it: what an entry names was there.
 
 use super::read::split_obligation;
-use super::{Answered, Caller, EvidenceReceipt, House, Right, Trouble};
-use crate::evidence::{Disclosure, Hash, attachment, hex, sha256};
+use super::{Answered, Caller, Changed, EvidenceReceipt, House, Right, Trouble};
+use crate::evidence::{Disclosure, Draft, Hash, attachment, hex, sha256};
 use crate::ingest::Rejection;
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Store};
@@ -173,14 +173,7 @@ impl<S: Store> House<S> {
             local => local.map(str::to_string),
         };
         let digest = sha256(&ask.bytes);
-        let (draft, named_by) = self.draft_collected(id, &ask, local.as_deref(), &digest, caller, now);
-        let sealed = attachment::seal(&named_by, &ask.bytes);
-        let (shelf, stream, name) = (self.attachments.clone(), id.to_string(), hex(&named_by.commitment));
-        // the disk may be slow: not on the threads that serve
-        let kept = tokio::task::spawn_blocking(move || shelf.put(&stream, &name, &sealed)).await;
-        kept.map_err(io::Error::other).and_then(|kept| kept).map_err(|error| {
-            Trouble::Store(crate::store::StoreError::Backend(format!("the file cannot be kept: {error}")))
-        })?;
+        let (draft, name) = self.shelve(id, &ask, local.as_deref(), caller, now).await?;
         let bytes = ask.bytes.len() as u64;
         let request = format!("attach {} {local:?} {:?}", hex(&digest), ask.kind);
         let key = idempotency.map(|key| (key, request.as_str()));
@@ -193,7 +186,9 @@ impl<S: Store> House<S> {
                 }
                 Ok((dossier.record.clone(), draft.clone()))
             })
-            .await?;
+            .await;
+        self.unshelve_unless_named(id, name, &changed).await;
+        let changed = changed?;
         let entry = match &changed.evidence {
             Some(receipt) => self.entry_number(receipt.log_index).await?,
             // answered once before: the first entry that names this file
@@ -205,6 +200,43 @@ impl<S: Store> House<S> {
                 .map_or(0, |a| a.entry),
         };
         Ok(Attached { entry, sha256: hex(&digest), bytes, evidence: changed.evidence })
+    }
+
+    /// Seals and keeps a file, durably. Answers the entry that will name it, and its name on the shelf.
+    pub(super) async fn shelve(
+        &self,
+        id: &str,
+        ask: &Attach,
+        obligation: Option<&str>,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Answered<(Draft, String)> {
+        let (draft, named_by) = self.draft_collected(id, ask, obligation, &sha256(&ask.bytes), caller, now);
+        let sealed = attachment::seal(&named_by, &ask.bytes);
+        let (shelf, stream, name) = (self.attachments.clone(), id.to_string(), hex(&named_by.commitment));
+        let place = name.clone();
+        // the disk may be slow: not on the threads that serve
+        let kept = tokio::task::spawn_blocking(move || shelf.put(&stream, &place, &sealed)).await;
+        kept.map_err(io::Error::other).and_then(|kept| kept).map_err(|error| {
+            Trouble::Store(crate::store::StoreError::Backend(format!("the file cannot be kept: {error}")))
+        })?;
+        Ok((draft, name))
+    }
+
+    /// Takes a file away when no entry came to name it: the change was refused, or made before with the same file.
+    pub(super) async fn unshelve_unless_named(&self, id: &str, name: String, changed: &Answered<Changed>) {
+        match changed {
+            Ok(changed) if changed.evidence.is_some() => {}
+            // the answer may be lost and the entry there
+            Err(Trouble::Store(_)) => {}
+            _ => self.unshelve(id, name).await,
+        }
+    }
+
+    /// Takes a file away that no entry names.
+    pub(super) async fn unshelve(&self, id: &str, name: String) {
+        let (shelf, stream) = (self.attachments.clone(), id.to_string());
+        let _ = tokio::task::spawn_blocking(move || shelf.remove(&stream, &name)).await;
     }
 
     async fn entry_number(&self, index: u64) -> Answered<u64> {

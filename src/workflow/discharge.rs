@@ -302,9 +302,16 @@ impl<S: Store> House<S> {
     }
 
     /// Closes an incident in which nothing runs any more.
-    pub async fn close(&self, caller: &Caller, id: &str, now: Timestamp) -> Answered<IncidentView> {
+    pub async fn close(
+        &self,
+        caller: &Caller,
+        id: &str,
+        if_match: Option<u64>,
+        idempotency: Option<&str>,
+        now: Timestamp,
+    ) -> Answered<IncidentView> {
         self.permit(caller, Right::Approve)?;
-        self.change(caller, id, None, None, now, |house, dossier| {
+        self.change(caller, id, if_match, idempotency.map(|key| (key, "close")), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let running: Vec<&str> = plan
                 .obligations

@@ -122,7 +122,7 @@ async fn signed_checkpoints<S: Store>(
     key: &PublicKey,
     found: &mut Found,
 ) -> Result<Vec<Checkpoint>> {
-    let mut keys = vec![key.clone()];
+    let mut keys = vec![*key];
     for entry in store.stream(SYSTEM).await? {
         if !entry.bytes.windows(13).any(|word| word == b"\"key.rotated\"") {
             continue;

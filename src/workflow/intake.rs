@@ -2,12 +2,12 @@
 
 use super::lateness;
 use super::rulebook::Ruled;
-use super::{Answered, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
+use super::{Answered, Attach, Caller, EvidenceReceipt, House, Reported, Right, Trouble};
 use crate::escalation::{
     self, Brief, Decision, DeliveryState, Event, Extra, Message, Reason, Reasons, Sent, Subject, Target,
 };
 use crate::evidence::Id;
-use crate::ingest::{self, EntityRef, Reading, Rejection};
+use crate::ingest::{self, EntityRef, Reading, Rejection, Report};
 use crate::law::{Entity, Fact, FactBook, Incident, Obligation, Standing};
 use crate::rules::{Plan, Rulebook, hex};
 use crate::store::{Change, Changeset, Dossier, Idempotency, Receipt, Record, Store, StoreError, Tracked};
@@ -47,6 +47,21 @@ impl<S: Store> House<S> {
             let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
             ingest::report(text, &reading, true).map_err(Trouble::Rejected)?
         };
+        self.open(caller, report, text, None, idempotency, now).await
+    }
+
+    /// Opens an incident as reported. `text` is the document the facts were read from; `original` a file that is kept with
+    /// it, in the same commit.
+    pub(super) async fn open(
+        &self,
+        caller: &Caller,
+        report: Report,
+        text: &str,
+        original: Option<&Attach>,
+        idempotency: Option<Idempotency>,
+        now: Timestamp,
+    ) -> Answered<Reported> {
+        let book = self.book();
         let entity = self.entity_of(caller, report.entity, &book)?;
         self.contracts_known(caller, &book, &entity, &report.facts, text)?;
         let mut facts = FactBook::default();
@@ -69,7 +84,14 @@ impl<S: Store> House<S> {
             Record { incident, tracked: Vec::new(), acts: BTreeMap::new(), rulebook: book.sha256, kept: Vec::new() };
         let outlook = self.outlook(&book, &mut record, &[], now);
         let first = self.draft_reported(&record.incident, caller, now);
-        let mut more = vec![self.draft_computed(&record.incident, &book, &outlook.plan, now)];
+        let mut more = Vec::new();
+        let mut shelved = None;
+        if let Some(file) = original {
+            let (draft, name) = self.shelve(&record.incident.id.0, file, None, caller, now).await?;
+            shelved = Some((record.incident.id.0.clone(), name));
+            more.push(draft);
+        }
+        more.push(self.draft_computed(&record.incident, &book, &outlook.plan, now));
         let mut messages = outlook.decision.messages;
         messages.extend(self.broadcast(Event::IncidentOpened, &record, &outlook.plan, &book, now));
         self.dress(&mut messages, &record);
@@ -80,7 +102,11 @@ impl<S: Store> House<S> {
         let sent = messages.iter().cloned().map(queued).collect();
         let mut dossier = Dossier { version: 0, record: record.clone(), wake_at, sent };
         let change = Change::Incident { expected: None, record, wake_at, messages, idempotency };
-        match self.commit(Changeset { change, first, more }).await {
+        let committed = self.commit(Changeset { change, first, more }).await;
+        if let (Err(StoreError::Duplicate { .. }), Some((id, name))) = (&committed, shelved) {
+            self.unshelve(&id, name).await;
+        }
+        match committed {
             Ok(receipt) => {
                 self.stats.reports.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.announce();
@@ -96,7 +122,13 @@ impl<S: Store> House<S> {
         }
     }
 
-    async fn first_result(&self, caller: &Caller, id: &str, same_request: bool, now: Timestamp) -> Answered<Reported> {
+    pub(super) async fn first_result(
+        &self,
+        caller: &Caller,
+        id: &str,
+        same_request: bool,
+        now: Timestamp,
+    ) -> Answered<Reported> {
         if !same_request {
             return Err(Trouble::KeyReused);
         }

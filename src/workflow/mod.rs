@@ -23,6 +23,7 @@ pub mod fsck;
 pub mod health;
 mod ical;
 pub mod inbound;
+pub mod ingest;
 pub mod intake;
 mod kept;
 mod lateness;
@@ -34,6 +35,7 @@ pub mod register;
 pub mod replay;
 mod review;
 pub mod rulebook;
+pub mod senders;
 pub mod sheet;
 pub mod silences;
 mod stamps;
@@ -41,6 +43,7 @@ mod status;
 pub mod tokens;
 pub mod view;
 pub mod wake;
+pub mod witness;
 
 use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
@@ -52,7 +55,7 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use accounts::{AccountChange, AccountView, Doors, LoggedIn, NewAccount, Pending};
+pub use accounts::{AccountChange, AccountView, Doors, Federation, LoggedIn, NewAccount, Pending};
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
@@ -87,8 +90,10 @@ pub struct House<S> {
     pub stats: Stats,
     /// Indices of the entries by which the log key was changed, ascending.
     pub key_changes: Vec<u64>,
-    /// Who outside witnesses the log.
+    /// Who outside dates the log.
     pub anchors: anchor::Anchors,
+    /// Who outside would notice a second history of it.
+    pub witnesses: witness::Witnesses,
     /// Who may come in, as last read; failed attempts; the link of the first start.
     pub doors: accounts::Doors,
 }
@@ -109,6 +114,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Ids of webhooks and the events they want.
     pub webhooks: Vec<(String, Vec<String>)>,
+    /// Other tools whose webhooks we take, in the order of the configuration.
+    pub ingest: Vec<ingest::Source>,
     /// Set in an exercise: every message and page says so.
     pub drill: Option<Exercise>,
 }

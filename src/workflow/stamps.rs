@@ -1,4 +1,4 @@
-//! The time stamps of one export: what the store has of them, and what is asked for now.
+//! What others say of the log of one export, time stamps and cosignatures: what the store has, and what is asked for now.
 
 use super::anchor::{EXPORT_PATIENCE, host_of};
 use super::{Answered, House, Trouble};
@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 const KIND: &str = StoredAnchor::RFC3161;
 
 impl<S: Store> House<S> {
-    /// The stamps for a bundle of the entries at `indices` (ascending) under `checkpoint`. Asks for one over the
-    /// checkpoint when there is none, with little patience; the export goes on without.
+    /// All of it for a bundle of the entries at `indices` (ascending) under `checkpoint`. Asks for what is not yet there over
+    /// the checkpoint, with little patience; the export goes on without.
     pub(super) async fn stamps(
         &self,
         checkpoint: &StoredCheckpoint,
@@ -22,36 +22,67 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<Stamps> {
         let mut found = Found { certificates: BTreeMap::new(), house: self };
-        let own = self.own_stamp(checkpoint, now).await?;
-        let own = own.and_then(|(url, token)| found.token(&checkpoint.note, &url, token));
-        let mut earlier = Vec::new();
-        let mut rest = indices;
-        while let Some(first) = rest.first() {
-            let Some((old, anchor)) = self.store.anchor_over(KIND, first + 1).await? else { break };
-            if old.size >= checkpoint.size {
-                break;
-            }
-            let covered = rest.iter().take_while(|idx| **idx < old.size).count();
-            let (covered, after) = rest.split_at(covered);
-            let n = (indices.len() - rest.len()) as u64;
-            rest = after;
+        let (own, cosignatures) = tokio::join!(self.own_stamp(checkpoint, now), self.cosignatures(checkpoint, now));
+        let own = own?.and_then(|(url, token)| found.token(&checkpoint.note, &url, token));
+        // each entry is dated by the first stamp over it, and seen in the first cosigned tree that has it
+        let mut chosen: BTreeMap<u64, (StoredCheckpoint, Option<Token>)> = BTreeMap::new();
+        for (old, anchor) in self.first_over(KIND, checkpoint.size, indices).await? {
             // a stamp that does not hold shows nothing: the next one covers these entries too
             let Some(token) = found.token(&old.note, &anchor.url, anchor.token) else { continue };
+            chosen.insert(old.size, (old, Some(token)));
+        }
+        for (old, _) in self.first_over(StoredAnchor::COSIGNATURE, checkpoint.size, indices).await? {
+            chosen.entry(old.size).or_insert((old, None));
+        }
+        let mut earlier = Vec::new();
+        let mut rest = indices;
+        for (old, token) in chosen.into_values() {
+            let cosignatures = self.cosignatures_at(&old).await?;
+            if token.is_none() && cosignatures.is_empty() {
+                continue;
+            }
+            let n = (indices.len() - rest.len()) as u64;
+            let (covered, after) = rest.split_at(rest.partition_point(|idx| *idx < old.size));
+            rest = after;
             let proofs = self.inclusion_proofs(covered, old.size).await?;
             let proofs = covered.iter().zip(proofs).zip(n + 1..).map(|((idx, proof), n)| (n, *idx, proof)).collect();
             let (from, to) = (old.size, checkpoint.size);
             let consistency = self.with_nodes(|nodes| merkle::consistency(nodes, from, to)).await?;
-            earlier.push(Earlier { checkpoint: stored(&old)?, token, consistency, proofs });
+            earlier.push(Earlier { checkpoint: stored(&old)?, token, cosignatures, consistency, proofs });
         }
         let pem = |(name, roots): (String, Roots)| (name, tsp::pem(roots.certificates()));
         Ok(Stamps {
             configured: !self.anchors.authorities.is_empty(),
             sums: own.is_some() && !self.anchors.authorities.is_empty(),
             checkpoint: own,
+            witnessed: !self.witnesses.list.is_empty(),
+            cosignatures: cosignatures?,
             earlier,
             rotations: self.key_changes(checkpoint.size).await?,
             certificates: found.certificates.into_iter().map(pem).collect(),
         })
+    }
+
+    /// Earlier checkpoints with an anchor of this kind: for each entry the first one that covers it.
+    async fn first_over(
+        &self,
+        kind: &'static str,
+        size: u64,
+        indices: &[u64],
+    ) -> Answered<Vec<(StoredCheckpoint, StoredAnchor)>> {
+        let (mut found, mut covered) = (Vec::new(), 0);
+        for idx in indices {
+            if *idx < covered {
+                continue;
+            }
+            let Some((old, anchor)) = self.store.anchor_over(kind, idx + 1).await? else { break };
+            if old.size >= size {
+                break;
+            }
+            covered = old.size;
+            found.push((old, anchor));
+        }
+        Ok(found)
     }
 
     /// The changes of the log key before a checkpoint, oldest first.

@@ -1,6 +1,6 @@
 //! How the house stands: the truth about store, clock, scheduler, outbox and log; for `/status`, `/readyz` and `/metrics`.
 
-use super::{Answered, Failing, FailingView, House, StatusView};
+use super::{Answered, Failing, FailingView, House, StatusView, WitnessView};
 use crate::rules::utc;
 use crate::store::{Lane, Store, StoredAnchor};
 use crate::time::Timestamp;
@@ -77,6 +77,7 @@ impl<S: Store> House<S> {
             log_size,
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: self.last_anchor().await.map(utc),
+            witnesses: self.witness_views().await,
             last_verification: None,
             rulebook: book.name(),
             duties: book.duties().len(),
@@ -102,6 +103,7 @@ impl<S: Store> House<S> {
                 utc(since)
             ));
         }
+        warnings.extend(self.witnesses.warnings(now));
         warnings
     }
 
@@ -142,7 +144,8 @@ impl<S: Store> House<S> {
             _ => f64::NAN,
         };
         let last_anchor = self.last_anchor().await;
-        let rows: [(&str, &str, &str, f64); 21] = [
+        let (silent, other_log) = self.witnesses.faults();
+        let rows: [(&str, &str, &str, f64); 27] = [
             (
                 "breachclock_ready",
                 "gauge",
@@ -223,6 +226,32 @@ impl<S: Store> House<S> {
                 "1 while no time-stamping authority answers",
                 f64::from(u8::from(self.anchors.outage().is_some())),
             ),
+            ("breachclock_witnesses", "gauge", "configured witnesses of the log", status.witnesses.len() as f64),
+            (
+                "breachclock_cosignature_oldest_timestamp_seconds",
+                "gauge",
+                "last cosignature of the witness whose last one is the oldest, 0 when one never cosigned",
+                oldest_cosignature(&status.witnesses),
+            ),
+            (
+                "breachclock_cosignatures_total",
+                "counter",
+                "cosignatures of witnesses received since start",
+                count(&self.witnesses.made) as f64,
+            ),
+            (
+                "breachclock_cosignature_failures_total",
+                "counter",
+                "rounds in which a witness did not cosign since start",
+                count(&self.witnesses.failed) as f64,
+            ),
+            ("breachclock_witnesses_failing", "gauge", "witnesses that do not cosign at present", silent as f64),
+            (
+                "breachclock_witnesses_saw_another_log",
+                "gauge",
+                "witnesses that saw another history of this log: a fork, or a restored backup",
+                other_log as f64,
+            ),
             (
                 "breachclock_outbox_oldest_timestamp_seconds",
                 "gauge",
@@ -261,4 +290,11 @@ impl<S: Store> House<S> {
         }
         text
     }
+}
+
+/// Seconds since 1970; 0 when there is none.
+fn oldest_cosignature(witnesses: &[WitnessView]) -> f64 {
+    let at = |one: &WitnessView| one.last_cosignature.as_ref()?.parse::<Timestamp>().ok();
+    let oldest = witnesses.iter().map(|one| at(one).map_or(0, |at| at.timestamp())).min();
+    oldest.unwrap_or(0) as f64
 }

@@ -99,7 +99,11 @@ impl<S: Store> House<S> {
 
     /// The token with this hash, if it is in force.
     pub(super) async fn token_of(&self, digest: &[u8; 32], now: Timestamp) -> Answered<Option<TokenRecord>> {
-        let known = self.known(now).await?;
+        let mut known = self.known(now).await?;
+        if !known.tokens.iter().any(|t| t.sha256 == *digest) {
+            // perhaps it was made a moment ago by somebody else
+            known = self.known_again(now).await?;
+        }
         let valid = |t: &TokenRecord| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now);
         Ok(known.tokens.iter().find(|t| bool::from(t.sha256.ct_eq(digest)) && valid(t)).cloned())
     }

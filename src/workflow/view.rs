@@ -260,6 +260,7 @@ pub struct StatusView {
     pub log_size: u64,
     pub last_checkpoint: Option<String>,
     pub last_anchor: Option<String>,
+    pub witnesses: Vec<WitnessView>,
     pub last_verification: Option<String>,
     pub rulebook: RulebookName,
     pub duties: usize,
@@ -267,6 +268,20 @@ pub struct StatusView {
     /// To be mended, and no danger yet.
     pub warnings: Vec<String>,
     pub faults: Vec<String>,
+}
+
+/// A witness of the log (C2SP tlog-witness).
+#[derive(Clone, Debug, Serialize)]
+pub struct WitnessView {
+    pub name: String,
+    /// When it last cosigned, by our clock, and how many entries that covers.
+    pub last_cosignature: Option<String>,
+    pub size: Option<u64>,
+    /// Since when it does not, and why.
+    pub failing_since: Option<String>,
+    /// It does not because what it saw before is no beginning of this log.
+    pub saw_another_log: bool,
+    pub error: Option<String>,
 }
 
 /// A way out whose attempts fail: `mail`, or `webhook:` and its id.

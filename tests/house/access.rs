@@ -59,6 +59,7 @@ impl Places {
             .replace("{id}", id)
             .replace("{login}", "kim")
             .replace("{entry}", "1")
+            .replace("{format}", "generic")
             .replace("{token}", "none")
             .replace("{name}", "none");
         (method.to_string(), format!("{path}{}", row.query))

@@ -311,3 +311,43 @@ async fn nobody_reads_standard_error() {
     let (status, took) = daemon.terminate(Duration::from_secs(15)).expect("ends when it is asked to");
     assert!(status.success() && took < Duration::from_secs(10), "{status} after {took:?}");
 }
+
+/// The commands as `--help` lists them.
+fn verbs() -> Vec<String> {
+    let help = String::from_utf8(run(&["--help"], "").stdout).expect("text");
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let words = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|word| !word.is_empty()));
+    words.filter(|word| *word != "help").map(str::to_string).collect()
+}
+
+#[test]
+fn manual_pages_and_completions_name_every_command() {
+    let verbs = verbs();
+    assert!(verbs.len() >= 18 && verbs.contains(&"man".to_string()), "{verbs:?}");
+    let page = String::from_utf8(run(&["man"], "").stdout).expect("text");
+    assert!(page.contains(".TH breachclock 1") && page.contains(".SH SUBCOMMANDS"), "{page}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let pages = dir.path().join("man1");
+    let folder = pages.display().to_string();
+    check(&["man", &folder], "", 0, &["pages"]);
+    let completions: Vec<String> = ["bash", "zsh", "fish", "powershell", "elvish"]
+        .iter()
+        .map(|shell| String::from_utf8(run(&["completions", shell], "").stdout).expect("text"))
+        .collect();
+    for verb in &verbs {
+        assert!(page.contains(&format!("breachclock\\-{verb}(1)")), "{verb} is missing in\n{page}");
+        let own = std::fs::read_to_string(pages.join(format!("breachclock-{verb}.1")));
+        let own = own.unwrap_or_else(|error| panic!("{verb}: {error}"));
+        assert!(own.contains(".SH SYNOPSIS") && own.contains(verb.as_str()), "{verb}: {own}");
+        assert!(completions.iter().all(|text| text.contains(verb.as_str())), "{verb}");
+    }
+    // verbs of verbs have pages of their own
+    for name in ["breachclock-token-create", "breachclock-incident-report", "breachclock-config-check"] {
+        let own = std::fs::read_to_string(pages.join(format!("{name}.1"))).expect("a page");
+        assert!(own.contains(".SH OPTIONS") || own.contains(".SH SYNOPSIS"), "{own}");
+    }
+    assert!(!pages.join("breachclock-help.1").exists());
+    let file = dir.path().join("taken");
+    std::fs::write(&file, "").expect("written");
+    check(&["man", &file.display().to_string()], "", 1, &["cannot be written"]);
+}

@@ -222,7 +222,7 @@ async fn a_decision_ends_when_a_fact_it_depends_on_changes() {
     ] {
         let (house, id) = decided(decision()).await;
         let (responder, now) = (caller(Role::Responder), at("2026-03-28T02:00:00Z"));
-        let closing = house.close(&caller(Role::Approver), &id, now).await;
+        let closing = house.close(&caller(Role::Approver), &id, None, None, now).await;
         house.assert_facts(&responder, &id, facts, None, None, now).await.expect("asserts");
         let view = house.incident(&responder, &id, now).await.expect("is there");
         let o = view.obligations.iter().find(|o| o.law.duty == "eu-gdpr-33-authority").expect("the notice");
@@ -247,7 +247,7 @@ async fn a_decision_ends_when_a_fact_it_depends_on_changes() {
 #[tokio::test]
 async fn a_review_is_asked_for_on_its_day_and_every_day_until_somebody_decides() {
     let (house, id) = decided(decision()).await;
-    let closed = house.close(&caller(Role::Approver), &id, at("2026-03-28T02:00:00Z")).await;
+    let closed = house.close(&caller(Role::Approver), &id, None, None, at("2026-03-28T02:00:00Z")).await;
     let reviews = |sent: Vec<(breachclock::time::Timestamp, breachclock::escalation::Message)>| -> Vec<String> {
         let about = sent.into_iter().filter(|(_, m)| m.reason.policy == "review");
         let mut days: Vec<String> = about.map(|(_, m)| m.reason.due_at.to_rfc3339()).collect();

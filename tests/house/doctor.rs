@@ -212,3 +212,29 @@ fn a_daemon_that_runs_is_asked() {
     assert_eq!(of(&answer, "webhook me")[0].0, "ok", "an HTTP answer is reach enough");
     assert_eq!(of(&answer, "test to webhook:me")[0].0, "unknown", "it takes no such events");
 }
+
+#[test]
+fn a_witness_is_asked_whether_it_knows_the_log() {
+    use crate::support::witness::{Mood, Witness};
+    let mail = Server::start(&[]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let (knows, never_heard) = (Witness::start("w.example/1", 21), Witness::start("w.example/2", 22));
+    let table =
+        |one: &Witness| format!("[[witness]]\nurl = \"{}\"\nkey = \"{}\"\nallow_private = true\n", one.url, one.vkey());
+    let config = configure(dir.path(), mail.port, &(table(&knows) + &table(&never_heard)));
+    let text = fs::read_to_string(&config).expect("written");
+    let origin = text
+        .lines()
+        .find_map(|line| line.strip_prefix("origin = "))
+        .map_or("breachclock.local/log", |o| o.trim_matches('"'));
+    knows.trust(origin, breachclock::evidence::SigningKey::from_seed(&[7; 32]).public());
+    let answer = json(&config, &[], 1);
+    let lines = of(&answer, "witness");
+    assert!(matches!(lines[0], ("ok", text) if text.contains("`w.example/1` answers")), "{lines:?}");
+    assert!(matches!(lines[1], ("fault", text) if text.contains("does not know the log")), "{lines:?}");
+    assert_eq!((knows.saw(origin), knows.asked()), (0, vec![(0, 0)]), "nothing is cosigned");
+    knows.set(Mood::Down);
+    never_heard.set(Mood::Says(200, "text/plain", Vec::new()));
+    let answer = json(&config, &[], 1);
+    assert!(of(&answer, "witness").iter().all(|(state, _)| *state == "fault"), "{answer}");
+}

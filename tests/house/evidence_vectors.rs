@@ -8,14 +8,16 @@ use breachclock::evidence::merkle::{self, Leaves};
 use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
     Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
-    SigningKey, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256, sshsig,
-    verify_bundle, verify_bundle_with, verify_log, zipfile,
+    SigningKey, Stamps, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256,
+    sshsig, verify_bundle, verify_bundle_with, verify_log, zipfile,
 };
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output};
+
+pub(super) mod cosigned;
 
 const ORIGIN: &str = "breachclock.example.org/acme/01";
 const RULES: &str = r#"{"pack":"eu/gdpr@2026-03-02","duty":"eu-gdpr-33-authority","hours":72}"#;
@@ -295,6 +297,10 @@ impl World {
 
     /// The bundle of the first `count` entries of `stream`, under the checkpoint over `size` entries.
     fn bundle(&self, stream: &str, count: usize, size: usize) -> BTreeMap<String, Vec<u8>> {
+        self.bundle_with(stream, count, size, &Stamps::default())
+    }
+
+    fn bundle_with(&self, stream: &str, count: usize, size: usize, stamps: &Stamps) -> BTreeMap<String, Vec<u8>> {
         let entries: Vec<&EvidenceEntry> = self.entries.iter().filter(|e| e.stream == stream).take(count).collect();
         let leaves = self.leaves();
         let named: BTreeSet<Hash> =
@@ -323,7 +329,7 @@ impl World {
             exporter: "acme-breachclock",
             report: model(),
         };
-        export::build(input).expect("the parts fit together").files
+        export::build_stamped(&input, stamps).expect("the parts fit together").files
     }
 }
 
@@ -827,6 +833,7 @@ fn apply(files: &mut BTreeMap<String, Vec<u8>>, step: &Value) {
             );
             files.insert("checkpoint.txt".into(), signed.into_bytes());
         }
+        "copy-line" | "cosign" | "carry-checkpoint" => cosigned::apply(files, step),
         op => panic!("no operation `{op}`"),
     }
 }
@@ -865,8 +872,9 @@ fn reindex(files: &mut BTreeMap<String, Vec<u8>>, cut: u64) {
     files.insert("bundle.json".into(), text.into_bytes());
 }
 
-/// Each `tests/vectors/evidence/*.json`: `what`, `want` (`ok` or `err`), `file` (the one at fault), `reseal` (whether
-/// the forger has the real export key), `do` (the steps).
+/// Each `tests/vectors/evidence/*.json`: `what`, `want` (`ok` or `err`), `file` (the one at fault), `says` (words that all
+/// three say besides), `reseal` (whether the forger has the real export key), `bundle` (`cosigned`: the one with witnesses),
+/// `do` (the steps).
 #[test]
 fn each_named_tampering_is_judged_the_same_by_all_three() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/evidence");
@@ -875,15 +883,15 @@ fn each_named_tampering_is_judged_the_same_by_all_three() {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
     paths.sort();
     assert!(paths.len() >= 80, "only {} vectors", paths.len());
-    let bundle = good();
+    let bundles = [good(), cosigned::bundle()];
     let export_key = world().export_key;
     let halves = paths.chunks(paths.len().div_ceil(2));
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = halves
             .map(|paths| {
-                let (bundle, export_key) = (&bundle, &export_key);
+                let (bundles, export_key) = (&bundles, &export_key);
                 scope.spawn(move || {
-                    paths.iter().filter_map(|path| judge(path, bundle, export_key).err()).collect::<Vec<_>>()
+                    paths.iter().filter_map(|path| judge(path, bundles, export_key).err()).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -892,8 +900,9 @@ fn each_named_tampering_is_judged_the_same_by_all_three() {
     assert!(wrong.is_empty(), "{} of {} vectors:\n{}", wrong.len(), paths.len(), wrong.join("\n"));
 }
 
-fn judge(path: &Path, bundle: &BTreeMap<String, Vec<u8>>, export_key: &SigningKey) -> Result<(), String> {
+fn judge(path: &Path, bundles: &[BTreeMap<String, Vec<u8>>; 2], export_key: &SigningKey) -> Result<(), String> {
     let vector: Value = serde_json::from_slice(&std::fs::read(path).expect("a vector")).expect("a JSON vector");
+    let bundle = &bundles[usize::from(vector["bundle"] == "cosigned")];
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = bundle.clone();
     let at_fault = vector["file"]
@@ -914,8 +923,10 @@ fn judge(path: &Path, bundle: &BTreeMap<String, Vec<u8>>, export_key: &SigningKe
     if report.ok != want {
         wrong.push(format!("{name}: ours says ok = {}: {:?}", report.ok, faults(&report)));
     }
-    let names_it = |said: &str| at_fault.as_ref().is_none_or(|file| said.contains(file.as_str()));
-    if !names_it(&faults(&report).join("\n")) {
+    let words = vector["says"].as_str().unwrap_or_default();
+    let names_it =
+        |said: &str| at_fault.as_ref().is_none_or(|file| said.contains(file.as_str())) && said.contains(words);
+    if !want && !names_it(&faults(&report).join("\n")) {
         wrong.push(format!(
             "{name}: ours does not name `{}`: {:?}",
             at_fault.clone().unwrap_or_default(),

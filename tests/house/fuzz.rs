@@ -77,6 +77,14 @@ fn the_corpus_holds_a_bundle_that_is_good_today() {
         let file = name.rsplit('/').next().unwrap_or(name);
         corpus.insert(format!("{folder}/{file}"), files[name].clone());
     }
+    let cosigned = super::evidence_vectors::cosigned::bundle();
+    let note = String::from_utf8(cosigned["checkpoint.txt"].clone()).expect("text");
+    let lines: Vec<&str> = note.split_inclusive('\n').skip(5).collect();
+    corpus.insert("cosignature/one".to_string(), lines[0].into());
+    corpus.insert("cosignature/lines".to_string(), lines.concat().into());
+    let vkeys = String::from_utf8(cosigned["keys/witness.vkeys"].clone()).expect("text");
+    corpus.insert("cosignature/vkey".to_string(), vkeys.lines().next().unwrap_or_default().into());
+    corpus.insert("cosignature/size".to_string(), b"12\n".to_vec());
     let folder = root().join("fuzz/corpus");
     if std::env::var_os("BREACHCLOCK_BLESS").is_some() {
         for (name, bytes) in &corpus {

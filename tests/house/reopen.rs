@@ -15,7 +15,7 @@ async fn closed() -> (House<MemoryStore>, String) {
     let (responder, now) = (caller(Role::Responder), at(NOW));
     let id = house.report(&responder, report, None, now).await.expect("opens").incident.id;
     house.file(&responder, &format!("{id}~{DUTY}"), FilingRequest::default(), None, now).await.expect("files");
-    let view = house.close(&caller(Role::Approver), &id, now).await.expect("closes");
+    let view = house.close(&caller(Role::Approver), &id, None, None, now).await.expect("closes");
     assert!(view.closed_at.is_some());
     run_until(&house, now, now).await;
     (house, id)

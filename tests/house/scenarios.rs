@@ -221,7 +221,8 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
             house.delay(&responder, &id, &delay.reason, None, now).await.map_err(|e| e.to_string())?;
         }
         if let Some(words) = &act.close_refused {
-            let refused = house.close(&responder, &id, now).await.err().map(|e| e.to_string()).unwrap_or_default();
+            let refused =
+                house.close(&responder, &id, None, None, now).await.err().map(|e| e.to_string()).unwrap_or_default();
             if !refused.contains(words) {
                 return Err(format!("at {}: closing should be refused with `{words}`, is `{refused}`", act.at));
             }

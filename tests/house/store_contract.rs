@@ -289,7 +289,10 @@ async fn requests_are_accepted_once<S: Store>(store: &S) {
 
     let mut foreign = record("c");
     (foreign.incident.source, foreign.incident.reference) = (Some("siem".into()), Some("CASE-7".into()));
+    assert_eq!(store.reported("siem", "CASE-7").await, Ok(None));
     store.commit(change(None, foreign.clone(), None, vec![])).await.expect("commits");
+    assert_eq!(store.reported("siem", "CASE-7").await, Ok(Some(IncidentId("inc-c".into()))));
+    assert_eq!(store.reported("sie", "mCASE-7").await, Ok(None), "where one part ends and the other begins matters");
     store.commit(change(Some(1), foreign.clone(), None, vec![])).await.expect("its own reference is no duplicate");
     foreign.incident.id = IncidentId("inc-d".into());
     let repeated = store.commit(change(None, foreign, None, vec![])).await;

@@ -169,6 +169,22 @@ impl Server {
 }
 
 #[tokio::test]
+async fn closing_takes_a_version_and_a_key() {
+    let server = Server::start().await;
+    let body = r#"{"title":"Nothing personal","facts":{"personal_data":false}}"#;
+    let first = server.post(Role::Reporter, "/api/v1/incidents", &[], body).await;
+    let path = format!("/api/v1/incidents/{}/close", first.json()["incident"]["id"].as_str().expect("an id"));
+    let stale = server.post(Role::Approver, &path, &[("if-match", "\"9\"")], "").await;
+    assert_eq!((stale.status, &stale.json()["current_version"]), (412, &json!(1)), "{}", stale.body);
+    let headers = [("if-match", first.header("etag")), ("idempotency-key", "k1")];
+    let closed = server.post(Role::Approver, &path, &headers, "").await;
+    assert_eq!((closed.status, closed.header("etag")), (200, "\"2\""), "{}", closed.body);
+    // the answer was lost: the same again is the same, whatever the version has become
+    let again = server.post(Role::Approver, &path, &headers, "").await;
+    assert_eq!((again.status, again.header("etag")), (200, "\"2\""), "{}", again.body);
+}
+
+#[tokio::test]
 async fn a_report_is_created_once() {
     let server = Server::start().await;
     let body = r#"{"title":"Laptop stolen","facts":{"personal_data":true}}"#;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Checks the evidence bundle in which this file lies. Python 3.8 or later, its standard library only.
 
-usage: python3 verify.py [ALLOWED_SIGNERS [AUTHORITIES]]
+usage: python3 verify.py [ALLOWED_SIGNERS [AUTHORITIES [WITNESSES]]]
   ALLOWED_SIGNERS: a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
   AUTHORITIES: certificates (PEM) of time-stamping authorities you trust; otherwise those in tsa/ are used
-Status 0: verified. 1: not, each fault is printed.
+  WITNESSES: verifier keys of witnesses you trust, one a line; otherwise those in keys/witness.vkeys are used
+An empty word stands for a file that is not given. Status 0: verified. 1: not, each fault is printed.
 """
 import base64
 import datetime
@@ -20,7 +21,8 @@ FIXED = {
     "keys/allowed_signers", "keys/log.pub.pem", "keys/log.vkey", "report.html", "verify.py", "verify.sh",
 }
 HEX = "[0-9a-f]{64}"
-OPTIONAL = {"checkpoint.txt.tsr", "SHA256SUMS.tsr"}
+WITNESSES = "keys/witness.vkeys"
+OPTIONAL = {"checkpoint.txt.tsr", "SHA256SUMS.tsr", WITNESSES}
 KNOWN = re.compile(rf"(rotations/\d{{10}}/(checkpoint\.txt|consistency\.txt|entry\.json|entry\.tlog-proof)|anchors/\d{{10}}/(checkpoint\.txt|checkpoint\.txt\.tsr|consistency\.txt|\d{{6,}}\.tlog-proof)|"
                    rf"tsa/[A-Za-z0-9._-]+\.pem|entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
 ENVELOPE = re.compile(
@@ -455,7 +457,8 @@ def check_stamps(files, rows, trusted, origin, chain, size, root):
 
     def stamp(name, of):
         try:
-            when, shown = timestamp(files[f"{name}.tsr"], files[name], roots)
+            data = files[name] if name == "SHA256SUMS" else as_signed(name, files[name])
+            when, shown = timestamp(files[f"{name}.tsr"], data, roots)
         except (ValueError, IndexError, KeyError, TypeError) as why:
             fault(f"{name}.tsr", f"is no time stamp over {name} by an authority that is trusted: {why}")
             return None
@@ -469,6 +472,8 @@ def check_stamps(files, rows, trusted, origin, chain, size, root):
         checkpoint = f"{folder}/checkpoint.txt"
         missing = [f"{folder}/{name}" for name in ("checkpoint.txt", "checkpoint.txt.tsr", "consistency.txt")
                    if f"{folder}/{name}" not in files]
+        if f"{checkpoint}.tsr" in missing and checkpoint in files and is_cosigned(files[checkpoint]):
+            missing.remove(f"{checkpoint}.tsr")
         for name in missing:
             fault(name, "is missing")
         if missing:
@@ -484,7 +489,8 @@ def check_stamps(files, rows, trusted, origin, chain, size, root):
                 fault(name, "belongs to no entry")
             else:
                 check_proof(files, name, row, files[row["file"]], old, old_root, checkpoint)
-        stamp(checkpoint, old)
+        if f"{checkpoint}.tsr" in files:
+            stamp(checkpoint, old)
     if "checkpoint.txt.tsr" in files:
         stamp("checkpoint.txt", size)
     if "SHA256SUMS.tsr" in files:
@@ -582,25 +588,122 @@ def check_trust(trusted, exporter, export_key, origin, log_keys):
         fault("keys/allowed_signers", "does not hold the keys you trust")
 
 
+def read_cosigned(note, most):
+    """The lines of a note: its text, the signatures of the log's name, and those of others behind them (name, blob)."""
+    lines = note.decode().split("\n")
+    if len(lines) < 6 or lines[3] or lines[-1]:
+        raise ValueError("three lines, an empty one and its signatures expected")
+    if not re.fullmatch("0|[1-9][0-9]*", lines[1]) or len(b64(lines[2])) != 32:
+        raise ValueError("no size, or no root")
+    own, others, prefix = [], [], f"\u2014 {lines[0]} "
+    for line in lines[4:-1]:
+        if line.startswith(prefix) and not others:
+            own.append(b64(line[len(prefix):]))
+            continue
+        match = re.fullmatch("\u2014 ([^+\x00-\x20\x7f]+) ([A-Za-z0-9+/=]+)", line)
+        if not match or match[1] == lines[0] or len(b64(match[2])) < 5:
+            raise ValueError("a line is no signature")
+        others.append((match[1], b64(match[2])))
+    if not 1 <= len(own) <= most or len(others) > 100 or any(len(blob) != 68 for blob in own):
+        raise ValueError("three lines, an empty one and its signatures expected")
+    return lines[:3], own, others
+
+
+def is_cosigned(note):
+    try:
+        return bool(read_cosigned(note, 2)[2])
+    except ValueError:
+        return False
+
+
+def as_signed(name, note):
+    """A checkpoint as the log signed it, which time stamps are over."""
+    try:
+        own = len(read_cosigned(note, 1 if name == "checkpoint.txt" else 2)[1])
+    except ValueError:
+        return note
+    return b"\n".join(note.split(b"\n")[:4 + own]) + b"\n"
+
+
 def check_note(files, name, origin, log_key, most=1):
     """Size and root that the log key signed, it alone or among others; a fault and nothing otherwise."""
     try:
-        lines = files[name].decode().split("\n")
-        signatures = lines[4:-1]
-        if not 1 <= len(signatures) <= most or lines[0] != origin or lines[3] or lines[-1]:
-            raise ValueError("three lines, an empty one and its signatures expected")
-        if not re.fullmatch("0|[1-9][0-9]*", lines[1]):
-            raise ValueError("no size")
+        lines, own, _ = read_cosigned(files[name], most)
+        if lines[0] != origin:
+            raise ValueError("it is of another log")
         key_id = hashlib.sha256(origin.encode() + b"\n\1" + log_key).digest()[:4]
-        blobs = [b64(line[len(f"\u2014 {origin} "):]) for line in signatures if line.startswith(f"\u2014 {origin} ")]
-        text = "\n".join(lines[:3] + [""]).encode()
-        if len(blobs) != len(signatures) or not any(
-                blob[:4] == key_id and ed25519(log_key, text, blob[4:]) for blob in blobs):
+        text = "\n".join(lines + [""]).encode()
+        if not any(blob[:4] == key_id and ed25519(log_key, text, blob[4:]) for blob in own):
             raise ValueError("not this log key, or the signature does not fit")
         return int(lines[1]), b64(lines[2])
     except ValueError as why:
         fault(name, f"is not signed by the log key: {why}")
         return 0, b""
+
+
+# --- witnesses: C2SP tlog-cosignature v1 ---
+def witness_keys(name, text):
+    """Keys by name and key id, from verifier keys of signature type 4, one a line."""
+    keys = {}
+    lines = text.decode("utf-8", "replace").split("\n")
+    if lines.pop() or not lines:
+        fault(name, "is empty, or does not end with a line feed")
+    for line in lines:
+        try:
+            match = re.fullmatch(r"([A-Za-z0-9._/:-]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)", line)
+            key = b64(match[3]) if match else b""
+            if len(key) != 33 or key[0] != 4 or hashlib.sha256(match[1].encode() + b"\n" + key).hexdigest()[:8] != match[2]:
+                raise ValueError("no key")
+            if (match[1], match[2]) in keys:
+                raise ValueError("twice")
+            keys[match[1], match[2]] = key[1:]
+        except ValueError:
+            fault(name, f"line `{line}` is no verifier key of a witness, or stands twice")
+    return keys
+
+
+def check_witnesses(files, trusted):
+    """Lines of the index, what the witnesses that are trusted saw, and how many cosignatures are of unknown keys."""
+    keys = witness_keys(WITNESSES, files[WITNESSES]) if WITNESSES in files else {}
+    index, seen, unknown = [], [], 0
+    names = sorted(name for name in files if re.fullmatch(r"anchors/\d{10}/checkpoint\.txt", name, re.A)) + ["checkpoint.txt"]
+    for name in names:
+        try:
+            lines, _, others = read_cosigned(files[name], 1 if name == "checkpoint.txt" else 2)
+        except ValueError:
+            continue
+        for witness, blob in others:
+            key_id = blob[:4].hex()
+            known = [book[witness, key_id] for book in (keys, trusted or {}) if (witness, key_id) in book]
+            is_trusted = (witness, key_id) in (keys if trusted is None else trusted)
+            unknown += not is_trusted
+            if not known:
+                continue
+            seconds, signature = int.from_bytes(blob[4:12], "big"), blob[12:]
+            text = "\n".join(["cosignature/v1", f"time {seconds}"] + lines + [""]).encode()
+            if len(signature) != 64 or not 1 <= seconds <= 253402300799 or \
+                    not all(ed25519(key, text, signature) for key in known):
+                fault(name, f"the cosignature of `{witness}` does not hold: it is not over this checkpoint,"
+                            " or not of that time or key")
+                continue
+            at = (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            row = {"size": int(lines[1]), "at": at, "witness": witness, "key_id": key_id, "file": name}
+            if (witness, key_id) in keys:
+                index.append(row)
+            if is_trusted:
+                seen.append((witness, at, int(lines[1]), lines[2]))
+    return index, seen, unknown
+
+
+def tell_witnesses(rows, seen, unknown, trusted):
+    for witness, at, size, root in seen:
+        last = sum(row["idx"] < size for row in rows)
+        print(f"seen   by witness {witness} at {at}: the log at size {size}, root {root}, grown from all it saw before"
+              f" (entries 1 to {last})")
+    if trusted is not None and not seen:
+        print("seen   by none of the witnesses that you trust")
+    if unknown:
+        print(f"       {unknown} cosignature(s) of unknown keys were ignored")
 
 
 def check_rotations(files, origin, log_key, size, root):
@@ -785,7 +888,7 @@ def check_named(files, rows, wanted):
     return sorted(rules), sorted(attachments)
 
 
-def check_index(files, rows, origin, size, root, names, erased, withheld, stamps):
+def check_index(files, rows, origin, size, root, names, erased, withheld, stamps, witnesses):
     try:
         index = strict(files["bundle.json"].decode(), compact=False)
         if not isinstance(index, dict):
@@ -804,6 +907,14 @@ def check_index(files, rows, origin, size, root, names, erased, withheld, stamps
     for key, value in want.items():
         if index.get(key) != value:
             fault("bundle.json", f"`{key}` does not agree with the files")
+    named = index.get("witnesses", [])
+    missing = [row for row in named if isinstance(row, dict) and row not in witnesses] if isinstance(named, list) else []
+    for row in missing:
+        file = row.get("file")
+        fault(file if isinstance(file, str) and file in files else "bundle.json",
+              f"lacks the cosignature of `{row.get('witness')}` of {row.get('at')}, which bundle.json names")
+    if not missing and (named != witnesses or ("witnesses" in index) != bool(witnesses)):
+        fault("bundle.json", "`witnesses` does not agree with the files")
     kept = {item for name, value in walk(index.get("withheld")) if name == "commitments" and isinstance(value, list)
             for item in value if is_hash(item)}
     if kept != withheld:
@@ -812,13 +923,17 @@ def check_index(files, rows, origin, size, root, names, erased, withheld, stamps
 
 def main():
     trusted = None
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 and sys.argv[1]:
         with open(sys.argv[1], "rb") as file:
             trusted = signers(file.read())
     authorities = None
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 2 and sys.argv[2]:
         with open(sys.argv[2], "rb") as file:
             authorities = certificates(file.read())
+    witnesses = None
+    if len(sys.argv) > 3 and sys.argv[3]:
+        with open(sys.argv[3], "rb") as file:
+            witnesses = witness_keys(sys.argv[3], file.read())
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     files = {}
     for folder, folders, names in os.walk("."):
@@ -851,9 +966,10 @@ def main():
     if not rows:
         return
     stamps, covering, packed = check_stamps(files, rows, authorities, origin, chain, size, root)
+    cosigned, seen, unknown = check_witnesses(files, witnesses)
     shown, erased, withheld, wanted = check_fields(files, rows)
     names = check_named(files, rows, wanted)
-    check_index(files, rows, origin, size, root, names, erased, withheld, stamps)
+    check_index(files, rows, origin, size, root, names, erased, withheld, stamps, cosigned)
     if not FAULTS:
         print(f"VERIFIED: {len(rows)} entries of {rows[0]['stream']} in log {origin} (size {size});"
               f" fields: {shown} shown, {len(erased)} erased, {len(withheld)} withheld")
@@ -865,9 +981,12 @@ def main():
             print(f"       up to size {at} the log key was"
                   f" SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}")
         tell_ages(rows, covering, packed)
+        tell_witnesses(rows, seen, unknown, witnesses)
         print("not shown: that statements were true when written; that entries are not younger than they say;")
-        print("that nobody was shown another log. Compare the fingerprints above, and the certificates of the time-stamping")
-        print("authorities, with those published elsewhere.")
+        other = " without cosignatures of these witnesses" if seen else ""
+        print(f"that nobody was shown another log{other}. Compare the fingerprints above, and the certificates of the time-stamping")
+        keys = ", and the keys of the witnesses" if seen and witnesses is None else ""
+        print(f"authorities{keys}, with those published elsewhere.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Checks the evidence bundle in which this file lies. Needs sha256sum, openssl (3 or later), ssh-keygen, sed, grep
-# and what every system has beside them (cat, dirname, mkdir, mv, rm, sort, tail).
-# usage: sh verify.sh [ALLOWED_SIGNERS [AUTHORITIES]]
+# and what every system has beside them (cat, dirname, mkdir, mv, od, rm, sort, tail, tr).
+# usage: sh verify.sh [ALLOWED_SIGNERS [AUTHORITIES [WITNESSES]]]
 #   ALLOWED_SIGNERS: a trusted copy, from elsewhere; otherwise keys/allowed_signers is used
 #   AUTHORITIES: certificates (PEM) of time-stamping authorities you trust; otherwise those in tsa/ are used
+#   WITNESSES: verifier keys of witnesses you trust, one a line; otherwise those in keys/witness.vkeys are used
+# An empty word stands for a file that is not given.
 # It reads with patterns: that no member stands twice inside the body of an entry is checked by verify.py only.
 # Says what is wrong, file by file, on standard output. Status 0: verified. 1: not. 2: could not run.
 LC_ALL=C; export LC_ALL
@@ -11,6 +13,8 @@ trusted=${1:-}
 case $trusted in '' | /*) ;; *) trusted=$PWD/$trusted ;; esac
 authorities=${2:-}
 case $authorities in '' | /*) ;; *) authorities=$PWD/$authorities ;; esac
+witnesses=${3:-}
+case $witnesses in '' | /*) ;; *) witnesses=$PWD/$witnesses ;; esac
 cd -- "$(dirname -- "$0")" || exit 2
 for tool in sha256sum openssl ssh-keygen sed grep; do
   command -v "$tool" > /dev/null || { echo "this needs $tool"; exit 2; }
@@ -56,7 +60,7 @@ for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/
   esac
   case $f in
     README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
-    keys/allowed_signers | keys/log.pub.pem | keys/log.vkey | checkpoint.txt.tsr) continue ;;
+    keys/allowed_signers | keys/log.pub.pem | keys/log.vkey | keys/witness.vkeys | checkpoint.txt.tsr) continue ;;
     rotations/*/checkpoint.txt | rotations/*/consistency.txt | rotations/*/entry.json | rotations/*/entry.tlog-proof) continue ;;
     anchors/*/checkpoint.txt | anchors/*/checkpoint.txt.tsr | anchors/*/consistency.txt) continue ;;
   esac
@@ -109,11 +113,14 @@ use_key() { # raw key in base64
     { printf '\060\052\060\005\006\003\053\145\160\003\041\000'; printf %s "$1" | openssl base64 -d -A; } | openssl base64
     echo '-----END PUBLIC KEY-----'; } > "$tmp/key.pem"
 }
-signed() { # note most: by the key in use, with at most so many signatures
+own_lines() { sed '1,4d' "$1" | grep -c "^$dash $origin [A-Za-z0-9+/=]*\$"; }
+signed() { # note most: by the key in use, with at most so many signatures; behind them may stand those of others
   sed '/^$/,$d' "$1" > "$tmp/text"
-  lines=$(grep -c '' "$1")
-  [ "$lines" -ge 5 ] && [ "$lines" -le $((4 + $2)) ] && [ "$(sed -n 1p "$1")" = "$origin" ] && [ -z "$(sed -n 4p "$1")" ] &&
-    [ "$(sed '1,4d' "$1" | grep -c "^$dash $origin [A-Za-z0-9+/=]*\$")" -eq $((lines - 4)) ] ||
+  lines=$(grep -c '' "$1"); own=$(own_lines "$1")
+  [ "$lines" -ge 5 ] && [ "$own" -ge 1 ] && [ "$own" -le "$2" ] && [ "$lines" -le $((104 + own)) ] &&
+    [ "$(sed -n 1p "$1")" = "$origin" ] && [ -z "$(sed -n 4p "$1")" ] && [ -z "$(tail -c 1 "$1")" ] &&
+    [ "$(sed "$((4 + own))q" "$1" | sed '1,4d' | grep -c "^$dash $origin ")" -eq "$own" ] &&
+    [ "$(sed "1,$((4 + own))d" "$1" | grep -c "^$dash [^+ [:cntrl:]]\{1,\} [A-Za-z0-9+/=]\{8,\}\$")" -eq $((lines - 4 - own)) ] ||
     fail "$1" "is no checkpoint with $2 signature(s) at most"
   by=
   for line in $(sed -n "5,\$s|^$dash $origin ||p" "$1"); do
@@ -218,8 +225,11 @@ stamp() { # file size: the stamp over it
   days=$((y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + $4 - 719469))
   h=${5%%:*}; s=${5##*:}; s=${s%%.*}; i=${5#*:}; i=${i%%:*}
   epoch=$((days * 86400 + $(number "$h") * 3600 + $(number "$i") * 60 + $(number "$s")))
+  # over a checkpoint as the log signed it: what witnesses added stands behind
+  data=$1
+  [ "$1" = SHA256SUMS ] || { data=$tmp/stamped; sed "$((4 + $(own_lines "$1")))q" "$1" > "$data"; }
   # certificates are judged as of the stamp: they may have ended since
-  if openssl ts -verify -partial_chain -attime "$epoch" -data "$1" -in "$1.tsr" -CAfile "$tmp/tsa" > "$tmp/out" 2>&1; then
+  if openssl ts -verify -partial_chain -attime "$epoch" -data "$data" -in "$1.tsr" -CAfile "$tmp/tsa" > "$tmp/out" 2>&1; then
     echo "$2 $epoch $at" >> "$tmp/times"
     [ "$1" = SHA256SUMS ] || echo "{\"size\":$2,\"at\":\"$at\",\"file\":\"$1.tsr\"}" >> "$tmp/stamps"
   else
@@ -298,7 +308,12 @@ key_for() { # size
 for d in anchors/*; do
   [ -d "$d" ] || continue
   c=$d/checkpoint.txt
-  for f in "$c" "$c.tsr" "$d/consistency.txt"; do [ -f "$f" ] || { fail "$f" "is missing"; c=; }; done
+  for f in "$c" "$c.tsr" "$d/consistency.txt"; do
+    [ -f "$f" ] && continue
+    # a witness is as good
+    [ "$f" = "$c.tsr" ] && [ "$(sed '1,4d' "$c" | grep -cv "^$dash $origin ")" -gt 0 ] && continue
+    fail "$f" "is missing"; c=
+  done
   [ -n "$c" ] || continue
   old=${d#anchors/}; while [ "${old#0}" != "$old" ]; do old=${old#0}; done
   use_key "$(key_for "${old:-0}")"; signed "$c" 2
@@ -326,6 +341,73 @@ cp "$tmp/times" "$tmp/covering"
 stamp SHA256SUMS "$size"
 packed=$(sed -n "$(($(grep -c '' "$tmp/covering") + 1))p" "$tmp/times"); packed=${packed##* }
 say "time stamps are by an authority of ${authorities:-tsa/}, over what lies beside them"
+
+# 5b witnesses: what others saw of the log, C2SP tlog-cosignature
+: > "$tmp/cosigned"; : > "$tmp/seen"; unknown=0
+decoded() { printf %s "$1" | openssl base64 -d -A; }
+for list in keys/witness.vkeys ${witnesses:+"$witnesses"}; do
+  [ -f "$list" ] || { [ "$list" = keys/witness.vkeys ] && continue; echo "$list cannot be read"; exit 2; }
+  { [ -s "$list" ] && [ -z "$(tail -c 1 "$list")" ]; } || fail "$list" "is empty, or does not end with a line feed"
+  sed 's/^\([^+]*+[^+]*\)+.*/\1/' "$list" | sort > "$tmp/ids"
+  [ "$(cat "$tmp/ids")" = "$(sort -u "$tmp/ids")" ] || fail "$list" "names a key twice"
+  while IFS= read -r line; do
+    name=${line%%+*}; rest=${line#*+}; id=${rest%%+*}; key=${rest#*+}
+    # base64 of the type 0x04 begins so
+    printf '%s\n' "$line" | grep -qx '[A-Za-z0-9._/:-]\{1,\}+[0-9a-f]\{8\}+B[A-P][A-Za-z0-9+/=]\{42\}' &&
+      [ "$({ printf '%s\n' "$name"; decoded "$key"; } | openssl dgst -sha256 | sed 's/.* \(........\).*/\1/')" = "$id" ] &&
+      [ "$(decoded "$key" | openssl base64 -A)" = "$key" ] || fail "$list" "a line is no verifier key of a witness"
+  done < "$list"
+done
+key_of() { # list name id
+  found=
+  if [ -f "$1" ]; then while IFS= read -r line; do case $line in "$2+$3+"*) found=${line#"$2+$3+"} ;; esac; done < "$1"; fi
+  printf %s "$found"
+}
+date_of() { # seconds since 1970
+  z=$(($1 / 86400 + 719468)); s=$(($1 % 86400)); doe=$((z % 146097))
+  yoe=$(((doe - doe / 1460 + doe / 36524 - doe / 146096) / 365)); doy=$((doe - (365 * yoe + yoe / 4 - yoe / 100)))
+  mp=$(((5 * doy + 2) / 153)); m=$((mp < 10 ? mp + 3 : mp - 9)); y=$((yoe + z / 146097 * 400 + (m <= 2)))
+  printf '%04d-%02d-%02dT%02d:%02d:%02dZ' "$y" "$m" $((doy - (153 * mp + 2) / 5 + 1)) $((s / 3600)) $((s / 60 % 60)) $((s % 60))
+}
+cosignature() { # checkpoint: whether the line in the file blob, its digits in hex, is over it; its time in t
+  t=${hex#????????}; t=$(printf %.16s "$t")
+  # 76 bytes; a time up to the year 9999
+  [ "${#hex}" -eq 152 ] || return 1
+  case $t in 000000*) t=$((0x$t)) ;; *) return 1 ;; esac
+  [ "$t" -ge 1 ] && [ "$t" -le 253402300799 ] || return 1
+  { echo cosignature/v1; echo "time $t"; sed 3q "$1"; } > "$tmp/text"
+  tail -c 64 "$tmp/blob" > "$tmp/sig"
+  for key in $ours $theirs; do
+    use_key "$(printf %s "$key" | raw)"
+    openssl pkeyutl -verify -rawin -pubin -inkey "$tmp/key.pem" -in "$tmp/text" -sigfile "$tmp/sig" > "$tmp/out" 2>&1 || return 1
+  done
+}
+for c in anchors/*/checkpoint.txt checkpoint.txt; do
+  [ -f "$c" ] || continue
+  old=$(sed -nE '2s/^(0|[1-9][0-9]*)$/\1/p' "$c")
+  [ -n "$old" ] || continue
+  sed "1,$((4 + $(own_lines "$c")))d" "$c" > "$tmp/others"
+  while read -r mark witness blob; do
+    decoded "$blob" > "$tmp/blob"; hex=$(od -An -v -tx1 "$tmp/blob" | tr -d ' \n'); id=$(printf %.8s "$hex")
+    if [ "$mark" != "$dash" ] || [ "$(openssl base64 -A < "$tmp/blob")" != "$blob" ] || [ "${#hex}" -lt 10 ]; then
+      fail "$c" "a line is no signature"; continue
+    fi
+    ours=$(key_of keys/witness.vkeys "$witness" "$id"); theirs=; known=$ours
+    if [ -n "$witnesses" ]; then theirs=$(key_of "$witnesses" "$witness" "$id"); known=$theirs; fi
+    [ -n "$known" ] || unknown=$((unknown + 1))
+    [ -n "$ours$theirs" ] || continue
+    if ! cosignature "$c"; then
+      fail "$c" "the cosignature of \`$witness\` does not hold: it is not over this checkpoint, or not of that time or key"
+      continue
+    fi
+    at=$(date_of "$t")
+    [ -z "$ours" ] || echo "{\"size\":$old,\"at\":\"$at\",\"witness\":\"$witness\",\"key_id\":\"$id\",\"file\":\"$c\"}" >> "$tmp/cosigned"
+    count=0
+    while read -r number idx; do [ "$idx" -ge "$old" ] || count=$((count + 1)); done < "$tmp/indices"
+    [ -z "$known" ] || echo "seen   by witness $witness at $at: the log at size $old, root $(sed -n 3p "$c"), grown from all it saw before (entries 1 to $count)" >> "$tmp/seen"
+  done < "$tmp/others"
+done
+if [ -f keys/witness.vkeys ] || [ -s "$tmp/seen" ]; then say "each cosignature of a known witness is over the checkpoint it stands under"; fi
 ages() { # runs of entries, and the earliest time that covers them
   from=; to=; age=
   while read -r number idx; do
@@ -418,6 +500,17 @@ block() { # name: the lines of a list, without commas
 }
 [ "$(block anchors)" = "$(cat "$tmp/stamps")" ] || fail bundle.json "\`anchors\` does not agree with the files"
 [ -s "$tmp/stamps" ] || member anchors '[]'
+block witnesses > "$tmp/index"; missing=
+while IFS= read -r row; do
+  grep -qxF "$row" "$tmp/cosigned" && continue
+  missing=1
+  part() { printf '%s\n' "$row" | sed -n 's/.*"'"$1"'":"\([^"]*\)".*/\1/p'; }
+  f=$(part file); [ -f "$f" ] || f=bundle.json
+  fail "$f" "lacks the cosignature of \`$(part witness)\` of $(part at), which bundle.json names"
+done < "$tmp/index"
+[ -n "$missing" ] || [ "$(cat "$tmp/index")" = "$(cat "$tmp/cosigned")" ] || fail bundle.json "\`witnesses\` does not agree with the files"
+named=$(grep -c '^"witnesses":' bundle.json); wanted=0; [ ! -s "$tmp/cosigned" ] || wanted=1
+[ -n "$missing" ] || [ "$named" -eq "$wanted" ] || fail bundle.json "\`witnesses\` does not agree with the files"
 [ "$(block entries)" = "$(cat "$tmp/rows")" ] || fail bundle.json "\`entries\` does not agree with the files"
 same() { # name file: as sets, the index sorted
   [ "$(block "$1" | sed 's/"//g')" = "$(sort -u "$2")" ] || fail bundle.json "\`$1\` does not agree with the files"
@@ -441,6 +534,14 @@ while read -r at key; do
 done < "$tmp/rotations"
 ages
 [ -z "$packed" ] || echo "since  this bundle was packed no later than $packed"
+cat "$tmp/seen"
+[ -z "$witnesses" ] || [ -s "$tmp/seen" ] || echo "seen   by none of the witnesses that you trust"
+[ "$unknown" -eq 0 ] || echo "       $unknown cosignature(s) of unknown keys were ignored"
+other=; keys=
+if [ -s "$tmp/seen" ]; then
+  other=" without cosignatures of these witnesses"
+  [ -n "$witnesses" ] || keys=", and the keys of the witnesses"
+fi
 echo "not shown: that statements were true when written; that entries are not younger than they say;"
-echo "that nobody was shown another log. Compare the fingerprints above, and the certificates of the time-stamping"
-echo "authorities, with those published elsewhere."
+echo "that nobody was shown another log$other. Compare the fingerprints above, and the certificates of the time-stamping"
+echo "authorities$keys, with those published elsewhere."

@@ -133,13 +133,15 @@ pub(super) struct Counts {
     pub withheld: usize,
 }
 
-/// What outside time stamps say of the entries.
+/// What others say of the entries.
 pub(super) struct Stamped {
-    /// Whether there is one.
+    /// Whether there is an outside time stamp.
     pub any: bool,
     pub configured: bool,
     /// One line on them.
     pub summary: String,
+    /// Names of those who cosigned the checkpoint, with the time.
+    pub witnesses: Vec<String>,
 }
 
 pub(super) struct EntryLine<'a> {
@@ -375,13 +377,16 @@ fn check(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
     let checkpoint = frame.checkpoint;
     let stamp = if frame.stamped.configured { &frame.stamped.summary } else { w.get("no_stamp") };
     let root = format!("{}, {}", checkpoint.size, checkpoint.root_base64());
-    blocks.list.push(document::Block::Pairs {
-        rows: vec![
-            (w.get("log").to_string(), vec![Line::hash(&checkpoint.origin)]),
-            (w.get("size_root").to_string(), vec![Line::hash(root)]),
-            (w.get("stamp").to_string(), cell(stamp)),
-        ],
-    });
+    let mut rows = vec![
+        (w.get("log").to_string(), vec![Line::hash(&checkpoint.origin)]),
+        (w.get("size_root").to_string(), vec![Line::hash(root)]),
+        (w.get("stamp").to_string(), cell(stamp)),
+    ];
+    if !frame.stamped.witnesses.is_empty() {
+        let witnesses = frame.stamped.witnesses.iter().map(Line::plain).collect();
+        rows.push((w.get("witnesses").to_string(), witnesses));
+    }
+    blocks.list.push(document::Block::Pairs { rows });
     blocks.heading(w.get("proven"));
     blocks.text(w.get("proven_text"));
     blocks.heading(w.get("not_proven"));

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         trust.authorities.clone().unwrap_or(all)
     }
 
-    /// The stamp over `data`, when there is one.
+    /// The stamp over `data`, when there is one. That over a checkpoint leaves out what witnesses added.
     fn stamp(&mut self, data: &str, roots: &Roots) -> Option<Stamp> {
         let file = format!("{data}.tsr");
         let files = self.files;
@@ -63,6 +63,11 @@ impl<'a> Reader<'a> {
             self.fault(&file, "has no certificate in tsa/ to be checked with");
             return None;
         }
+        let signed = match data {
+            "SHA256SUMS" => signed.as_slice(),
+            "checkpoint.txt" => as_signed(signed, 1),
+            _ => as_signed(signed, 2),
+        };
         match tsp::check(token, &sha256(signed), None, roots) {
             Ok(stamp) => Some(stamp),
             Err(fault) => {
@@ -94,7 +99,7 @@ impl<'a> Reader<'a> {
     ) -> Option<Anchored> {
         let checkpoint = format!("{folder}/checkpoint.txt");
         let note = self.text(&checkpoint)?;
-        let Some((old, _)) = read_note(note, 2) else {
+        let Some((old, _, cosigned)) = read_cosigned(note, 2) else {
             self.fault(&checkpoint, "is no checkpoint with one or two signatures");
             return None;
         };
@@ -124,7 +129,7 @@ impl<'a> Reader<'a> {
                 None => self.fault(&file, format!("is no proof under {checkpoint}")),
             }
         }
-        if !self.files.contains_key(&format!("{checkpoint}.tsr")) {
+        if cosigned.is_empty() && !self.files.contains_key(&format!("{checkpoint}.tsr")) {
             self.fault(&format!("{checkpoint}.tsr"), "is missing");
         }
         let stamp = self.stamp(&checkpoint, roots)?;

@@ -3,6 +3,7 @@
 //! Absent: what a body means. Only the members that tie files together are read.
 
 use super::anchors::Anchored;
+use super::witnesses::Witnessed;
 use super::*;
 
 impl<'a> Reader<'a> {
@@ -67,7 +68,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn content(&mut self, tree: &Tree, entries: &[Entry<'a>], anchors: &[Anchored]) {
+    pub(super) fn content(
+        &mut self,
+        tree: &Tree,
+        entries: &[Entry<'a>],
+        anchors: &[Anchored],
+        witnessed: &[Witnessed],
+    ) {
         let mut fields = Fields::default();
         self.check("disclosures", "each field is shown, erased or withheld, and nothing else is shown", |reader| {
             fields = reader.disclosures(entries);
@@ -85,7 +92,7 @@ impl<'a> Reader<'a> {
         });
         self.check("index", "bundle.json agrees with the files", |reader| {
             let names = |files: &[(String, String, &[u8])]| files.iter().map(|(stem, _, _)| stem.clone()).collect();
-            reader.index(tree, entries, &fields, anchors, names(&rules), names(&attachments));
+            reader.index(tree, entries, &fields, (anchors, witnessed), names(&rules), names(&attachments));
         });
         self.check("report", "report.html shows the hash of each entry", |reader| {
             let Some(page) = reader.text("report.html") else { return };
@@ -198,7 +205,7 @@ impl<'a> Reader<'a> {
         tree: &Tree,
         entries: &[Entry<'a>],
         fields: &Fields,
-        anchors: &[Anchored],
+        (anchors, witnessed): (&[Anchored], &[Witnessed]),
         rules: Vec<String>,
         attachments: Vec<String>,
     ) {
@@ -244,6 +251,7 @@ impl<'a> Reader<'a> {
                 self.fault("bundle.json", format!("`{name}` does not agree with the files"));
             }
         }
+        self.witness_index(&index, witnessed);
         let mut withheld = BTreeSet::new();
         index.get("withheld").unwrap_or(&Json::Null).walk(&mut |name, value| {
             if let Json::List(items) = value

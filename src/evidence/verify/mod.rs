@@ -6,14 +6,18 @@
 
 mod anchors;
 mod content;
+mod note;
 mod rotations;
+mod witnesses;
 
 use super::strict::{Envelope, Json, envelope, number};
 use super::tsp::Roots;
 use super::{Hash, PublicKey, hex, leaf_hash, merkle, sha256, sshsig, unhex32};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use note::{Foreign, as_signed, read_cosigned, read_note, signed_by};
 use std::collections::{BTreeMap, BTreeSet};
+pub use witnesses::Witnessed;
 
 /// One thing that was checked, or one fault found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,10 @@ pub struct VerifyReport {
     pub existed: Vec<Existed>,
     /// The time that the stamp over the whole bundle states.
     pub packed: Option<String>,
+    /// What witnesses saw of the log, by size.
+    pub witnessed: Vec<Witnessed>,
+    /// Signature lines under checkpoints by keys that nobody named: they are ignored.
+    pub unknown_cosignatures: u64,
     /// Sentences on what no bundle, or not this one, can show.
     pub not_provable: Vec<String>,
 }
@@ -66,6 +74,8 @@ pub struct Trust {
     pub log_key: Option<PublicKey>,
     /// Certificates of time-stamping authorities, instead of those in `tsa/`.
     pub authorities: Option<Roots>,
+    /// Keys of witnesses, instead of those in `keys/witness.vkeys`.
+    pub witnesses: Option<Vec<super::Cosigner>>,
 }
 
 /// Checks a bundle against the keys it carries.
@@ -85,7 +95,8 @@ pub fn verify_bundle_with(files: &BTreeMap<String, Vec<u8>>, trust: &Trust) -> V
     let entries = reader.entries(&tree);
     reader.check("proofs", "each entry is in the log", |r| r.proofs(&tree, &entries));
     let anchors = reader.anchors(&keys, &chain, &tree, &entries, trust);
-    reader.content(&tree, &entries, &anchors);
+    let witnessed = reader.witnesses(&entries, trust);
+    reader.content(&tree, &entries, &anchors, &witnessed);
     let mut report = reader.report;
     report.ok = reader.faults == 0;
     report.not_provable = not_provable(trust, &report);
@@ -101,7 +112,13 @@ fn not_provable(trust: &Trust, report: &VerifyReport) -> Vec<String> {
     let mut list = vec![
         "that a statement was true when it was written".to_string(),
         age.to_string(),
-        "that nobody was shown another log: compare size and root with those in earlier e-mails".to_string(),
+        match report.witnessed.is_empty() {
+            true => "that nobody was shown another log: compare size and root with those in earlier e-mails",
+            false => {
+                "that nobody was shown another log, one without cosignatures of these witnesses: compare size and root"
+            }
+        }
+        .to_string(),
     ];
     if trust.export_key.is_none() || trust.log_key.is_none() {
         list.push("whose the keys are: compare their fingerprints with those published elsewhere".to_string());
@@ -110,6 +127,12 @@ fn not_provable(trust: &Trust, report: &VerifyReport) -> Vec<String> {
         list.push(
             "who the time-stamping authorities are: compare the certificates in tsa/ with those they publish".into(),
         );
+    }
+    if !report.witnessed.is_empty() && trust.witnesses.is_none() {
+        list.push("who the witnesses are: compare keys/witness.vkeys with the keys that they publish".into());
+    }
+    if report.witnessed.is_empty() && trust.witnesses.is_some() {
+        list.push("that a witness saw this log: none of those that you trust cosigned it".into());
     }
     for run in report.existed.iter().filter(|run| stamped && run.no_later_than.is_none()) {
         list.push(format!("how old entries {} to {} are: no time stamp covers them", run.from, run.to));
@@ -227,7 +250,7 @@ impl<'a> Reader<'a> {
             }
         }
         let files = self.files;
-        let optional = |name: &str| ["checkpoint.txt.tsr", "SHA256SUMS.tsr"].contains(&name);
+        let optional = |name: &str| ["checkpoint.txt.tsr", "SHA256SUMS.tsr", witnesses::KEYS].contains(&name);
         for name in files.keys().filter(|name| !FIXED.contains(&name.as_str()) && !optional(name) && *name != PRINTED) {
             let (folder, file) = name.split_once('/').unwrap_or_default();
             let numbered = |ending| {
@@ -383,41 +406,6 @@ impl<'a> Reader<'a> {
         }
         left.iter().for_each(|name| self.fault(name, "belongs to no entry"));
     }
-}
-
-/// Key id and signature of one line of a note.
-type Signature = ([u8; 4], [u8; 64]);
-
-/// Reads a note of three lines and at most `most` signatures, all of the log's name.
-fn read_note(note: &str, most: usize) -> Option<(Tree, Vec<Signature>)> {
-    let lines: Vec<&str> = note.strip_suffix('\n')?.split('\n').collect();
-    let [origin, size, root, "", ref signatures @ ..] = lines[..] else { return None };
-    let decode = |text: &str| STANDARD.decode(text).ok();
-    let signature = |line: &&str| {
-        let blob = decode(line.strip_prefix(&format!("\u{2014} {origin} "))?)?;
-        let (id, signature) = blob.split_first_chunk::<4>()?;
-        Some((*id, signature.try_into().ok()?))
-    };
-    let signatures = signatures.iter().map(signature).collect::<Option<Vec<Signature>>>()?;
-    if signatures.is_empty() || signatures.len() > most {
-        return None;
-    }
-    let tree = Tree {
-        origin: origin.to_string(),
-        size: number(size)?,
-        root: decode(root)?.try_into().ok()?,
-        note: note.to_string(),
-    };
-    Some((tree, signatures))
-}
-
-/// Whether one of at most `most` signatures of a note is this key's.
-fn signed_by(note: &str, origin: &str, key: &PublicKey, most: usize) -> bool {
-    let signed = &note[..note.len() - note.split_once("\n\n").map_or(0, |(_, rest)| rest.len()) - 1];
-    read_note(note, most).is_some_and(|(tree, signatures)| {
-        let good = |(id, signature): &Signature| *id == key.note_id(origin) && key.verify(signed.as_bytes(), signature);
-        tree.origin == origin && signatures.iter().any(good)
-    })
 }
 
 /// Reads a C2SP tlog-proof@v1 without extra data whose checkpoint is `note`.

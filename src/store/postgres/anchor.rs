@@ -1,6 +1,6 @@
 //! Anchors, and the checkpoints they belong to: one statement each.
 
-use super::batch::maybe;
+use super::batch::{all, maybe};
 use super::pool::{Sql, backend};
 use super::{Result, StoreError};
 use crate::store::{StoredAnchor, StoredCheckpoint, pack};
@@ -55,6 +55,20 @@ pub(super) async fn last(sql: &impl GenericClient, kind: &str) -> Sql<Option<Sto
     let find = "SELECT size, kind, url, token, requested_at, received_at FROM anchor WHERE kind = $1
                 ORDER BY id DESC LIMIT 1";
     maybe(sql, find, &[&kind]).await?.map(|row| anchor_of(&row)).transpose()
+}
+
+/// See `Store::last_anchor_of`.
+pub(super) async fn last_of(sql: &impl GenericClient, kind: &str, url: &str) -> Sql<Option<StoredAnchor>> {
+    let find = "SELECT size, kind, url, token, requested_at, received_at FROM anchor WHERE kind = $1 AND url = $2
+                ORDER BY id DESC LIMIT 1";
+    maybe(sql, find, &[&kind, &url]).await?.map(|row| anchor_of(&row)).transpose()
+}
+
+/// See `Store::anchors_at`.
+pub(super) async fn all_at(sql: &impl GenericClient, kind: &str, size: u64) -> Sql<Vec<StoredAnchor>> {
+    let find = "SELECT size, kind, url, token, requested_at, received_at FROM anchor WHERE kind = $1 AND size = $2
+                ORDER BY id";
+    all(sql, find, &[&kind, &bound(size)]).await?.iter().map(anchor_of).collect()
 }
 
 fn bound(size: u64) -> i64 {

@@ -164,6 +164,12 @@ impl Store for PgStore {
         Ok(found.map(|(id, request)| (IncidentId(id), same(request))))
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let hash = pack::request_key(pack::REFERENCE, source, reference);
+        let found = within(async { read::accepted_by(&self.pool.get().await?, &hash).await.map_err(backend) }).await?;
+        Ok(found.map(|(id, _)| IncidentId(id)))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         within(async { read::due(&self.pool.get().await?, pack::micros(now), limit).await.map_err(backend) }).await
     }
@@ -236,6 +242,14 @@ impl Store for PgStore {
 
     async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
         within(async { anchor::last(&self.pool.get().await?, kind).await.map_err(backend) }).await
+    }
+
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        within(async { anchor::last_of(&self.pool.get().await?, kind, url).await.map_err(backend) }).await
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        within(async { anchor::all_at(&self.pool.get().await?, kind, size).await.map_err(backend) }).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

@@ -60,6 +60,25 @@ pub(super) fn last(sql: &Connection, kind: &str) -> Result<Option<StoredAnchor>>
     .map_err(backend)
 }
 
+/// See `Store::last_anchor_of`.
+pub(super) fn last_of(sql: &Connection, kind: &str, url: &str) -> Result<Option<StoredAnchor>> {
+    sql.prepare_cached(
+        "SELECT size, kind, url, token, requested_at, received_at FROM anchor WHERE kind = ?1 AND url = ?2
+         ORDER BY id DESC LIMIT 1",
+    )
+    .and_then(|mut find| find.query_row([kind, url], anchor_of).optional())
+    .map_err(backend)
+}
+
+/// See `Store::anchors_at`.
+pub(super) fn all_at(sql: &Connection, kind: &str, size: u64) -> Result<Vec<StoredAnchor>> {
+    sql.prepare_cached(
+        "SELECT size, kind, url, token, requested_at, received_at FROM anchor WHERE kind = ?1 AND size = ?2 ORDER BY id",
+    )
+    .and_then(|mut find| find.query_map(params![kind, bound(size)], anchor_of)?.collect())
+    .map_err(backend)
+}
+
 fn bound(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

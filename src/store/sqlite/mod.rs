@@ -159,6 +159,12 @@ impl Store for SqliteStore {
         self.readers.read(move |sql| read::accepted(sql, &hash, &request)).await
     }
 
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        let hash = pack::request_key(pack::REFERENCE, source, reference);
+        let found = self.readers.read(move |sql| read::accepted(sql, &hash, &[0; 32])).await?;
+        Ok(found.map(|(id, _)| id))
+    }
+
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         let (rows, next) = self.published().wakes.due(pack::micros(now), limit as usize);
         let next_wake = next.map(pack::instant_of);
@@ -243,6 +249,15 @@ impl Store for SqliteStore {
 
     async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
         self.readers.read(move |sql| anchor::last(sql, kind)).await
+    }
+
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        let url = url.to_string();
+        self.readers.read(move |sql| anchor::last_of(sql, kind, &url)).await
+    }
+
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        self.readers.read(move |sql| anchor::all_at(sql, kind, size)).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {

@@ -171,7 +171,7 @@ pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(calle
     let (now, zone) = (web.now(), reader_zone(&web));
     let status = web.house.status(now).await;
     let at = |text: &Option<String>| text.as_deref().map_or("never".to_string(), |t| When::text(t, zone).label);
-    let rows = vec![
+    let mut rows = vec![
         ("Store", status.store.clone()),
         ("Last proven loop", at(&status.last_loop)),
         ("Lag of the last wake-up", format!("{:.1} s", status.scheduler_lag_seconds)),
@@ -190,5 +190,15 @@ pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(calle
         ("Calendars", status.rulebook.calendars.clone()),
         ("breachclock", status.version.to_string()),
     ];
+    for one in &status.witnesses {
+        let (name, last) = (&one.name, at(&one.last_cosignature));
+        let size = one.size.map(|size| format!(", at {size} entries")).unwrap_or_default();
+        let fault = match (one.saw_another_log, &one.failing_since) {
+            (true, _) => "; saw another log",
+            (false, Some(_)) => "; does not cosign at present",
+            (false, None) => "",
+        };
+        rows.push(("Witness of the log", format!("{name}: {last}{size}{fault}")));
+    }
     show_template(&ReadinessPage { frame: frame(&web, &caller, "readiness").await, status, rows })
 }

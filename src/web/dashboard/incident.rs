@@ -145,7 +145,7 @@ pub async fn answer<S: Store>(
 }
 
 pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id) -> Response {
-    match web.house.close(&caller, &id, web.now()).await {
+    match web.house.close(&caller, &id, None, None, web.now()).await {
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), web.now()),
     }

@@ -258,7 +258,11 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
         Chart {
             id: if narrow { "hn" } else { "hz" },
             title: "Limits until three days from now".to_string(),
-            summary: format!("{} limits of {count} incidents. The list below holds the same dates.", shown.len()),
+            summary: format!(
+                "{} of {}. The list below holds the same dates.",
+                counted(shown.len(), "limit"),
+                counted(count as usize, "incident")
+            ),
             narrow,
             height: if narrow { 50 + 54 * count } else { 50 + 44 * count },
             top: 26,
@@ -275,6 +279,11 @@ pub fn cut(text: &str, most: usize) -> String {
         true => text.chars().take(most - 1).collect::<String>().trim_end().to_string() + "…",
         false => text.to_string(),
     }
+}
+
+/// `1 limit`, `2 limits`.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

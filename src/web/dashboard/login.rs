@@ -4,7 +4,7 @@ use super::account::entered;
 use super::{Frame, error_page, open_frame, see_other, show};
 use crate::store::Store;
 use crate::web::Shared;
-use crate::web::auth::{came_from_elsewhere, cookie, session_cookie};
+use crate::web::auth::{came_from_elsewhere, cookie, errand, errand_cookie, session_cookie};
 use crate::web::client::Client;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
@@ -22,6 +22,8 @@ struct LoginPage {
     next: String,
     login: String,
     fault: String,
+    /// What the provider of identities is called; empty without one.
+    provider: String,
     /// Id of the field the fault is about.
     field: &'static str,
     token_open: bool,
@@ -31,7 +33,8 @@ pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) ->
     let frame = open_frame(&web, web.now());
     let token_open = !web.house.has_accounts(web.now()).await;
     let next = local(params.get("next")).to_string();
-    show(&LoginPage { frame, next, login: String::new(), fault: String::new(), field: "", token_open })
+    let provider = web.house.provider().unwrap_or_default().to_string();
+    show(&LoginPage { frame, next, login: String::new(), fault: String::new(), provider, field: "", token_open })
 }
 
 pub async fn open<S: Store>(
@@ -55,6 +58,7 @@ pub async fn open<S: Store>(
             next: next.to_string(),
             login: login.to_string(),
             fault: fault.to_string(),
+            provider: web.house.provider().unwrap_or_default().to_string(),
             field,
             token_open: field == "token",
         });
@@ -89,6 +93,40 @@ pub async fn open<S: Store>(
     }
 }
 
+/// Sends somebody to the provider. Looking changes nothing: what is begun here is in the browser's cookie.
+pub async fn provider<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) -> Response {
+    let next = local(params.get("next"));
+    match web.house.begin_provider_login(next, web.now()).await {
+        Ok((address, ticket)) => with_errand(see_other(&address), &ticket, web.options.secure_cookies),
+        Err(trouble) => error_page(&trouble.into(), web.now()),
+    }
+}
+
+/// Back from the provider. The ticket is used up, whatever came of it.
+pub async fn callback<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap, params: Params) -> Response {
+    let (now, secure) = (web.now(), web.options.secure_cookies);
+    let ticket = errand(&headers, secure).unwrap_or_default().to_string();
+    let response = match (params.get("code"), params.get("error")) {
+        (Some(code), None) => {
+            let state = params.get("state").unwrap_or_default();
+            match web.house.finish_provider_login(&ticket, state, code, now).await {
+                Ok((logged_in, next)) => entered(&web, logged_in, local(Some(&next)), true),
+                Err(trouble) => error_page(&trouble.into(), now),
+            }
+        }
+        (_, Some("access_denied")) => see_other("/login"),
+        _ => error_page(&Problem::bad_request("the provider sent no code; begin the login again"), now),
+    };
+    with_errand(response, "", secure)
+}
+
+fn with_errand(mut response: Response, ticket: &str, secure: bool) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&errand_cookie(ticket, secure)) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
 pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMap) -> Response {
     if came_from_elsewhere(&headers) {
         return error_page(&Problem::forbidden("this form was sent from another site"), web.now());
@@ -105,7 +143,7 @@ pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, headers: HeaderMa
 /// The answer with the cookie of a session; an empty token ends it.
 pub(super) fn with_session(mut response: Response, token: &str, secure: bool) -> Response {
     if let Ok(value) = HeaderValue::from_str(&cookie(token, secure)) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
+        response.headers_mut().append(header::SET_COOKIE, value);
     }
     response
 }

@@ -12,11 +12,13 @@
 //! Absent: HTTP, cookies, and the addresses people come from, which are arguments.
 
 pub mod factor;
+mod federated;
 pub mod password;
 mod refused;
 mod sessions;
 mod throttle;
 
+pub use federated::Federation;
 pub(super) use sessions::SESSION;
 pub use sessions::{LoggedIn, Pending, SESSION_HOURS};
 
@@ -43,6 +45,7 @@ const HASHERS: usize = 2;
 pub struct Doors {
     /// Whether a password alone is not enough.
     pub require_factor: bool,
+    pub federation: Option<Arc<Federation>>,
     /// Tokens and accounts as last read, and when: asked with every request. Emptied by whoever changes one.
     pub(super) known: RwLock<Option<(Timestamp, Arc<Known>)>>,
     throttle: Mutex<Throttle>,
@@ -69,6 +72,7 @@ impl Doors {
     pub fn new(require_factor: bool) -> Doors {
         Doors {
             require_factor,
+            federation: None,
             known: RwLock::default(),
             throttle: Mutex::default(),
             setup: Mutex::default(),

@@ -75,7 +75,8 @@ impl<S: Store> House<S> {
 
     /// Whether nobody could administer this installation: no account and no token that may.
     pub async fn needs_setup(&self, now: Timestamp) -> Answered<bool> {
-        let known = self.known(now).await?;
+        // read here, and not remembered: a token that is made a moment later by another process must be known at once
+        let known = Known { tokens: self.store.tokens().await?, accounts: self.store.accounts().await? };
         let admin = Role::Admin.as_str();
         let account = |a: &AccountRecord| a.role == admin && a.disabled_at.is_none();
         let token =
@@ -411,6 +412,18 @@ impl<S: Store> House<S> {
         Ok(known)
     }
 
+    /// The same, read again unless that was done within this second: whoever guesses tokens does not keep the store busy.
+    pub(in crate::workflow) async fn known_again(&self, now: Timestamp) -> Answered<Arc<Known>> {
+        let stale = match &*self.doors.known.read().unwrap_or_else(PoisonError::into_inner) {
+            Some((read_at, _)) => now - *read_at >= Duration::seconds(1),
+            None => true,
+        };
+        if stale {
+            self.forget_known();
+        }
+        self.known(now).await
+    }
+
     pub(in crate::workflow) fn forget_known(&self) {
         *self.doors.known.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -449,7 +462,7 @@ impl<S: Store> House<S> {
         checked.await.unwrap_or(false)
     }
 
-    fn secret(&self) -> String {
+    pub(super) fn secret(&self) -> String {
         let mut secret = [0u8; 32];
         self.entropy.fill(&mut secret);
         URL_SAFE_NO_PAD.encode(secret)
@@ -462,12 +475,12 @@ impl<S: Store> House<S> {
         Sha256::new().chain_update(label).chain_update(self.export_key.sign(label)).finalize().into()
     }
 
-    fn signed_text(&self, purpose: &'static str, claims: &impl Serialize) -> String {
+    pub(super) fn signed_text(&self, purpose: &'static str, claims: &impl Serialize) -> String {
         let payload = serde_json::to_vec(claims).unwrap_or_default();
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(self.mac(purpose, &payload)))
     }
 
-    fn read_signed<T: for<'de> Deserialize<'de>>(&self, purpose: &'static str, text: &str) -> Option<T> {
+    pub(super) fn read_signed<T: for<'de> Deserialize<'de>>(&self, purpose: &'static str, text: &str) -> Option<T> {
         let (payload, mac) = text.split_once('.')?;
         let (payload, mac) = (URL_SAFE_NO_PAD.decode(payload).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
         let good = bool::from(self.mac(purpose, &payload).ct_eq(mac.as_slice()));

@@ -80,6 +80,9 @@ impl<S: Store> Store for NodeStore<S> {
     async fn accepted(&self, key: &Idempotency) -> Result<Option<(IncidentId, bool)>> {
         self.read(self.inner.accepted(key)).await
     }
+    async fn reported(&self, source: &str, reference: &str) -> Result<Option<IncidentId>> {
+        self.read(self.inner.reported(source, reference)).await
+    }
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Due> {
         self.read(self.inner.due(now, limit)).await
     }
@@ -127,6 +130,12 @@ impl<S: Store> Store for NodeStore<S> {
     }
     async fn last_anchor(&self, kind: &'static str) -> Result<Option<StoredAnchor>> {
         self.read(self.inner.last_anchor(kind)).await
+    }
+    async fn last_anchor_of(&self, kind: &'static str, url: &str) -> Result<Option<StoredAnchor>> {
+        self.read(self.inner.last_anchor_of(kind, url)).await
+    }
+    async fn anchors_at(&self, kind: &'static str, size: u64) -> Result<Vec<StoredAnchor>> {
+        self.read(self.inner.anchors_at(kind, size)).await
     }
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
         self.read(self.inner.tokens()).await

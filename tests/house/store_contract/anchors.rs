@@ -52,7 +52,16 @@ pub async fn anchors_are_found_by_what_they_cover<S: Store>(store: &S) {
         assert_eq!(store.anchor_over(KIND, size).await, Ok(wanted), "over {size}");
     }
     assert_eq!(store.anchor_over("witness", 0).await, Ok(Some((checkpoints[2].clone(), foreign.clone()))));
-    assert_eq!(store.last_anchor(KIND).await, Ok(Some(last)));
+    let elsewhere = StoredAnchor { url: "https://other.example/tsr".into(), ..anchor(4, KIND, b"elsewhere", 60) };
+    assert_eq!(store.add_anchor(elsewhere.clone()).await, Ok(()));
+    assert_eq!(store.last_anchor_of(KIND, &last.url).await, Ok(Some(last.clone())));
+    assert_eq!(store.last_anchor_of(KIND, &elsewhere.url).await, Ok(Some(elsewhere.clone())));
+    assert_eq!(store.last_anchor_of("witness", &elsewhere.url).await, Ok(None));
+    assert_eq!(store.anchors_at(KIND, 2).await, Ok(vec![second.clone(), again.clone()]));
+    assert_eq!(store.anchors_at(KIND, 3).await, Ok(Vec::new()));
+    assert_eq!(store.anchors_at("witness", 3).await, Ok(vec![foreign.clone()]));
+    assert_eq!(store.anchors_at(KIND, u64::MAX).await, Ok(Vec::new()));
+    assert_eq!(store.last_anchor(KIND).await, Ok(Some(elsewhere)));
     assert_eq!(store.last_anchor("witness").await, Ok(Some(foreign)));
     assert_eq!(store.checkpoint_over(3).await, Ok(Some(checkpoints[2].clone())));
     assert_eq!(store.checkpoint_over(5).await, Ok(None));

@@ -6,6 +6,7 @@ pub mod faketime;
 pub mod postgres;
 pub mod site;
 pub mod tsa;
+pub mod witness;
 
 use breachclock::config::default_policy;
 use breachclock::escalation::{Directory, EscalationPolicy, Message, Outcome, Person};
@@ -77,6 +78,7 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         policies: if policies.is_empty() { vec![default_policy(false)] } else { policies },
         routes: Vec::new(),
         webhooks: Vec::new(),
+        ingest: Vec::new(),
         drill: None,
     }
 }
@@ -97,6 +99,7 @@ pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
         changed: tokio::sync::watch::channel(0).0,
         stats: Stats::default(),
         anchors: Default::default(),
+        witnesses: Default::default(),
         key_changes: Vec::new(),
         doors: Default::default(),
     }

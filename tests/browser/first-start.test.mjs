@@ -1,0 +1,73 @@
+// From a link on the console to a team that can log in.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { PASSWORD, accessible, house, quiet } from './house.mjs'
+
+let h
+before(async () => { h = await house() })
+after(async () => { await h?.close() })
+
+test('the first administrator, a second person, roles that hold', async () => {
+  const visitor = await h.person()
+  await visitor.page.goto(h.setup)
+  await accessible(visitor, 'the set-up page')
+  const admin = await h.admin()
+  await accessible(admin, 'the own account')
+  await admin.page.goto('/people')
+  await accessible(admin, 'people')
+  assert.match(await admin.page.textContent('main'), /oncall: (Lea|Ines)/)
+  await admin.page.goto('/people#invite')
+  await accessible(admin, 'the invitation form')
+  const kim = await h.join(admin, { login: 'kim', name: 'Kim Ode', role: 'responder', person: 'lea' })
+  assert.match(await kim.page.textContent('.foot'), /lea, responder/i)
+  await kim.page.goto('/people')
+  assert.equal(await kim.page.locator('text=Invite somebody').count(), 0)
+  // a link works once
+  await visitor.page.goto(h.setup)
+  assert.match(await visitor.page.textContent('main'), /was used/)
+  // logging out, and in again by what a browser remembers
+  await kim.page.click('text=Log out')
+  await kim.page.waitForURL('**/login')
+  await accessible(kim, 'the login')
+  await kim.page.fill('#login', 'kim')
+  await kim.page.fill('#password', 'something else')
+  await kim.page.click('form >> text=Log in')
+  assert.match(await kim.page.textContent('[role=alert]'), /wrong/)
+  assert.equal(await kim.page.inputValue('#login'), 'kim')
+  await kim.page.fill('#password', PASSWORD)
+  await kim.page.click('form >> text=Log in')
+  await kim.page.waitForURL(`${h.url}/`)
+  quiet(visitor, admin, kim)
+})
+
+test('codes from a telephone', async () => {
+  const { execFileSync } = await import('node:child_process')
+  const admin = await h.person()
+  await admin.page.goto('/login')
+  await admin.page.fill('#login', 'ada')
+  await admin.page.fill('#password', PASSWORD)
+  await admin.page.click('form >> text=Log in')
+  const kim = await h.join(admin, { login: 'max', name: 'Max Imum', role: 'approver' })
+  await kim.page.goto('/account')
+  await kim.page.click('text=Set up codes')
+  await accessible(kim, 'setting up codes')
+  assert.ok(await kim.page.locator('.qr svg').isVisible())
+  const letters = (await kim.page.textContent('main code')).replaceAll(' ', '')
+  const code = () => execFileSync('oathtool', ['--totp', '--base32', letters]).toString().trim()
+  await kim.page.fill('#code', code())
+  await kim.page.click('text=Ask for codes from now on')
+  await accessible(kim, 'recovery codes')
+  const recovery = await kim.page.locator('.codes code').first().textContent()
+  await kim.context.clearCookies()
+  await kim.page.goto('/login')
+  await kim.page.fill('#login', 'max')
+  await kim.page.fill('#password', PASSWORD)
+  await kim.page.click('form >> text=Log in')
+  assert.match(await kim.page.textContent('[role=alert]'), /code from your authenticator/)
+  await kim.page.fill('#password', PASSWORD)
+  await kim.page.fill('#code', recovery)
+  await kim.page.click('form >> text=Log in')
+  await kim.page.waitForURL(`${h.url}/`)
+  quiet(admin, kim)
+})
