@@ -134,7 +134,9 @@ export async function house ({ extra = '', port } = {}) {
       page.on('console', message => {
         // the browser says of each page that is refused that it could not be loaded: that is an answer, not a fault
         const refused = /status of 4\d\d/.test(message.text())
-        if (['error', 'warning'].includes(message.type()) && !refused) complaints.push(`console: ${message.text()}`)
+        // nor is what a provider's own page cannot load
+        const ours = !message.location().url || message.location().url.startsWith(url)
+        if (['error', 'warning'].includes(message.type()) && ours && !refused) complaints.push(`console: ${message.text()}`)
       })
       page.on('pageerror', error => complaints.push(`error: ${error}`))
       page.on('response', response => { if (response.status() >= 500) complaints.push(`${response.status()} ${response.url()}`) })
