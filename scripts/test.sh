@@ -46,3 +46,5 @@ cargo test --locked -p breachclock-report-pdf
 
 # the pages in a real browser, against the program that was just built
 (cd tests/browser && npm ci --silent --no-audit --no-fund && BREACHCLOCK_TEST_BINARY="$OLDPWD/target/debug/breachclock" npm test --silent)
+# the manual names what is there
+python3 scripts/check-docs.py --binary target/debug/breachclock

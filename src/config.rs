@@ -367,6 +367,9 @@ fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
     once(&mut into.contracts, part.contracts, "contracts", name, faults);
     once(&mut into.store, part.store, "store", name, faults);
     once(&mut into.retention, part.retention, "retention", name, faults);
+    once(&mut into.access, part.access, "access", name, faults);
+    once(&mut into.tls, part.tls, "tls", name, faults);
+    once(&mut into.oidc, part.oidc, "oidc", name, faults);
     if !part.include.is_empty() {
         faults.push(ConfigFault {
             file: name.to_string(),

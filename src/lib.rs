@@ -79,6 +79,7 @@
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
 //! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs`, `tests/browser/provider.test.mjs` |
 //! | a page | `src/web/dashboard`, one file and one template; every page is looked at by axe-core | `tests/browser` |
+//! | a command, route, metric or fact | its page in `docs/src` | `scripts/check-docs.py` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |
 //!

@@ -4,6 +4,7 @@
 
 mod backups;
 mod machine;
+mod own_tls;
 mod server;
 mod ways;
 mod witnesses;
@@ -103,7 +104,7 @@ pub async fn examine(config: &Config, send: bool) -> Vec<Line> {
     // programs are waited for: not on the threads that serve
     let asked = tokio::task::spawn_blocking(|| [machine::clock(), machine::systemd_watchdog()]).await;
     lines.extend(asked.into_iter().flatten());
-    lines.push(server::daemon(&config.listen, now).await);
+    lines.push(server::daemon(&config.listen, config.tls.as_ref(), now).await);
     lines.extend(ways::heartbeats(config).await);
     lines.extend(ways::time_stamps(config).await);
     lines.extend(witnesses::witnesses(config).await);

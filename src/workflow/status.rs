@@ -36,8 +36,8 @@ impl<S: Store> House<S> {
             Err(error) => (error.to_string(), 0),
         };
         if let Some((at, error)) = refused {
-            store =
-                format!("the store failed to keep a decision at {}: {error}; free space or check the disk", utc(at));
+            let remedy = if error.contains("check the disk") { "" } else { "; free space or check the disk" };
+            store = format!("the store failed to keep a decision at {}: {error}{remedy}", utc(at));
         }
         if store != "ok" {
             faults.push(store.clone());
@@ -99,7 +99,7 @@ impl<S: Store> House<S> {
             let hours = (now - since).num_hours();
             warnings.push(format!(
                 "no time-stamping authority answers since {} ({hours} h): {errors}. the log goes on; what is written \
-                 meanwhile is stamped later, and is proven to be no older than that stamp",
+                 meanwhile is stamped later, and is proven to have existed only from that stamp on",
                 utc(since)
             ));
         }

@@ -26,7 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("lettre", &["notify/email"]),
     ("mail_parser", &["ingest/mail_in"]),
     ("axum", &["web", "daemon/run.rs"]),
-    ("tokio_rustls", &["web/tls.rs"]),
+    ("tokio_rustls", &["web/tls.rs", "daemon/doctor/own_tls.rs"]),
     ("jsonwebtoken", &["notify/identity.rs"]),
     ("argon2", &["workflow/accounts/password.rs"]),
     ("qrcode", &["web/dashboard/account.rs"]),

@@ -61,6 +61,11 @@ fn tls_with_a_certificate_that_is_renewed() {
     let login = curl("/login");
     assert!(login.starts_with("HTTP/1.1 200") && login.contains("strict-transport-security"), "{login}");
 
+    // the readiness check speaks TLS too
+    let doctor = binary().args(["doctor", "--config"]).arg(&config).output().expect("runs");
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.contains(&format!("runs at `127.0.0.1:{port}`")), "{doctor}");
+
     // connections that say nothing keep nobody else out
     let mut silent: Vec<TcpStream> =
         (0..300).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("connects")).collect();
@@ -107,4 +112,16 @@ fn a_public_address_needs_tls_or_a_proxy_and_a_bad_certificate_is_named() {
         let (code, words) = said(&format!("127.0.0.1:{port}"), extra, &["serve", "--config"]);
         assert!(code == Some(78) && words.contains(wanted), "{wanted}: {code:?} {words}");
     }
+}
+
+#[test]
+fn what_an_included_file_says_of_the_door_counts() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("door.toml"), "[access]\nsecond_factor = \"maybe\"\n").expect("written");
+    let config = write_config(dir.path(), 1, "");
+    let text = std::fs::read_to_string(&config).expect("written");
+    std::fs::write(&config, format!("include = [\"door.toml\"]\n{text}")).expect("written");
+    let output = binary().args(["config", "check"]).arg(&config).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(78) && said.contains("second_factor"), "{said}");
 }

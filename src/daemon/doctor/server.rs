@@ -1,7 +1,7 @@
 //! The daemon itself, asked over the address it listens on. `/readyz` and `/metrics` need no token.
 
-use super::Line;
-use crate::config::Listen;
+use super::{Line, own_tls};
+use crate::config::{Listen, Tls};
 use crate::time::Timestamp;
 use std::io;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_BYTES: u64 = 256 * 1024;
 
-pub async fn daemon(listen: &Listen, now: Timestamp) -> Line {
+pub async fn daemon(listen: &Listen, tls: Option<&Tls>, now: Timestamp) -> Line {
     let place = match listen {
         Listen::Tcp(address) => address.to_string(),
         Listen::Unix(path) => path.display().to_string(),
     };
-    let ready = match get(listen, "/readyz").await {
+    let ready = match get(listen, tls, "/readyz").await {
         Ok(answer) => answer,
         Err(error) => {
             let text = format!("no daemon answers at `{place}` ({error}): nobody is reminded of anything");
             return Line::warning("daemon", text, "start it: `breachclock serve --config FILE`, or the systemd unit");
         }
     };
-    let metrics = get(listen, "/metrics").await.unwrap_or_default();
+    let metrics = get(listen, tls, "/metrics").await.unwrap_or_default();
     judge(&place, &ready, &metrics, now)
 }
 
@@ -53,10 +53,16 @@ fn judge(place: &str, ready: &str, metrics: &str, now: Timestamp) -> Line {
 }
 
 /// Body of an answer. One request on a connection of its own: no client library speaks to both kinds of address.
-async fn get(listen: &Listen, path: &str) -> io::Result<String> {
+async fn get(listen: &Listen, tls: Option<&Tls>, path: &str) -> io::Result<String> {
     let asked = async {
         match listen {
-            Listen::Tcp(address) => ask(tokio::net::TcpStream::connect(address).await?, path).await,
+            Listen::Tcp(address) => {
+                let stream = tokio::net::TcpStream::connect(address).await?;
+                match tls {
+                    None => ask(stream, path).await,
+                    Some(tls) => ask(own_tls::connect(stream, tls).await?, path).await,
+                }
+            }
             Listen::Unix(socket) => ask(tokio::net::UnixStream::connect(socket).await?, path).await,
         }
     };
