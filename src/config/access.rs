@@ -102,7 +102,7 @@ impl Checker<'_> {
                 ),
             }
         }
-        if roles.is_empty() {
+        if raw.roles.is_empty() && raw.default_role.is_none() {
             self.fault("oidc", "`[oidc]` gives nobody a role: name some under `[oidc.roles]`, or a `default_role`");
         }
         let provider = identity::Settings {

@@ -4,7 +4,7 @@
 
 use super::strict::envelope;
 use super::{Checkpoint, Hash, Head, StreamHead, leaf_hash, sha256};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
 /// Entries handed to the two threads at once.
@@ -51,7 +51,7 @@ pub fn verify_log<B: AsRef<[u8]> + Send + Sync>(
     wanted.sort_by_key(|checkpoint| checkpoint.size);
     let mut tree =
         Tree { origin, head: Head::default(), wanted: wanted.into_iter().peekable(), faults: Faults::default() };
-    let mut chains = Chains { origin, idx: 0, streams: BTreeMap::new(), faults: Faults::default() };
+    let mut chains = Chains { origin, idx: 0, streams: HashMap::new(), faults: Faults::default() };
     let mut entries = entries.into_iter();
     tree.compare();
     std::thread::scope(|scope| {
@@ -108,7 +108,8 @@ impl Faults {
 struct Chains<'a> {
     origin: &'a str,
     idx: u64,
-    streams: BTreeMap<String, StreamHead>,
+    /// By name; looked up for every entry, never listed.
+    streams: HashMap<String, StreamHead>,
     faults: Faults,
 }
 
