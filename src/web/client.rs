@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer(pub String);
 
-const LOCAL: &str = "local";
+const LOCAL: &str = crate::workflow::accounts::UNKNOWN;
 
 impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Peer {

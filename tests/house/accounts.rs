@@ -133,6 +133,17 @@ async fn an_invitation_is_taken_once_and_a_session_ends_when_it_should() {
     assert!(!text.contains("horse") && !text.contains("Kim Ode"));
 }
 
+#[tokio::test]
+async fn where_nobody_can_be_told_from_anybody_one_account_is_slowed_and_no_other() {
+    let server = Server::start().await;
+    account(&server, "kim", "responder").await;
+    for _ in 0..8 {
+        log_in(&server, "nobody", "wrong", "").await;
+    }
+    assert_eq!(log_in(&server, "nobody", "wrong", "").await.status, 429);
+    assert_eq!(log_in(&server, "kim", PASSWORD, "").await.status, 303);
+}
+
 async fn post_people(server: &Server, body: &str) -> Reply {
     let admin = format!("breachclock={}", server.token(Role::Admin));
     let page = post(server, "/people", &admin, body).await;
@@ -230,8 +241,16 @@ async fn codes_by_time_as_an_authenticator_makes_them() {
     assert!(server.house.confirm_factor(&pending.ticket, &shown(&pending.spelled, late), late).await.is_err());
     let (_, recovery) = server.house.confirm_factor(&pending.ticket, &code, now).await.expect("confirmed");
     assert_eq!(recovery.len(), factor::RECOVERY_CODES);
-    // the ticket is good once
-    assert!(server.house.confirm_factor(&pending.ticket, &code, now).await.is_err());
+    // the ticket is good once, also with the next code
+    let later = now + Duration::seconds(30);
+    for (code, at) in [(code.clone(), now), (shown(&pending.spelled, later), later)] {
+        assert!(server.house.confirm_factor(&pending.ticket, &code, at).await.is_err());
+    }
+    // nor does one from before a change of the account let anybody in
+    let before = server.house.begin_factor(token, now).await.expect("begun");
+    let named = AccountChange { name: Some("Kim".into()), ..AccountChange::default() };
+    server.house.change_account(&Caller::system(), "kim", named, now).await.expect("changed");
+    assert!(server.house.confirm_factor(&before.ticket, &shown(&before.spelled, now), now).await.is_err());
 
     let log_in = async |code: Option<&str>, later: i64| {
         server.house.log_in("kim", PASSWORD, code, "here", now + Duration::seconds(later)).await

@@ -20,7 +20,7 @@ mod throttle;
 
 pub use federated::Federation;
 pub(super) use sessions::SESSION;
-pub use sessions::{LoggedIn, Pending, SESSION_HOURS};
+pub use sessions::{LoggedIn, Pending, SESSION_HOURS, UNKNOWN};
 
 use super::{Answered, Caller, House, Right, Role, Trouble};
 use crate::detail;
@@ -285,6 +285,8 @@ impl<S: Store> House<S> {
             "account": Id::new(account.login.as_str()), "role": Id::new(account.role.as_str()),
             "entities": ids(&account.entities), "disabled": account.disabled_at.is_some(),
             "second_factor": account.factor.is_some(),
+            // as whom the account signs from now on
+            "person": account.person.as_deref().map(Id::new),
         };
         let first = self.draft_system(kind, actor, detail, now);
         let change = Change::Access(Box::new(Access { account: Some(account.clone()), ..access }));

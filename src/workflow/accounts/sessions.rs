@@ -26,6 +26,8 @@ const INVITATIONS: &str = "invitations";
 const ENROLMENT: &str = "second factors";
 /// Tokens and accounts are read again after this: another node may have changed one.
 const KNOWN_LIFE: Duration = Duration::seconds(5);
+/// What whoever cannot be told from others comes from.
+pub const UNKNOWN: &str = "local";
 const WRONG: &str = "login, password or code is wrong";
 
 /// What came of an attempt to log in.
@@ -64,6 +66,9 @@ struct Invitation {
 struct Enrolment {
     #[serde(rename = "a")]
     account: String,
+    /// The account's version: a ticket is good once, and not after the account was changed in any way.
+    #[serde(rename = "v")]
+    version: u64,
     #[serde(rename = "s")]
     sealed: Vec<u8>,
     #[serde(rename = "x", with = "chrono::serde::ts_seconds")]
@@ -201,7 +206,11 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<LoggedIn> {
         let login = login.trim().to_lowercase();
-        let keys = [format!("{login} {client}"), format!("from {client}")];
+        let mut keys = vec![format!("{login} {client}")];
+        // where nobody can be told from anybody, one who guesses must not slow down all
+        if client != UNKNOWN {
+            keys.push(format!("from {client}"));
+        }
         if let Some(seconds) = keys.iter().filter_map(|key| self.throttled(key, now)).max() {
             return Err(Trouble::NotNow(format!("too many attempts; try again in {seconds} s")));
         }
@@ -283,8 +292,8 @@ impl<S: Store> House<S> {
             return Err(ended());
         }
         let accounts = self.store.accounts().await?;
-        let account =
-            accounts.into_iter().find(|a| a.id == enrolment.account && a.disabled_at.is_none()).ok_or_else(ended)?;
+        let asked = |a: &AccountRecord| a.id == enrolment.account && a.version == enrolment.version;
+        let account = accounts.into_iter().find(|a| asked(a) && a.disabled_at.is_none()).ok_or_else(ended)?;
         let secret = factor::open(&enrolment.sealed, &account.id, &self.factor_key()).ok_or_else(ended)?;
         let wrong = || {
             let text = "this code does not fit; look at the clock of your telephone, and type the one shown now";
@@ -300,10 +309,6 @@ impl<S: Store> House<S> {
             .collect();
         let recovery = codes.iter().map(|code| factor::recovery_hash(code)).collect();
         let factor = Some(SecondFactor { sealed: enrolment.sealed, last_step, recovery });
-        // a ticket is good once: the account has another version then, and the step was taken
-        if account.factor.as_ref().is_some_and(|before| before.last_step >= last_step) {
-            return Err(wrong());
-        }
         let account = AccountRecord { version: account.version + 1, factor, ..account };
         self.keep("account.factor-set", &actor_of(&account), &account, Access::default(), now).await?;
         Ok((self.open_session(account, false, now).await?, codes))
@@ -314,7 +319,8 @@ impl<S: Store> House<S> {
         self.entropy.fill(&mut secret);
         self.entropy.fill(&mut nonce);
         let sealed = factor::seal(&secret, &account.id, &self.factor_key(), nonce);
-        let enrolment = Enrolment { account: account.id.clone(), sealed, expires: now + PENDING };
+        let (id, version) = (account.id.clone(), account.version);
+        let enrolment = Enrolment { account: id, version, sealed, expires: now + PENDING };
         let url = &self.settings.public_url;
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).split('/').next().unwrap_or_default();
         Pending {
@@ -430,7 +436,7 @@ impl<S: Store> House<S> {
 
     // ------------------------------------------------------------ small things
 
-    async fn wrong(&self, keys: &[String; 2], login: &str, now: Timestamp) -> Answered<LoggedIn> {
+    async fn wrong(&self, keys: &[String], login: &str, now: Timestamp) -> Answered<LoggedIn> {
         keys.iter().for_each(|key| _ = self.throttle().failed(key, now));
         // what was typed as a login may be a password: only a login that exists is named
         let known = self.known(now).await?.accounts.iter().any(|a| a.login == login);
