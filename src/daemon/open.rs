@@ -135,6 +135,7 @@ async fn assemble<S: Store>(
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
             ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
+            overview: crate::config::overview(config),
         },
         entropy: Box::new(entropy),
         log_key,

@@ -52,6 +52,7 @@ mod notify_support;
 mod notify_webhook;
 mod overlay;
 mod own_tls;
+mod pages;
 mod readiness;
 mod register;
 mod reload;
