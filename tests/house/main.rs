@@ -59,6 +59,7 @@ mod reopen;
 mod rulebook;
 mod scenarios;
 mod simulation;
+mod socket;
 mod stamped_bundle;
 mod store_contract;
 mod strangers;
