@@ -217,7 +217,7 @@ fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {
             return exit::NEGATIVE;
         }
     };
-    let kind = |form: &Form| if form.is_letter() { "letter" } else { "form" };
+    let kind = |form: &Form| if form.is_prose() { "prose" } else { "form" };
     if json {
         let row = |form: &&Form| {
             serde_json::json!({

@@ -45,7 +45,7 @@ pub fn blocks(forms: &Forms, form: &Form, notice: &Notice) -> Vec<Block> {
                 list.push(Block::About(words.compared.clone(), said));
             }
         }
-        Kind::Letter => list.push(Block::About(words.by.clone(), notice.by.clone())),
+        Kind::Prose => list.push(Block::About(words.by.clone(), notice.by.clone())),
     }
     for (at, section) in notice.sections.iter().enumerate() {
         let fields: Vec<&NoticeField> = notice.fields.iter().filter(|field| field.section == at).collect();
@@ -61,7 +61,7 @@ pub fn blocks(forms: &Forms, form: &Form, notice: &Notice) -> Vec<Block> {
         for field in fields {
             list.push(match notice.form.kind {
                 Kind::Form => asked(field, words, notice.follows.is_some()),
-                Kind::Letter => Block::Paragraph(said(field, words)),
+                Kind::Prose => Block::Paragraph(said(field, words)),
             });
         }
     }
@@ -122,6 +122,9 @@ fn said(field: &NoticeField, words: &Words) -> Vec<Run> {
         }
         runs.extend(answered(part));
     }
+    // a value that ends its own sentence needs no second full stop
+    let ended = matches!(runs.last(), Some(Run::Text(text)) if text.ends_with(['.', '!', '?']));
+    let after = if ended { after.strip_prefix('.').unwrap_or(&after).to_string() } else { after };
     runs.push(Run::Text(after));
     runs.retain(|run| !matches!(run, Run::Text(text) if text.is_empty()));
     runs
@@ -138,7 +141,7 @@ fn aside(list: &mut Vec<Block>, notice: &Notice, words: &Words) {
     if !notice.form.note.is_empty() {
         notes.push(notice.form.note.clone());
     }
-    if notice.form.kind == Kind::Letter {
+    if notice.form.kind == Kind::Prose {
         for field in &notice.fields {
             let from = if field.from.is_empty() { words.to_write.clone() } else { field.from.join(", ") };
             notes.push(format!("{}: {from}", field.label));

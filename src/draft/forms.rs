@@ -21,8 +21,8 @@ pub struct Forms {
 pub enum Kind {
     /// Questions and answers, for an authority.
     Form,
-    /// Paragraphs, for people.
-    Letter,
+    /// Paragraphs: a letter, or the text of a report.
+    Prose,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct Serves {
 #[derive(Clone, Debug)]
 pub struct Section {
     pub title: String,
+    /// Stages of notices it belongs to; empty: every one.
+    pub stages: Vec<Stage>,
     /// A sentence of the frame.
     pub text: String,
     /// Groups of content items of the duty that stand here; `*` takes what no other section takes.
@@ -180,8 +182,8 @@ impl Form {
         self.serves.iter().filter_map(|serves| serves.closeness(asked)).max()
     }
 
-    pub fn is_letter(&self) -> bool {
-        self.kind == Kind::Letter
+    pub fn is_prose(&self) -> bool {
+        self.kind == Kind::Prose
     }
 }
 

@@ -170,7 +170,9 @@ impl Notice {
 pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlier<'_>>) -> Notice {
     let words = forms.words(form);
     let mut maker = Maker { forms, form, case, earlier, words, fields: Vec::new(), remarks: Vec::new() };
-    for (at, section) in form.sections.iter().enumerate() {
+    let here = |section: &&Section| section.stages.is_empty() || section.stages.contains(&case.stage);
+    let sections: Vec<&Section> = form.sections.iter().filter(here).collect();
+    for (at, section) in sections.iter().enumerate() {
         for field in &section.fields {
             maker.field(at, field, &field.label);
         }
@@ -189,7 +191,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlie
             checked: form.checked.clone(),
             note: form.note.clone(),
         },
-        title: if form.is_letter() { form.title.clone() } else { format!("{}: {}", form.title, case.title) },
+        title: if form.is_prose() { form.title.clone() } else { format!("{}: {}", form.title, case.title) },
         to: case.obligation.recipient_name.clone(),
         by: own::own(case, "own.entity", words).unwrap_or_else(|gap| gap),
         law: format!("{}, {}", case.law, case.citation),
@@ -203,11 +205,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlie
         }),
         filled: fields.iter().filter(|f| !f.state.is_gap()).count(),
         of: fields.len(),
-        sections: form
-            .sections
-            .iter()
-            .map(|s| NoticeSection { title: s.title.clone(), text: s.text.clone() })
-            .collect(),
+        sections: sections.iter().map(|s| NoticeSection { title: s.title.clone(), text: s.text.clone() }).collect(),
         fields,
         remarks,
     }
@@ -237,7 +235,7 @@ impl<'a> Maker<'a> {
             let group = item.map_or("other", |item| item.group.as_str());
             let here = section.content.iter().any(|g| g == group || (g == "*" && !elsewhere(group)));
             // two items that say the same would make a letter say it twice
-            let again = self.form.is_letter() && item.is_some_and(|i| seen.contains(&std::ptr::from_ref(i)));
+            let again = self.form.is_prose() && item.is_some_and(|i| seen.contains(&std::ptr::from_ref(i)));
             if here && !again {
                 seen.extend(item.map(std::ptr::from_ref));
                 found.push((content, item));

@@ -67,6 +67,8 @@ struct SectionFile {
     #[serde(default)]
     title: String,
     #[serde(default)]
+    stages: Vec<Spanned<String>>,
+    #[serde(default)]
     text: String,
     #[serde(default)]
     content: Vec<String>,
@@ -244,15 +246,7 @@ impl Reader<'_> {
             packs: found.packs.iter().map(|p| p.get_ref().clone()).collect(),
             ..Serves::default()
         };
-        for word in &found.stages {
-            match Stage::parse(word.get_ref()) {
-                Some(stage) => serves.stages.push(stage),
-                None => {
-                    let known = Stage::ALL.iter().map(|s| s.as_str());
-                    self.unknown(file, word, "stage", known.collect());
-                }
-            }
-        }
+        serves.stages = self.stages(file, &found.stages);
         for word in &found.recipients {
             match RecipientKind::parse(word.get_ref()) {
                 Some(recipient) => serves.recipients.push(recipient),
@@ -280,9 +274,24 @@ impl Reader<'_> {
         serves
     }
 
+    fn stages(&mut self, file: &FormText<'_>, words: &[Spanned<String>]) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        for word in words {
+            match Stage::parse(word.get_ref()) {
+                Some(stage) => stages.push(stage),
+                None => {
+                    let known = Stage::ALL.iter().map(|s| s.as_str());
+                    self.unknown(file, word, "stage", known.collect());
+                }
+            }
+        }
+        stages
+    }
+
     fn section(&mut self, file: &FormText<'_>, section: SectionFile) -> Section {
         let fields = section.field.into_iter().map(|field| self.field(file, field)).collect();
-        Section { title: section.title, text: section.text, content: section.content, fields }
+        let stages = self.stages(file, &section.stages);
+        Section { title: section.title, stages, text: section.text, content: section.content, fields }
     }
 
     fn field(&mut self, file: &FormText<'_>, field: FieldFile) -> Field {
