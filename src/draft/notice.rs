@@ -312,19 +312,21 @@ impl<'a> Maker<'a> {
     /// One part: the first of its alternatives that is known.
     fn part(&self, field: &Field, keys: &[String], several: bool) -> Part {
         let label = |key: &str| if several { self.words.key(key) } else { String::new() };
-        let mut first_gap = None;
+        let mut telling = None;
         for key in keys {
             match self.known(self.case, field, key) {
                 Ok((value, from)) => {
                     let (standing, previous) = self.compare(field, keys, &value);
                     return Part { label: label(key), value: Some(value), gap: None, from, previous, standing };
                 }
-                Err(gap) => first_gap = first_gap.or(Some(gap)),
+                // that something is withheld or erased says more than that it is not known
+                Err(gap) if gap != self.words.not_known => telling = telling.or(Some(gap)),
+                Err(_) => {}
             }
         }
         let key = keys.first().map_or("", String::as_str);
-        let gap = match first_gap {
-            Some(gap) if gap != self.words.not_known => gap,
+        let gap = match telling {
+            Some(gap) => gap,
             _ if several => self.words.not_known_of.with(&self.words.key(key)),
             _ => self.words.not_known.clone(),
         };
