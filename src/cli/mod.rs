@@ -222,7 +222,12 @@ fn rulebook_of(config: &crate::config::Config) -> Result<Loaded, i32> {
     loaded(crate::daemon::packs::of_config(config))
 }
 
-fn loaded(loaded: Result<Loaded, Vec<crate::rules::Fault>>) -> Result<Loaded, i32> {
+/// The forms of notices beside a rulebook; faults are printed.
+fn forms_of(book: &crate::rules::Rulebook, files: &[crate::rules::SourceFile]) -> Result<crate::draft::Forms, i32> {
+    loaded(crate::daemon::packs::forms(book, files))
+}
+
+fn loaded<T>(loaded: Result<T, Vec<crate::rules::Fault>>) -> Result<T, i32> {
     loaded.map_err(|faults| {
         for fault in &faults {
             eprintln!("error: {fault}");

@@ -15,6 +15,7 @@ mod custody;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
+pub mod draft;
 pub mod erase;
 pub mod evidence_of;
 pub mod exercise;
@@ -58,6 +59,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use accounts::{AccountChange, AccountView, Doors, Federation, LoggedIn, NewAccount, Pending};
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
+pub use draft::{Drafted, FormChoice};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
@@ -75,6 +77,8 @@ pub trait Entropy: Send + Sync + 'static {
 pub struct House<S> {
     pub store: Arc<S>,
     pub book: RwLock<Arc<Rulebook>>,
+    /// Forms of notices, as last read.
+    pub forms: RwLock<Arc<crate::draft::Forms>>,
     pub settings: Settings,
     pub entropy: Box<dyn Entropy>,
     pub log_key: SigningKey,

@@ -19,6 +19,7 @@ mod default_policy;
 mod depend;
 mod digests;
 mod doctor;
+mod draft;
 mod drill;
 mod entity;
 mod erasure;
