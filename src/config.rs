@@ -8,6 +8,7 @@ mod channels;
 mod contracts;
 mod digests;
 mod ingest;
+mod overview;
 mod people;
 mod policies;
 mod raw;
@@ -19,6 +20,7 @@ mod witness;
 
 pub use access::{Oidc, Tls};
 pub use contracts::Registered;
+pub use overview::overview;
 pub use policies::default_policy;
 pub use store::StoreKind;
 pub use timestamp::Timestamps;
@@ -129,6 +131,8 @@ pub struct Config {
     pub timestamp: Timestamps,
     /// Witnesses (C2SP tlog-witness) that cosign the log.
     pub witnesses: Vec<crate::notify::witness::Settings>,
+    /// Where each table begins.
+    pub places: Vec<(String, crate::workflow::overview::Place)>,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -331,6 +335,7 @@ impl Checker<'_> {
             ingest,
             timestamp: self.timestamp(raw.timestamp),
             witnesses,
+            places: overview::places(&self.texts),
             drill: false,
         }
     }

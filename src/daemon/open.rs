@@ -5,10 +5,10 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
+use crate::draft::Forms;
 use crate::evidence::{Made, PublicKey};
 use crate::notify;
 use crate::notify::identity::Provider;
-use crate::draft::Forms;
 use crate::rules::{Fault, Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
@@ -139,6 +139,7 @@ async fn assemble<S: Store>(
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
             ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
+            overview: crate::config::overview(config),
         },
         entropy: Box::new(entropy),
         log_key,

@@ -47,7 +47,7 @@ pub use condition::{Condition, Truth};
 pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
 pub use lint::{EntityFault, contract_fact_faults, entity_faults, lint};
-pub use listing::{DutyListing, Listing};
+pub use listing::{DutyListing, Listing, PeriodListing};
 pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};

@@ -384,7 +384,8 @@ fn a_word_document_holds_any_text_and_is_the_same_each_time() {
     let bytes = docx(&blocks, "en\"><x/>");
     assert_eq!(bytes, docx(&blocks, "en\"><x/>"));
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a ZIP file");
-    let names: Vec<String> = (0..zip.len()).map(|at| zip.by_index(at).expect("a file").name().expect("UTF-8").to_string()).collect();
+    let names: Vec<String> =
+        (0..zip.len()).map(|at| zip.by_index(at).expect("a file").name().expect("UTF-8").to_string()).collect();
     assert_eq!(names[0], "[Content_Types].xml");
     for name in &names {
         let mut xml = String::new();
@@ -442,7 +443,9 @@ async fn the_page_marks_gaps_and_links_the_files() {
     let page = server.page(Role::Responder, &format!("/obligations/{id}")).await;
     assert_eq!(page.status, 200, "{}", page.body);
     let draft = page.body.split("id=\"draft\"").nth(1).expect("the draft").split("</section>").next().expect("its end");
-    for part in ["<mark>not known</mark>", "<mark>not known: ", "1,200", "Fraud", "/draft?format=docx", "/draft?format=text"] {
+    for part in
+        ["<mark>not known</mark>", "<mark>not known: ", "1,200", "Fraud", "/draft?format=docx", "/draft?format=text"]
+    {
         assert!(draft.contains(part), "{part}: {draft}");
     }
     for raw in ["<script>alert", "<b>possible"] {

@@ -53,6 +53,7 @@ mod notify_support;
 mod notify_webhook;
 mod overlay;
 mod own_tls;
+mod pages;
 mod readiness;
 mod register;
 mod reload;
