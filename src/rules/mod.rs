@@ -4,6 +4,7 @@
 
 mod answer;
 mod archive;
+mod ask;
 mod book;
 mod builtin;
 mod clock;
@@ -28,6 +29,7 @@ mod reach;
 mod remark;
 mod roles;
 mod schema;
+mod texts;
 mod trigger;
 
 pub use answer::{

@@ -6,8 +6,8 @@ use super::dashboard::{
 };
 use super::error::Problem;
 use super::{
-    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, ingest,
-    obligations, openapi, pace, register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, drafts, erase, evidence, health, inbound, incidents,
+    ingest, obligations, openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -56,6 +56,7 @@ routes! {
     post "/api/v1/incidents/{id}/withholding" => erase::withhold::<S>,
     get "/api/v1/obligations" => obligations::list::<S>,
     get "/api/v1/obligations/{id}" => obligations::show::<S>,
+    get "/api/v1/obligations/{id}/draft" => drafts::draft::<S>,
     post "/api/v1/obligations/{id}/ack" => obligations::acknowledge::<S>,
     post "/api/v1/obligations/{id}/filing" => obligations::file::<S>,
     post "/api/v1/obligations/{id}/waiver" => obligations::waive::<S>,

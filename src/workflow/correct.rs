@@ -274,7 +274,10 @@ pub(super) fn diff(
                 title: None,
                 from: None,
                 to: fact.value.as_ref().map(|v| super::read::value_json(v).to_string()),
-                because: format!("`{}` was unknown and is {}", fact.key, fact.certainty.as_str()),
+                because: match fact.value {
+                    Some(_) => format!("`{}` was unknown and is {}", fact.key, fact.certainty.as_str()),
+                    None => format!("`{}` stays unknown", fact.key),
+                },
             });
         }
     }

@@ -18,6 +18,7 @@ pub mod decisions;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
+pub mod draft;
 pub mod erase;
 pub mod evidence_of;
 pub mod exercise;
@@ -68,6 +69,7 @@ pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemorySh
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use decisions::{BasisView, DecisionView, InputView, Waiting};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
+pub use draft::{Drafted, FormChoice};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
@@ -84,6 +86,8 @@ pub trait Entropy: Send + Sync + 'static {
 pub struct House<S> {
     pub store: Arc<S>,
     pub book: RwLock<Arc<Rulebook>>,
+    /// Forms of notices, as last read.
+    pub forms: RwLock<Arc<crate::draft::Forms>>,
     pub settings: Settings,
     pub entropy: Box<dyn Entropy>,
     pub log_key: SigningKey,
