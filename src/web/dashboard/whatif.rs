@@ -399,6 +399,8 @@ struct Limit<'v> {
     o: &'v ObligationView,
     dates: Dates,
     is_new: bool,
+    /// It is possible already, and would surely run.
+    is_known: bool,
     is_gone: bool,
     /// Where it stands today, when it would move.
     was: Option<Timestamp>,
@@ -415,11 +417,12 @@ fn draw(what: &WhatIf, zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
         o,
         dates: Dates::of(o),
         is_new: within(&what.diff.added, o).is_some() || within(&what.diff.moved, o).is_some(),
+        is_known: within(&what.diff.moved, o).is_some(),
         is_gone: false,
         was: within(&what.diff.moved, o).flatten(),
     });
     let gone = what.incident.obligations.iter().filter(open).filter(|o| within(&what.diff.dropped, o).is_some());
-    let gone = gone.map(|o| Limit { o, dates: Dates::of(o), is_new: false, is_gone: true, was: None });
+    let gone = gone.map(|o| Limit { o, dates: Dates::of(o), is_new: false, is_known: true, is_gone: true, was: None });
     let mut limits: Vec<Limit<'_>> = then.chain(gone).filter(|l| l.dates.conservative.is_some()).collect();
     limits.sort_by_key(|l| (!(l.is_new || l.is_gone), l.dates.conservative, l.o.law.id.clone()));
     limits.truncate(MAX_LANES);
@@ -450,9 +453,10 @@ fn draw(what: &WhatIf, zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
 }
 
 fn lane(limit: &Limit<'_>, scale: &Scale, narrow: bool, y: u32, zone: Zone, now: Timestamp) -> Lane {
-    let Limit { o, dates, is_new, is_gone, was } = limit;
+    let Limit { o, dates, is_new, is_known, is_gone, was } = limit;
     let mut lane = Lane { name: cut(&o.law.title, 30), y, ..Lane::default() };
     lane.sub = match (is_new, is_gone, was) {
+        (true, _, None) if *is_known => "would run".to_string(),
         (true, _, None) => "would apply".to_string(),
         (true, _, Some(was)) => format!("would move, from {}", clock(*was, zone, now)),
         (_, true, _) => "would fall away".to_string(),
@@ -505,7 +509,7 @@ mod tests {
 
     #[test]
     fn an_address_says_what_is_supposed() {
-        let book = crate::rules::builtin();
+        let book = crate::rules::builtin().expect("the built-in packs load");
         let catalogue = book.catalogue();
         let zone = Zone::named("Europe/Paris").expect("zone");
         let facts = |query: &str| Value::Object(asked(query).facts(catalogue, zone));
