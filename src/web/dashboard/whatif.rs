@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn an_address_says_what_is_supposed() {
-        let book = crate::rules::builtin();
+        let book = crate::rules::builtin().expect("the built-in packs load");
         let catalogue = book.catalogue();
         let zone = Zone::named("Europe/Paris").expect("zone");
         let facts = |query: &str| Value::Object(asked(query).facts(catalogue, zone));
