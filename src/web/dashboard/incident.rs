@@ -355,7 +355,7 @@ pub fn diff_lines(
             title,
             from: words(&entry.from, there),
             to: words(&entry.to, there),
-            because: entry.because.strip_prefix("because of ").unwrap_or(&entry.because).to_string(),
+            because: entry.because.strip_prefix("because of ").unwrap_or(&entry.because).replace('`', ""),
         }
     };
     // a date that moved later, and what fell away, want a second look

@@ -72,6 +72,9 @@ struct LawPage {
     asked: Asked,
     /// `None` when nothing is looked for.
     found: Option<Vec<DutyLine>>,
+    /// Of what the place lies in, and which these are.
+    wider: Vec<DutyLine>,
+    unions: Vec<String>,
     is_cut: bool,
     heading: String,
     cover: Option<Cover>,
@@ -90,11 +93,17 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     let mut matching: Vec<&DutyListing> = all.iter().filter(|duty| asked.takes(duty, &around)).collect();
     // its own law first, then that of the unions it is in
     matching.sort_by_key(|d| (d.jurisdiction != asked.place, d.jurisdiction.clone(), d.citation.clone()));
-    let is_cut = matching.len() > MOST;
-    let found = (!asked.is_empty()).then(|| matching.iter().take(MOST).map(|d| line(d)).collect());
+    let is_own = |d: &DutyListing| asked.place.is_empty() || d.jurisdiction == asked.place;
+    let is_cut = matching.iter().filter(|d| is_own(d)).count() > MOST;
+    let lines =
+        |own: bool| matching.iter().filter(|d| is_own(d) == own).take(MOST).map(|d| line(d)).collect::<Vec<_>>();
+    let found = (!asked.is_empty()).then(|| lines(true));
+    let wider = if asked.is_empty() { Vec::new() } else { lines(false) };
+    let mut unions: Vec<String> = wider.iter().map(|d: &DutyLine| d.place.clone()).collect();
+    unions.dedup();
     let regions = law_map::draw(&book);
-    let lines = || regions.iter().flat_map(|r| &r.lines);
-    let mut places: Vec<(String, String)> = lines().map(|l| (l.code.clone(), l.name.clone())).collect();
+    let all_lines = || regions.iter().flat_map(|r| &r.lines);
+    let mut places: Vec<(String, String)> = all_lines().map(|l| (l.code.clone(), l.name.clone())).collect();
     places.sort_by(|a, b| a.1.cmp(&b.1));
     let mut roles: Vec<String> = all.iter().flat_map(|d| d.roles.iter().cloned()).collect();
     roles.sort();
@@ -102,7 +111,7 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     let mut instruments: Vec<(String, String)> =
         book.packs().iter().map(|p| (p.id.clone(), format!("{}, {}", p.jurisdiction, p.title))).collect();
     instruments.sort_by(|a, b| a.1.cmp(&b.1));
-    let here = lines().find(|l| l.code == asked.place);
+    let here = all_lines().find(|l| l.code == asked.place);
     let page = LawPage {
         frame: frame(&web, &caller, "law").await,
         rulebook: book.name(),
@@ -110,6 +119,8 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
         heading: here.map_or("Duties".to_string(), |l| l.name.clone()),
         cover: here.map(|l| l.cover),
         found,
+        wider,
+        unions,
         is_cut,
         duties: all.len(),
         places,

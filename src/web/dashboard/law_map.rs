@@ -2,12 +2,13 @@
 
 use super::bar::percent;
 use crate::rules::{CoverageRow, Rulebook};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const REGIONS: &str = include_str!("../assets/regions.txt");
 const GAP: &str = "..";
-/// Tiles of a row that is not on the map.
+/// Tiles of a row that is not on the map, and of a region of one row.
 const COLUMNS: usize = 11;
+const FEW: usize = 6;
 const ROW_PIXELS: u32 = 46;
 
 /// What is known of a place, as shape, word and shade together.
@@ -115,7 +116,7 @@ pub fn draw(book: &Rulebook) -> Vec<Region> {
         let at = plans.iter().position(|plan| plan.zones.iter().any(|z| *z == zone)).unwrap_or(last);
         plans[at].rest.push(code.to_string());
     }
-    let tile = |code: &str, x: usize, y: usize, columns: usize| {
+    let tile = |code: &str, x: usize, y: usize, columns: usize, whole: bool| {
         let row = rows.get(code);
         let cover = match row {
             Some(row) => Cover::of(row),
@@ -132,7 +133,7 @@ pub fn draw(book: &Rulebook) -> Vec<Region> {
         let share = 100.0 / columns as f64;
         Some(Tile {
             code: code.to_string(),
-            short: code.rsplit('-').next().unwrap_or(code).to_string(),
+            short: if whole { code } else { code.rsplit('-').next().unwrap_or(code) }.to_string(),
             name,
             cover,
             in_force,
@@ -143,13 +144,20 @@ pub fn draw(book: &Rulebook) -> Vec<Region> {
         })
     };
     let region = |(at, plan): (usize, &Plan)| {
-        let is_small = plan.rest.is_empty() && plan.columns < 4;
-        let columns = if is_small { 4 } else { plan.columns.max(COLUMNS) };
-        let mut tiles: Vec<Tile> = plan.cells.iter().filter_map(|(c, x, y)| tile(c, *x, *y, columns)).collect();
+        let is_small = plan.rest.is_empty() && plan.columns <= FEW;
+        let columns = if is_small { plan.columns.max(4) } else { plan.columns.max(COLUMNS) };
+        // parts of one country are told apart by what follows its code
+        let country = |code: &str| code.split('-').next().unwrap_or_default().to_string();
+        let countries: BTreeSet<String> = plan.cells.iter().map(|(code, ..)| country(code)).collect();
+        let whole = countries.len() != 1 || !plan.rest.is_empty();
+        let cells = plan.cells.iter();
+        let mut tiles: Vec<Tile> = cells.filter_map(|(c, x, y)| tile(c, *x, *y, columns, whole)).collect();
         let mut rest: Vec<&String> = plan.rest.iter().collect();
         rest.sort();
         let first = plan.rows;
-        tiles.extend(rest.iter().enumerate().filter_map(|(n, c)| tile(c, n % columns, first + n / columns, columns)));
+        tiles.extend(
+            rest.iter().enumerate().filter_map(|(n, c)| tile(c, n % columns, first + n / columns, columns, true)),
+        );
         let bottom = tiles.iter().map(|t| t.y).max().unwrap_or(0);
         let mut lines: Vec<Line> = tiles.iter().map(|t| line(t, rows.get(t.code.as_str()).copied())).collect();
         lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -226,7 +234,6 @@ fn plans() -> Vec<Plan> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_place_has_one_tile_and_one_line() {

@@ -56,6 +56,8 @@ struct SettingsPage {
     frame: Frame,
     file: String,
     parts: Vec<Part>,
+    /// Tables the file does not have: title, table, what holds without it.
+    absent: Vec<(String, String, String)>,
     status: StatusView,
     rows: Vec<(&'static str, String)>,
 }
@@ -107,10 +109,16 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
         }
     };
     let status = web.house.status(now).await;
+    let parts: Vec<Part> = overview.sections.iter().enumerate().map(part).collect();
+    let is_set =
+        |p: &Part| p.place.is_some() || !p.policies.is_empty() || p.lines.iter().any(|(name, _)| !name.is_empty());
+    let (parts, absent): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_set);
+    let without = |p: Part| (p.title, p.table, p.lines.into_iter().next().map(|(_, text)| text).unwrap_or_default());
     show_template(&SettingsPage {
         frame: frame(&web, &caller, "settings").await,
         file: overview.file.clone(),
-        parts: overview.sections.iter().enumerate().map(part).collect(),
+        parts,
+        absent: absent.into_iter().map(without).collect(),
         rows: readiness_rows(&status, zone),
         status,
     })

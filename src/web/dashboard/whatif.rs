@@ -54,6 +54,8 @@ pub struct Supposition {
     pub value: String,
     pub now: String,
     pub fault: String,
+    /// The address names it; the others are offered.
+    pub is_asked: bool,
 }
 
 /// A supposed fact, on its way to being asserted.
@@ -71,6 +73,8 @@ struct WhatIfPage {
     heading: String,
     zone: String,
     fields: Vec<Supposition>,
+    /// The address names a fact; what is offered besides stands folded.
+    is_asked: bool,
     keys: Vec<(String, String)>,
     other: (String, String),
     faults: Vec<FormFault>,
@@ -127,9 +131,10 @@ pub async fn show<S: Store>(
         other_fault: faults.iter().find(|(key, _)| led(key).is_none()).map(|(_, t)| t.clone()).unwrap_or_default(),
         faults: faults.iter().map(|(_, text)| FormFault { field: "", text: text.clone() }).collect(),
         charts: draw(&what, zone, now),
-        summary: summary(&what, supposed.is_empty()),
+        summary: summary(&lines, supposed.is_empty()),
         lines,
         carried,
+        is_asked: fields.iter().any(|f| f.is_asked),
         may: May { report: May::of(&caller).report && what.incident.closed_at.is_none(), ..May::of(&caller) },
         fields,
         id,
@@ -253,6 +258,7 @@ fn fields(
             kind,
             value,
             now: current.map_or("not known".to_string(), |fact| fact_value(&fact.value, zone)),
+            is_asked: asked.typed(key).is_some(),
             fault: faults.iter().find(|(at, _)| at == key).map(|(_, text)| text.clone()).unwrap_or_default(),
         });
     }
@@ -369,27 +375,23 @@ fn lines(what: &WhatIf, nothing_supposed: bool, zone: Zone) -> Vec<DiffLine> {
             "Filled" => ("maybe", "Supposed"),
             other => (line.class, other),
         };
-        DiffLine { class, word, ..line }
+        // that it was unknown and is supposed now, the form says
+        let because = if word == "Supposed" { String::new() } else { line.because };
+        DiffLine { class, word, because, ..line }
     };
     diff_lines(&what.diff, &what.incident, &what.then, zone).into_iter().map(would).collect()
 }
 
-fn summary(what: &WhatIf, nothing_supposed: bool) -> String {
+/// `1 would run, 2 would apply`: how many lines of each word there are.
+fn summary(lines: &[DiffLine], nothing_supposed: bool) -> String {
     if nothing_supposed {
         return "nothing is supposed yet".to_string();
     }
-    let count = |n: usize, words: &str| match n {
-        0 => format!("none {words}"),
-        n => format!("{n} {words}"),
-    };
-    let diff = &what.diff;
-    [
-        count(diff.added.len(), "would apply"),
-        count(diff.moved.len(), "would move"),
-        count(diff.dropped.len(), "would fall away"),
-        count(diff.unchanged.len(), "unchanged"),
-    ]
-    .join(", ")
+    let words = ["Would run", "Would apply", "Would move", "Would fall away"];
+    let count = |word: &&'static str| (lines.iter().filter(|line| line.word == *word).count(), word.to_lowercase());
+    let found: Vec<String> =
+        words.iter().map(count).filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if found.is_empty() { "no obligation would change".to_string() } else { found.join(", ") }
 }
 
 /// One lane of the picture.
