@@ -17,7 +17,12 @@ pub enum Block {
     /// A sentence of the frame, or of a letter.
     Paragraph(Vec<Run>),
     /// A field: what it asks, its answer, and where the answer is from.
-    Field { head: String, question: String, answer: Vec<Vec<Run>>, notes: Vec<String> },
+    Field {
+        head: String,
+        question: String,
+        answer: Vec<Vec<Run>>,
+        notes: Vec<String>,
+    },
     /// Begins what is for whoever completes the draft, and no part of the notice.
     Aside(String),
     Note(String),

@@ -112,9 +112,7 @@ pub(super) fn own(case: &Case<'_>, key: &str, words: &Words) -> Result<String, S
             text(&reasons.join("\n"))
         }
         "own.earlier_reference" => text(earlier().and_then(|told| told.reference.as_deref()).unwrap_or_default()),
-        "own.earlier_notice" => {
-            earlier().map(|told| instant(told.at, case.obligation.zone, words)).ok_or_else(gap)
-        }
+        "own.earlier_notice" => earlier().map(|told| instant(told.at, case.obligation.zone, words)).ok_or_else(gap),
         "own.told_individuals" => notices(case, words, is_people),
         "own.told_others" => notices(case, words, |kind| !is_people(kind)),
         _ => Err(gap()),

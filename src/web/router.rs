@@ -5,8 +5,8 @@ use super::dashboard::{
 };
 use super::error::Problem;
 use super::{
-    Shared, accounts, assess, assets, attachments, calendar, drafts, erase, evidence, health, inbound, incidents, ingest,
-    obligations, openapi, pace, register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, drafts, erase, evidence, health, inbound, incidents,
+    ingest, obligations, openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;

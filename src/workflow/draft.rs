@@ -113,8 +113,7 @@ impl<S: Store> House<S> {
         });
         let notice = draft::make(&forms, form, &case, earlier.as_ref());
         let blocks = draft::blocks(&forms, form, &notice);
-        let choice =
-            |f: &&Form| FormChoice { id: f.id.clone(), title: f.title.clone(), language: f.language.clone() };
+        let choice = |f: &&Form| FormChoice { id: f.id.clone(), title: f.title.clone(), language: f.language.clone() };
         Ok(Drafted { obligation: id.to_string(), forms: serving.iter().map(choice).collect(), notice, blocks })
     }
 }
