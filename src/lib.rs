@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | 0 | [`time`] | calendar arithmetic, no idea of law |
 //! | 1 | [`law`] | the nouns: incident, fact, duty, obligation, deadline |
-//! | 2 | [`rules`] [`escalation`] [`evidence`] [`ingest`] | pure functions over the nouns; siblings never import each other |
+//! | 2 | [`rules`] [`escalation`] [`evidence`] [`ingest`] [`draft`] | pure functions over the nouns; siblings never import each other |
 //! | 3 | [`store`] [`notify`] | doors to the world: traits and adapters |
 //! | 4 | [`workflow`] | one file per verb, where pure and impure meet |
 //! | 5 | [`web`] | the HTTP face |
@@ -35,7 +35,7 @@
 //! | 7 | [`cli`] | the command-line face |
 //!
 //! # What is absent
-//! * `time`, `law`, `rules`, `escalation`, `evidence`, `ingest` never read a clock, a file, an environment variable or a
+//! * `time`, `law`, `rules`, `escalation`, `evidence`, `ingest`, `draft` never read a clock, a file, an environment variable or a
 //!   random number, and never log; they return.
 //! * Nothing below `daemon` calls `now()`; whoever needs the present has a parameter of that name.
 //! * No row stores a status that depends on the present moment; there are no timer rows, one alarm per incident.
@@ -50,6 +50,8 @@
 //! | to add | touch | proof |
 //! |---|---|---|
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
+//! | a form of a notice, a letter | `jurisdictions/forms`, one file; no Rust | `tests/house/draft.rs`, a case in `tests/vectors/draft` |
+//! | what fills a content item of a duty | `jurisdictions/forms/items.toml` | `tests/house/draft.rs` |
 //! | a line a condition may say | `src/rules/condition.rs`, one `Atom`; `jurisdictions/README.md` | `tests/house/packs/texts.toml` |
 //! | a fact whose silence removes a duty | ask for it in the pack, or `breachclock law silences > jurisdictions/SILENCES.txt` | `tests/house/jurisdictions.rs` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
@@ -78,6 +80,10 @@
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
 //! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs`, `tests/browser/provider.test.mjs` |
+//! | a kind of decision that waits | `src/workflow/decisions.rs`, one `Waiting`; its words in `src/web/dashboard/decisions.rs` | `tests/house/pages.rs` |
+//! | a table of the configuration | `src/config`, and its words in `src/config/overview.rs`, without secrets | `tests/house/pages.rs` |
+//! | a kind of access in the audit | `src/workflow/access_log.rs`, one `AccessKind` | `tests/house/pages.rs` |
+//! | where the coverage map draws a place | `src/web/assets/regions.txt`; no Rust | its tests |
 //! | a page | `src/web/dashboard`, one file and one template; every page is looked at by axe-core | `tests/browser` |
 //! | a command, route, metric or fact | its page in `docs/src` | `scripts/check-docs.py` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
@@ -100,6 +106,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod draft;
 pub mod escalation;
 pub mod evidence;
 pub mod ingest;

@@ -15,10 +15,13 @@ pub fn run(command: Command) -> i32 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let (book, _) = match super::rulebook_of(&config) {
+    let (book, files) = match super::rulebook_of(&config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    if let Err(code) = super::forms_of(&book, &files) {
+        return code;
+    }
     let mut faults = crate::config::check_against(&config, &book);
     let Ok(runtime) = super::serve::runtime() else { return exit::NEGATIVE };
     let settings = crate::daemon::open::notify_settings(&config);

@@ -1,6 +1,7 @@
 //! `law`: what the rule packs say, and whether they hold.
 
 use super::exit;
+use crate::draft::{Asked, Form};
 use crate::workflow::check_law::run_cases;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -36,6 +37,16 @@ pub enum Command {
     Silences {
         /// Folder of rule packs; the built-in ones when left out
         dir: Option<PathBuf>,
+    },
+    /// Forms of notices: id, language, kind, title, source
+    Forms {
+        #[arg(long)]
+        json: bool,
+        /// Only those that serve this duty, the closest first
+        #[arg(long, value_name = "ID")]
+        duty: Option<String>,
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
     },
     /// What another set of rule packs changes: duties, the dates of the worked cases, and of a server's open incidents
     Diff(super::law_diff::Args),
@@ -136,6 +147,7 @@ pub fn run(command: Command) -> i32 {
             }
             Err(code) => code,
         },
+        Command::Forms { json, duty, rules } => forms(json, duty.as_deref(), rules),
         Command::Diff(args) => super::law_diff::run(args),
         Command::Schema { cases } => {
             super::print_json(&if cases { crate::rules::cases_schema() } else { crate::rules::pack_schema() });
@@ -181,11 +193,63 @@ pub fn run(command: Command) -> i32 {
     }
 }
 
+fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {
+    let (book, files) = match super::rulebook(rules.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let forms = match super::forms_of(&book, &files) {
+        Ok(forms) => forms,
+        Err(code) => return code,
+    };
+    let listed: Vec<&Form> = match duty.map(|id| (id, book.duty(id))) {
+        None => forms.iter().collect(),
+        Some((_, Some(d))) => forms.serving(&Asked {
+            duty: &d.id.0,
+            pack: &d.pack,
+            stage: d.stage,
+            recipient: d.recipient,
+            languages: &[],
+        }),
+        Some((id, None)) => {
+            let near = crate::rules::did_you_mean(&book.nearest_duties(id));
+            eprintln!("error: no rule pack has the duty `{id}`{near}");
+            return exit::NEGATIVE;
+        }
+    };
+    let kind = |form: &Form| if form.is_prose() { "prose" } else { "form" };
+    if json {
+        let row = |form: &&Form| {
+            serde_json::json!({
+                "id": form.id, "title": form.title, "kind": kind(form), "language": form.language,
+                "source": form.source, "source_url": form.source_url, "checked": form.checked,
+            })
+        };
+        super::print_json(&serde_json::json!({ "forms": listed.iter().map(row).collect::<Vec<_>>() }));
+        return exit::DONE;
+    }
+    for form in listed {
+        super::print(&format!(
+            "{:<28} {:<3} {:<7} {}\n{:<40} {}\n",
+            form.id,
+            form.language,
+            kind(form),
+            form.title,
+            "",
+            form.source_url
+        ));
+    }
+    exit::DONE
+}
+
 fn check(dir: Option<PathBuf>, json: bool) -> i32 {
     let (book, files) = match super::rulebook(dir.as_deref()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    if let Err(code) = super::forms_of(&book, &files) {
+        return code;
+    }
     let findings = crate::rules::lint(&book, crate::daemon::clock::now().date_naive());
     let outcomes = run_cases(&book, &files);
     let failed: Vec<_> = outcomes.iter().filter(|o| !o.faults.is_empty()).collect();

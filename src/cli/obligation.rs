@@ -2,7 +2,7 @@
 
 use super::answers::{diff_text, obligation_line};
 use super::attachments::documents;
-use super::client::{Connection, Method, Server, finish};
+use super::client::{Connection, Method, Server, explain, finish};
 use super::exit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -21,6 +21,21 @@ pub enum ObligationCommand {
     /// One obligation with the derivation of its date
     Show {
         id: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// The notice as far as it is known, with its gaps marked. Nothing is saved or sent
+    Draft {
+        id: String,
+        /// Id of another form; `law forms` lists them
+        #[arg(long)]
+        form: Option<String>,
+        /// text, json or docx
+        #[arg(long, default_value = "text")]
+        format: String,
+        /// File to write; else standard output
+        #[arg(short, long)]
+        output: Option<PathBuf>,
         #[command(flatten)]
         to: Connection,
     },
@@ -61,11 +76,14 @@ pub enum ObligationCommand {
         #[command(flatten)]
         to: Connection,
     },
-    /// Record a decision not to notify
+    /// Record a decision not to notify, agree to one that waits, or take one back
     Waive {
         id: String,
         #[arg(long)]
         reason: String,
+        /// Take the decision back: your own that waits, another person's that you refuse, or one that stands
+        #[arg(long, conflicts_with_all = ["second_approver", "review_on", "reopen_when", "grounds", "inputs", "score"])]
+        withdraw: bool,
         /// Who must agree before it counts
         #[arg(long)]
         second_approver: Option<String>,
@@ -124,6 +142,7 @@ pub fn obligation(command: ObligationCommand) -> i32 {
                 text
             },
         ),
+        ObligationCommand::Draft { id, form, format, output, to } => draft(&id, form.as_deref(), &format, output, &to),
         ObligationCommand::Ack { id, lease, by, decline, to } => {
             let lease_seconds = match lease.as_deref().map(crate::escalation::duration) {
                 None => None,
@@ -156,9 +175,13 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             }
             finish(post(&to, &id, "filing", body), to.json, diff_text)
         }
+        ObligationCommand::Waive { id, reason, withdraw: true, to, .. } => {
+            finish(post(&to, &id, "waiver/withdrawal", json!({ "reason": reason })), to.json, obligation_line)
+        }
         ObligationCommand::Waive {
             id,
             reason,
+            withdraw: false,
             second_approver,
             review_on,
             reopen_when,
@@ -184,4 +207,35 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             finish(post(&to, &id, "delay", json!({ "reason": reason })), to.json, obligation_line)
         }
     }
+}
+
+fn draft(id: &str, form: Option<&str>, format: &str, output: Option<PathBuf>, to: &Connection) -> i32 {
+    let format = if to.wants_json() { "json" } else { format };
+    if format == "docx" && output.is_none() {
+        eprintln!("error: `docx` is no text; name a file with `--output`");
+        return exit::USAGE;
+    }
+    let escape = crate::notify::links::escape;
+    let mut path = format!("/api/v1/obligations/{id}/draft?format={}", escape(format));
+    if let Some(form) = form {
+        path.push_str(&format!("&form={}", escape(form)));
+    }
+    let bytes = match Server::new(to).and_then(|server| server.call_bytes(Method::GET, &path, None)) {
+        Ok((status, bytes)) if status.is_success() => bytes,
+        Ok((status, bytes)) => return explain(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
+        Err(code) => return code,
+    };
+    let Some(file) = output else {
+        match (format, serde_json::from_slice::<Value>(&bytes)) {
+            ("json", Ok(value)) => super::print_json(&value),
+            _ => super::print(&String::from_utf8_lossy(&bytes)),
+        }
+        return exit::DONE;
+    };
+    if let Err(error) = std::fs::write(&file, &bytes) {
+        eprintln!("error: `{}` cannot be written: {error}", file.display());
+        return exit::NEGATIVE;
+    }
+    super::print(&format!("{}  {} bytes\n", file.display(), bytes.len()));
+    exit::DONE
 }

@@ -189,8 +189,9 @@ async fn reload_on_hangup<S: open::Backend>(house: Arc<House<S>>, config: config
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         match open::rules(&config) {
-            Ok(book) => match house.activate(book, clock::now()).await {
+            Ok((book, forms)) => match house.activate(book, clock::now()).await {
                 Ok(replanned) => {
+                    house.replace_forms(forms);
                     tracing::info!(rules = %house.book().version, "rule packs reloaded");
                     tell(&replanned, "replanned under the reloaded rule packs");
                 }

@@ -5,14 +5,16 @@ use super::ids::SystemEntropy;
 use super::shelf::FolderShelf;
 use super::{clock, keys, packs};
 use crate::config::{Config, StoreKind};
+use crate::draft::Forms;
 use crate::evidence::{Made, PublicKey};
 use crate::notify;
 use crate::notify::identity::Provider;
-use crate::rules::{Rulebook, SourceFile};
+use crate::rules::{Fault, Rulebook, SourceFile};
 use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use crate::workflow::{Doors, Federation};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -106,8 +108,9 @@ async fn assemble<S: Store>(
             ),
         });
     }
-    let (book, files) = load_rules(config)?;
-    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+    let (book, files, forms) = load_rules(config)?;
+    // evidence and keys are for the daemon alone; a folder that is there keeps the rights its owner gave it
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
     })?;
     let archive = packs::archive(&config.data_dir, &files).map_err(|error| {
@@ -125,6 +128,7 @@ async fn assemble<S: Store>(
     let house = House {
         store: Arc::new(store),
         book: RwLock::new(Arc::new(book)),
+        forms: RwLock::new(Arc::new(forms)),
         settings: Settings {
             origin: config.origin.clone(),
             public_url: config.public_url.clone(),
@@ -135,6 +139,7 @@ async fn assemble<S: Store>(
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
             ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
+            overview: crate::config::overview(config),
         },
         entropy: Box::new(entropy),
         log_key,
@@ -153,31 +158,33 @@ async fn assemble<S: Store>(
 }
 
 /// The rule packs of a configuration, which name everything the configuration does.
-fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), OpenError> {
-    let (book, files) = packs::of_config(config).map_err(|faults| {
+fn load_rules(config: &Config) -> Result<(Rulebook, Vec<SourceFile>, Forms), OpenError> {
+    let faulty = |faults: Vec<Fault>| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         OpenError::config(format!("the rule packs have faults:\n{}", lines.join("\n")))
-    })?;
+    };
+    let (book, files) = packs::of_config(config).map_err(faulty)?;
+    let forms = packs::forms(&book, &files).map_err(faulty)?;
     let faults = crate::config::check_against(config, &book);
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         return Err(OpenError::config(lines.join("\n")));
     }
-    Ok((book, files))
+    Ok((book, files, forms))
 }
 
 /// The rule packs of a configuration; nothing is kept of them.
 pub fn rulebook(config: &Config) -> Result<Rulebook, OpenError> {
-    load_rules(config).map(|(book, _)| book)
+    load_rules(config).map(|(book, ..)| book)
 }
 
-/// The rule packs of a configuration, read and checked again; their texts are kept for exports.
-pub fn rules(config: &Config) -> Result<Rulebook, OpenError> {
-    let (book, files) = load_rules(config)?;
+/// The rule packs and forms of a configuration, read and checked again; texts of packs are kept for exports.
+pub fn rules(config: &Config) -> Result<(Rulebook, Forms), OpenError> {
+    let (book, files, forms) = load_rules(config)?;
     // only the texts on disk are needed: the house's finder reads the same folder
     let _finder = packs::archive(&config.data_dir, &files)
         .map_err(|error| OpenError::config(format!("the rule texts cannot be kept: {error}")))?;
-    Ok(book)
+    Ok((book, forms))
 }
 
 /// The settings of `notify`, from the configuration.

@@ -1,7 +1,8 @@
 //! Rule packs from a folder: the built-in ones, with the operator's files added or in place of those of the same name.
 
 use crate::config::Config;
-use crate::rules::{Fault, FileKind, Rulebook, SourceFile, builtin_files, kind_of, load};
+use crate::draft::{self, Asked, FormText, Forms};
+use crate::rules::{Fault, FileKind, Rulebook, SourceFile, builtin_files, builtin_packs, kind_of, load};
 use crate::time::Calendars;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +52,36 @@ pub fn of_config(config: &Config) -> Result<(Rulebook, Vec<SourceFile>), Vec<Fau
         Some(dir) => load_dir(dir, if config.rules_whole { Folder::Whole } else { Folder::Overlay }),
         None => crate::rules::builtin().map(|book| (book, crate::rules::builtin_packs())),
     }
+}
+
+/// The forms of notices: the built-in ones, with those of `files` added or in place of those of the same name, also when
+/// `files` is a whole set of packs. Those of the operator are held to the rulebook.
+pub fn forms(book: &Rulebook, files: &[SourceFile]) -> Result<Forms, Vec<Fault>> {
+    let of_forms = |f: &&SourceFile| kind_of(&f.path) == FileKind::Forms;
+    let builtin: Vec<SourceFile> = builtin_packs().into_iter().filter(|f| of_forms(&f)).collect();
+    let own: Vec<&SourceFile> = files.iter().filter(of_forms).collect();
+    let mut texts: Vec<FormText<'_>> = Vec::new();
+    for file in &builtin {
+        if !own.iter().any(|o| o.path == file.path) {
+            texts.push(FormText { path: &file.path, text: &file.text, strict: false });
+        }
+    }
+    for file in own {
+        let strict = !builtin.iter().any(|b| b.path == file.path && b.text == file.text);
+        texts.push(FormText { path: &file.path, text: &file.text, strict });
+    }
+    read_forms(book, &texts)
+}
+
+/// Reads forms for a rulebook.
+pub fn read_forms(book: &Rulebook, texts: &[FormText<'_>]) -> Result<Forms, Vec<Fault>> {
+    let duties: Vec<Asked<'_>> = book
+        .duties()
+        .iter()
+        .map(|d| Asked { duty: &d.id.0, pack: &d.pack, stage: d.stage, recipient: d.recipient, languages: &[] })
+        .collect();
+    let fault = |f: draft::Fault| Fault { file: f.file, line: f.line, text: f.text };
+    draft::read(texts, book.catalogue(), &duties).map_err(|faults| faults.into_iter().map(fault).collect())
 }
 
 fn collect(root: &Path, dir: &Path, files: &mut Vec<SourceFile>) -> std::io::Result<()> {

@@ -31,9 +31,14 @@ struct Listed {
     sha256: String,
 }
 
+/// Worked cases and forms of drafts change no date: a rulebook with others is the same rulebook.
+fn decides(file: &SourceFile) -> bool {
+    !matches!(kind_of(&file.path), FileKind::Cases | FileKind::Forms)
+}
+
 /// Names a rulebook: every file with the hash of its archived text, in name order.
 pub(super) fn manifest(files: &[SourceFile]) -> String {
-    let mut sorted: Vec<&SourceFile> = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).collect();
+    let mut sorted: Vec<&SourceFile> = files.iter().filter(|f| decides(f)).collect();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
     let rows: Vec<serde_json::Value> = sorted
         .iter()
@@ -44,7 +49,7 @@ pub(super) fn manifest(files: &[SourceFile]) -> String {
 
 /// The texts an export may have to carry, by SHA-256: the manifest that names the rulebook, and each file as JSON.
 pub fn archive(files: &[SourceFile]) -> Vec<([u8; 32], String)> {
-    let texts = files.iter().filter(|f| kind_of(&f.path) != FileKind::Cases).map(archived);
+    let texts = files.iter().filter(|f| decides(f)).map(archived);
     std::iter::once(manifest(files)).chain(texts).map(|text| (sha256(text.as_bytes()), text)).collect()
 }
 

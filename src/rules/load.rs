@@ -45,6 +45,8 @@ pub enum FileKind {
     Places,
     Authorities,
     NotModelled,
+    /// Of drafts of notices: `draft` reads them, no date follows from them.
+    Forms,
     Cases,
     Pack,
     Other,
@@ -56,6 +58,7 @@ pub fn kind_of(path: &str) -> FileKind {
     match (path, stem) {
         (_, None) => FileKind::Other,
         (p, _) if p.starts_with("calendars/") => FileKind::Other,
+        (p, _) if p.starts_with("forms/") => FileKind::Forms,
         (p, _) if p.starts_with("authorities/") => FileKind::Authorities,
         (_, Some(s)) if s.ends_with(".cases") => FileKind::Cases,
         (_, Some(s)) if s == "conventions" || s.starts_with("conventions-") => FileKind::Conventions,

@@ -12,6 +12,7 @@ mod body;
 mod calendar;
 mod client;
 mod dashboard;
+mod drafts;
 mod erase;
 mod error;
 mod evidence;

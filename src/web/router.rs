@@ -1,12 +1,13 @@
 //! The route table, one line each, and what stands around every route.
 
 use super::dashboard::{
-    self, account, ack, board, evidence as evidence_page, incident, login, obligation, people, report, sheet,
+    self, access, account, ack, board, decisions, evidence as evidence_page, incident, law, law_changes, login,
+    obligation, people, report, settings, sheet, whatif,
 };
 use super::error::Problem;
 use super::{
-    Shared, accounts, assess, assets, attachments, calendar, erase, evidence, health, inbound, incidents, ingest,
-    obligations, openapi, pace, register, stream,
+    Shared, accounts, assess, assets, attachments, calendar, drafts, erase, evidence, health, inbound, incidents,
+    ingest, obligations, openapi, pace, register, stream,
 };
 use crate::store::Store;
 use axum::Router;
@@ -55,9 +56,12 @@ routes! {
     post "/api/v1/incidents/{id}/withholding" => erase::withhold::<S>,
     get "/api/v1/obligations" => obligations::list::<S>,
     get "/api/v1/obligations/{id}" => obligations::show::<S>,
+    get "/api/v1/obligations/{id}/draft" => drafts::draft::<S>,
     post "/api/v1/obligations/{id}/ack" => obligations::acknowledge::<S>,
     post "/api/v1/obligations/{id}/filing" => obligations::file::<S>,
     post "/api/v1/obligations/{id}/waiver" => obligations::waive::<S>,
+    post "/api/v1/obligations/{id}/waiver/withdrawal" => obligations::withdraw::<S>,
+    get "/api/v1/decisions" => obligations::decisions::<S>,
     post "/api/v1/obligations/{id}/delay" => obligations::delay::<S>,
     get "/api/v1/a/{token}" => ack::offer::<S>,
     post "/api/v1/a/{token}" => ack::take::<S>,
@@ -95,22 +99,30 @@ routes! {
     post "/incidents/{id}/close" => incident::close::<S>,
     post "/incidents/{id}/entity" => incident::set_entity::<S>,
     post "/incidents/{id}/sign-off" => incident::sign_off::<S>,
+    get "/incidents/{id}/what-if" => whatif::show::<S>,
     get "/incidents/{id}/evidence" => evidence_page::show::<S>,
     post "/incidents/{id}/export" => evidence_page::export::<S>,
     get "/obligations/{id}" => obligation::show::<S>,
     post "/obligations/{id}/ack" => obligation::acknowledge::<S>,
     post "/obligations/{id}/filing" => obligation::file::<S>,
     post "/obligations/{id}/waiver" => obligation::waive::<S>,
+    post "/obligations/{id}/waiver/withdrawal" => obligation::withdraw::<S>,
     post "/obligations/{id}/delay" => obligation::delay::<S>,
+    get "/decisions" => decisions::show::<S>,
     get "/report" => report::form::<S>,
     post "/report" => report::send::<S>,
     get "/sheet" => sheet::show::<S>,
+    get "/law" => law::show::<S>,
+    get "/law/changes" => law_changes::show::<S>,
+    get "/law/{id}" => law::duty::<S>,
     get "/evidence" => evidence_page::overview::<S>,
     get "/readiness" => evidence_page::readiness::<S>,
     get "/people" => people::show::<S>,
     post "/people" => people::create::<S>,
     post "/people/{login}" => people::change::<S>,
     post "/people/{login}/invitation" => people::invite::<S>,
+    get "/settings" => settings::show::<S>,
+    get "/access" => access::show::<S>,
     get "/account" => account::show::<S>,
     post "/account/password" => account::password::<S>,
     post "/account/factor" => account::factor::<S>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["time"],
     &["law"],
-    &["rules", "escalation", "evidence", "ingest"],
+    &["rules", "escalation", "evidence", "ingest", "draft"],
     &["store", "notify"],
     &["workflow"],
     &["web"],

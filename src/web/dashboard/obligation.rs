@@ -6,6 +6,7 @@ use super::row::Row;
 use super::state::State;
 use super::words::{Limit, When, instant, person};
 use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use crate::draft::{Block, Run};
 use crate::ingest;
 use crate::rules::Content;
 use crate::store::Store;
@@ -17,7 +18,7 @@ use crate::web::error::Problem;
 use crate::web::multipart::Fields;
 use crate::web::obligations::is_date;
 use crate::web::query::{Params, encode};
-use crate::workflow::{AckRequest, Caller, FilingRequest, Trouble, WaiverRequest};
+use crate::workflow::{AckRequest, Caller, Drafted, FilingRequest, Trouble, WaiverRequest};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -64,6 +65,7 @@ struct ObligationPage {
     next_reminder: String,
     content: Vec<Content>,
     present: usize,
+    draft: Option<Drafted>,
     filings: Vec<Filed>,
     waived: Option<Waived>,
     delays: Vec<(String, String, When)>,
@@ -96,6 +98,8 @@ struct Extra {
     done: &'static str,
     faults: Vec<FormFault>,
     kept: Kept,
+    /// Of the draft; the closest when empty or unknown.
+    form: String,
 }
 
 pub async fn show<S: Store>(
@@ -109,11 +113,13 @@ pub async fn show<S: Store>(
         Some("taken") => "It is recorded that somebody has it. The clock runs until the filing is recorded.",
         Some("declined") => "It is recorded. The next person is told now.",
         Some("waiver") => "The decision is recorded. The clock and the reminders go on until a second person approves.",
+        Some("withdrawn") => "The decision is taken back, and that is on record. The clock was never stopped.",
         Some("approved") => "The decision not to notify is approved and on record.",
         Some("delay") => "The reasons are recorded. What is not filed is still due.",
         _ => "",
     };
-    render(&web, &caller, &id, Extra { done, ..Extra::default() }).await
+    let form = params.get("form").unwrap_or_default().to_string();
+    render(&web, &caller, &id, Extra { done, form, ..Extra::default() }).await
 }
 
 pub async fn acknowledge<S: Store>(
@@ -209,6 +215,23 @@ pub async fn waive<S: Store>(
     finish(&web, &caller, &id, result, &fields).await
 }
 
+/// A decision not to notify is withdrawn, refused, or taken back; from this page or from the queue of decisions.
+pub async fn withdraw<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let reason = fields.get("why").unwrap_or_default();
+    let result = web.house.withdraw_decision(&caller, &id, reason, fields.get("page"), now).await;
+    finish(&web, &caller, &id, result.map(|_| "withdrawn"), &fields).await
+}
+
 pub async fn delay<S: Store>(
     Extract(web): Extract<Shared<S>>,
     Visitor(caller): Visitor,
@@ -238,6 +261,7 @@ async fn finish<S: Store>(
     fields: &Fields,
 ) -> Response {
     let problem = match result {
+        Ok(done) if fields.get("back") == Some("decisions") => return see_other(&format!("/decisions?done={done}")),
         Ok(done) => return see_other(&format!("/obligations/{}?done={done}", encode(id))),
         Err(trouble) => Problem::from(trouble),
     };
@@ -273,6 +297,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         Ok(o) => o,
         Err(trouble) => return error_page(&trouble.into(), now),
     };
+    let draft = draft_of(web, caller, id, &extra.form).await;
     let book = web.house.book();
     let question = o.law.missing.first().map(|key| book.catalogue().question(key));
     let row = Row::of(&o, question.as_deref(), zone, now);
@@ -339,6 +364,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         notes: o.law.notes.clone(),
         present: o.law.content.iter().filter(|c| c.present).count(),
         content: o.law.content.clone(),
+        draft,
         row,
         done: extra.done,
         faults: extra.faults,
@@ -347,7 +373,18 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
     super::show(&page)
 }
 
+/// The draft in the form asked for, else in the closest; none where no form is left.
+async fn draft_of<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, form: &str) -> Option<Drafted> {
+    let (now, house) = (web.now(), &web.house);
+    if !form.is_empty()
+        && let Ok(draft) = house.draft_notice(caller, id, Some(form), now).await
+    {
+        return Some(draft);
+    }
+    house.draft_notice(caller, id, None, now).await.ok()
+}
+
 /// Only addresses a browser opens as a page: a pack may be somebody else's.
-fn web_address(url: &str) -> String {
+pub fn web_address(url: &str) -> String {
     if url.starts_with("https://") || url.starts_with("http://") { url.to_string() } else { String::new() }
 }

@@ -80,15 +80,20 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         webhooks: Vec::new(),
         ingest: Vec::new(),
         drill: None,
+        overview: Default::default(),
     }
 }
 
 pub fn house<S: Store>(store: S, settings: Settings) -> House<S> {
     static BOOK: OnceLock<Arc<breachclock::rules::Rulebook>> = OnceLock::new();
     let book = BOOK.get_or_init(|| Arc::new(builtin().expect("the built-in packs load"))).clone();
+    static FORMS: OnceLock<Arc<breachclock::draft::Forms>> = OnceLock::new();
+    let forms = || breachclock::daemon::packs::forms(&book, &[]).expect("the built-in forms are read");
+    let forms = FORMS.get_or_init(|| Arc::new(forms())).clone();
     House {
         store: Arc::new(store),
         book: RwLock::new(book),
+        forms: RwLock::new(forms),
         settings,
         entropy: Box::new(SeededEntropy::new(42)),
         log_key: SigningKey::from_seed(&[7; 32]),
