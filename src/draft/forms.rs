@@ -28,6 +28,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Form {
     pub id: String,
+    /// `{}` in it is the title of the duty.
     pub title: String,
     pub kind: Kind,
     /// ISO 639-1.

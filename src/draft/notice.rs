@@ -191,7 +191,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlie
             checked: form.checked.clone(),
             note: form.note.clone(),
         },
-        title: if form.is_prose() { form.title.clone() } else { format!("{}: {}", form.title, case.title) },
+        title: form.title.replace("{}", case.title),
         to: case.obligation.recipient_name.clone(),
         by: own::own(case, "own.entity", words).unwrap_or_else(|gap| gap),
         law: format!("{}, {}", case.law, case.citation),
@@ -269,7 +269,7 @@ impl<'a> Maker<'a> {
             return;
         }
         let several = field.from.len() > 1;
-        let parts: Vec<Part> = field.from.iter().map(|keys| self.part(field, keys, several)).collect();
+        let parts: Vec<Part> = field.from.iter().map(|keys| self.part(field, keys, several, label)).collect();
         let known: Vec<&Part> = parts.iter().filter(|part| part.value.is_some()).collect();
         let before = |keep: &dyn Fn(&Part) -> bool| -> Option<String> {
             let lines: Vec<String> = parts.iter().filter(|p| keep(p)).filter_map(said_before).collect();
@@ -310,7 +310,7 @@ impl<'a> Maker<'a> {
     }
 
     /// One part: the first of its alternatives that is known.
-    fn part(&self, field: &Field, keys: &[String], several: bool) -> Part {
+    fn part(&self, field: &Field, keys: &[String], several: bool, asks: &str) -> Part {
         let label = |key: &str| if several { self.words.key(key) } else { String::new() };
         let mut telling = None;
         for key in keys {
@@ -328,6 +328,8 @@ impl<'a> Maker<'a> {
         let gap = match telling {
             Some(gap) => gap,
             _ if several => self.words.not_known_of.with(&self.words.key(key)),
+            // between sentences nothing else says what is missing
+            _ if self.form.is_prose() => self.words.not_known_of.with(asks),
             _ => self.words.not_known.clone(),
         };
         let previous = self.said_before(field, keys);

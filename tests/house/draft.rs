@@ -5,9 +5,10 @@ use crate::web::Server;
 use breachclock::daemon::packs;
 use breachclock::draft::{Asked, Block, Case, Contact, FormText, Forms, OWN, Run, docx, make, text};
 use breachclock::law::{ContentItem, FactBook, Incident, Stage};
-use breachclock::rules::{FileKind, Rulebook, builtin, builtin_files, builtin_packs, kind_of};
+use breachclock::rules::{FileKind, Rulebook, SourceFile, builtin, builtin_files, builtin_packs, kind_of};
 use breachclock::store::{MemoryStore, Store};
 use breachclock::workflow::check_law::incidents_of_cases;
+use breachclock::workflow::erase::EraseRequest;
 use breachclock::workflow::{Drafted, FilingRequest, Role};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -467,4 +468,73 @@ async fn the_page_marks_gaps_and_links_the_files() {
     }
     let unknown = server.get(Role::Responder, &format!("/api/v1/obligations/{incident}~none@FR/draft")).await;
     assert_eq!(unknown.status, 404, "{}", unknown.body);
+}
+
+#[tokio::test]
+async fn an_erased_text_is_a_gap_in_every_draft() {
+    let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
+    let (now, admin) = (at("2026-03-27T15:41:00Z"), caller(Role::Admin));
+    let report = r#"{"title":"Jane Roe lost a laptop","entity":"acme-fr","facts":{"times.aware":"2026-03-27T16:20:00+01:00",
+        "personal_data":true,"risk":"high","record.what_happened":"Jane Roe's laptop was stolen","record.effects":"Fraud"}}"#;
+    let id = house.report(&admin, report, None, now).await.expect("reported").incident.id;
+    let ask = EraseRequest {
+        subjects: vec!["Jane Roe".into()],
+        basis: "Art. 17".into(),
+        request: "r-1".into(),
+        ..EraseRequest::default()
+    };
+    house.erase(&admin, &id, ask, now).await.expect("erased");
+    for (obligation, label) in [
+        ("eu-gdpr-33-authority@FR", "Description of the breach"),
+        ("eu-gdpr-34-individuals@FR", "nature of the breach"),
+    ] {
+        let drafted = house.draft_notice(&admin, &format!("{id}~{obligation}"), None, now).await.expect("a draft");
+        let field = drafted.notice.fields.iter().find(|f| f.label == label).expect(label);
+        assert_eq!((field.value.as_deref(), field.parts[0].gap.as_deref()), (None, Some("erased")), "{obligation}");
+        assert!(!text(&drafted.blocks).contains("Jane"), "{obligation}");
+        assert!(text(&drafted.blocks).contains("Fraud"), "{obligation}");
+    }
+}
+
+#[test]
+fn forms_of_an_operator_come_beside_the_built_in_ones_or_replace_them() {
+    let form = |id: &str, rest: &str| {
+        format!(
+            "id = \"{id}\"\ntitle = \"Ours\"\nkind = \"form\"\nlanguage = \"en\"\nsource = \"S\"\n\
+             source_url = \"https://example.org\"\nchecked = 2026-11-29\n{rest}\n[[section]]\n[[section.field]]\nlabel = \"L\"\n"
+        )
+    };
+    let own = SourceFile {
+        path: "forms/ours.toml".into(),
+        text: form("ours", "[[serves]]\nduties = [\"eu-gdpr-33-authority\"]"),
+    };
+    let replacing =
+        SourceFile { path: "forms/gdpr-33.toml".into(), text: form("mine", "[[serves]]\npacks = [\"eu/gdpr\"]") };
+    let duty = book().duty("eu-gdpr-33-authority").expect("the duty");
+    let first = |files: &[SourceFile]| {
+        let forms = packs::forms(book(), files).expect("read");
+        forms.serving(&asked(duty)).iter().map(|f| f.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(first(std::slice::from_ref(&own)), ["gdpr-33", "ours", "generic"]);
+    assert_eq!(first(&[own, replacing]), ["ours", "mine", "generic"]);
+    let faulty = SourceFile { path: "forms/f.toml".into(), text: form("f", "[[serves]]\nduties = [\"none\"]") };
+    let faults = packs::forms(book(), &[faulty]).expect_err("no such duty");
+    assert_eq!((faults[0].file.as_str(), faults[0].line), ("forms/f.toml", 9), "{faults:?}");
+}
+
+#[test]
+fn the_readme_names_all_of_our_own_data() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jurisdictions/README.md"));
+    let readme = readme.expect("the readme");
+    for (name, what) in OWN {
+        assert!(readme.contains(&format!("`{name}`")), "{name}: {what}");
+    }
+}
+
+#[test]
+fn a_form_changes_no_rulebook() {
+    let mut files = builtin_packs();
+    files.push(SourceFile { path: "forms/other.toml".into(), text: "not even TOML = = =".into() });
+    let calendars = std::sync::Arc::new(breachclock::time::Calendars::builtin().clone());
+    assert_eq!(breachclock::rules::load(&files, calendars).expect("loads").sha256, book().sha256);
 }
