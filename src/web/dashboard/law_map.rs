@@ -114,7 +114,7 @@ pub fn draw(book: &Rulebook) -> Vec<Region> {
         }
         let zone = book.places().get(code).map(|place| zone_start(&place.zone)).unwrap_or_default();
         let last = plans.len().saturating_sub(1);
-        let at = plans.iter().position(|plan| plan.zones.iter().any(|z| *z == zone)).unwrap_or(last);
+        let at = plans.iter().position(|plan| plan.zones.contains(&zone)).unwrap_or(last);
         plans[at].rest.push(code.to_string());
     }
     let tile = |code: &str, x: usize, y: usize, columns: usize, whole: bool| {
