@@ -163,6 +163,10 @@ impl Forms {
         found.into_iter().map(|(_, form)| form).collect()
     }
 
+    pub(super) fn has_words(&self, form: &Form) -> bool {
+        self.words.contains_key(&form.language)
+    }
+
     pub fn words(&self, form: &Form) -> &Words {
         &self.words[&form.language]
     }
