@@ -187,6 +187,11 @@ impl Form {
         self.serves.iter().filter_map(|serves| serves.closeness(asked)).max()
     }
 
+    /// The title of a notice of this duty.
+    pub fn title_of(&self, duty: &str) -> String {
+        self.title.replace("{}", duty)
+    }
+
     pub fn is_prose(&self) -> bool {
         self.kind == Kind::Prose
     }

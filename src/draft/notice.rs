@@ -183,7 +183,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: &[Earlier<'_>]
     Notice {
         form: FormName {
             id: form.id.clone(),
-            title: form.title.clone(),
+            title: form.title_of(case.title),
             kind: form.kind,
             language: form.language.clone(),
             source: form.source.clone(),
@@ -191,7 +191,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: &[Earlier<'_>]
             checked: form.checked.clone(),
             note: form.note.clone(),
         },
-        title: form.title.replace("{}", case.title),
+        title: form.title_of(case.title),
         to: case.obligation.recipient_name.clone(),
         by: own::own(case, "own.entity", words).unwrap_or_else(|gap| gap),
         law: format!("{}, {}", case.law, case.citation),
@@ -246,11 +246,14 @@ impl<'a> Maker<'a> {
                 self.remarks.push(content.item.clone());
                 continue;
             }
-            let own: Vec<Vec<String>> = content.from.iter().map(|key| vec![key.clone()]).collect();
             let mut field = item.map_or_else(plain, |item| item.field.clone());
-            let more: Vec<Vec<String>> =
-                field.from.iter().filter(|part| !part.iter().any(|key| content.from.contains(key))).cloned().collect();
-            field.from = own.into_iter().chain(more).collect();
+            // what the pack names comes first, with the alternatives that the words of the item give it
+            let (named, more): (Vec<_>, Vec<_>) =
+                field.from.iter().cloned().partition(|part| part.iter().any(|key| content.from.contains(key)));
+            let of = |key: &String| named.iter().find(|part| part.contains(key)).cloned();
+            let own = content.from.iter().map(|key| of(key).unwrap_or_else(|| vec![key.clone()]));
+            field.from = own.chain(more).collect();
+            field.from.dedup();
             field.may_follow |= content.may_follow;
             self.field(at, &field, &content.item);
         }

@@ -43,6 +43,9 @@ pub struct Waived {
     pub review_on: String,
 }
 
+/// Fields of a draft that is shown at once.
+const MOST_OPEN: usize = 12;
+
 /// One line of what the notice needs.
 struct Check {
     item: String,
@@ -72,6 +75,8 @@ struct ObligationPage {
     checks: Vec<Check>,
     present: usize,
     draft: Option<Drafted>,
+    /// A long one is closed until somebody asks for it.
+    draft_open: bool,
     filings: Vec<Filed>,
     waived: Option<Waived>,
     delays: Vec<(String, String, When)>,
@@ -352,6 +357,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         notes: o.law.notes.clone(),
         present: checks.iter().filter(|c| c.is_present).count(),
         checks,
+        draft_open: !extra.form.is_empty() || draft.as_ref().is_some_and(|d| d.notice.of <= MOST_OPEN),
         draft,
         row,
         done: extra.done,
@@ -368,7 +374,7 @@ fn check(field: &NoticeField) -> Check {
     let note = match (field.state.is_gap(), field.parts.is_empty()) {
         (false, _) => format!("{known}.{from}"),
         (true, true) => "Missing. Write it in the draft".to_string(),
-        (true, false) if known.is_empty() => format!("Missing.{from}"),
+        (true, false) if known.is_empty() => format!("Missing: {}", field.from.join(", ")),
         (true, false) => format!("{known}; {}.{from}", gaps.join("; ")),
     };
     let follow = if field.state == FieldState::MayFollow { ". You may file without it and add it later" } else { "" };
