@@ -222,7 +222,7 @@ def routes():
         return
     access = tomllib.loads((ROOT / "tests" / "vectors" / "access.toml").read_text(encoding="utf-8"))
     for row in access["route"]:
-        route = row["route"].replace("{obligation}", "{id}")
+        route = row["route"].replace("{obligation}", "{id}").replace("{duty}", "{id}")
         who = row.get("roles", [])
         want = "open" if row.get("open") else "every role" if who == ROLES else ", ".join(who)
         if route in told and told[route].strip() != want:

@@ -8,8 +8,10 @@ mod channels;
 mod contracts;
 mod digests;
 mod ingest;
+mod overview;
 mod people;
 mod policies;
+mod raw;
 mod retention;
 mod store;
 mod timestamp;
@@ -18,19 +20,17 @@ mod witness;
 
 pub use access::{Oidc, Tls};
 pub use contracts::Registered;
+pub use overview::overview;
 pub use policies::default_policy;
 pub use store::StoreKind;
 pub use timestamp::Timestamps;
 pub use watchdog::Watchdog;
 
-use crate::escalation::{Directory, EscalationPolicy, Person, Route};
+use crate::escalation::{Directory, EscalationPolicy, Route};
 use crate::law::Entity;
 use crate::rules::Rulebook;
 use crate::time::Zone;
-use people::{RawGroup, RawRota};
-use policies::{RawPolicy, RawRoute};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use raw::{Raw, RawContracts, RawEntity, RawServer, merge, read};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -59,154 +59,6 @@ impl fmt::Display for ConfigFault {
             line => write!(f, "{}:{line}: {}", self.file, self.text),
         }
     }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    #[serde(default)]
-    include: Vec<String>,
-    server: Option<RawServer>,
-    data: Option<RawData>,
-    log: Option<RawLog>,
-    rules: Option<RawRules>,
-    smtp: Option<RawSmtp>,
-    inbound: Option<RawInbound>,
-    #[serde(default)]
-    webhook: Vec<RawWebhook>,
-    #[serde(default)]
-    channel: Vec<channels::Raw>,
-    #[serde(default)]
-    entity: Vec<RawEntity>,
-    #[serde(default)]
-    person: Vec<Person>,
-    #[serde(default)]
-    rota: Vec<RawRota>,
-    #[serde(default)]
-    group: Vec<RawGroup>,
-    #[serde(default)]
-    policy: Vec<RawPolicy>,
-    #[serde(default)]
-    route: Vec<RawRoute>,
-    /// Named here because unknown keys are errors; read with their lines, see `contracts`.
-    #[serde(default, rename = "contract")]
-    _contract: Vec<IgnoredAny>,
-    #[serde(skip)]
-    register: Vec<Registered>,
-    #[serde(default)]
-    contracts_csv: Vec<PathBuf>,
-    contracts: Option<RawContracts>,
-    watchdog: Option<watchdog::RawWatchdog>,
-    backup: Option<backup::RawBackup>,
-    #[serde(default)]
-    digest: Vec<digests::RawDigest>,
-    #[serde(default)]
-    ingest: Vec<ingest::RawIngest>,
-    timestamp: Option<timestamp::RawTimestamp>,
-    #[serde(default)]
-    witness: Vec<witness::RawWitness>,
-    store: Option<store::RawStore>,
-    retention: Option<retention::RawRetention>,
-    access: Option<access::RawAccess>,
-    tls: Option<access::RawTls>,
-    oidc: Option<access::RawOidc>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawServer {
-    listen: Option<String>,
-    public_url: Option<String>,
-    #[serde(default)]
-    behind_proxy: bool,
-    max_body: Option<usize>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawData {
-    dir: PathBuf,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawLog {
-    origin: String,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawRules {
-    dir: Option<PathBuf>,
-    #[serde(default)]
-    whole: bool,
-    #[serde(default)]
-    remind_unverified: bool,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawSmtp {
-    url: String,
-    from: String,
-    username: Option<String>,
-    password: Option<String>,
-    ca_file: Option<PathBuf>,
-    receipts: Option<bool>,
-    #[serde(default)]
-    read_receipts: bool,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawInbound {
-    maildir: PathBuf,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawWebhook {
-    id: String,
-    url: String,
-    secret: String,
-    #[serde(default = "every_event")]
-    events: Vec<String>,
-    #[serde(default)]
-    allow_private: bool,
-    #[serde(default)]
-    allow_hosts: Vec<String>,
-}
-
-fn every_event() -> Vec<String> {
-    vec!["*".to_string()]
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawEntity {
-    id: String,
-    name: Option<String>,
-    #[serde(default)]
-    roles: Vec<String>,
-    #[serde(default)]
-    sectors: Vec<String>,
-    #[serde(default)]
-    established_in: Vec<String>,
-    main_establishment: Option<String>,
-    #[serde(default)]
-    operates_in: Vec<String>,
-    zone: Option<String>,
-    #[serde(default)]
-    contracts: Vec<String>,
-    #[serde(default)]
-    policies: Vec<String>,
-    policy: Option<String>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct RawContracts {
-    assume_hours_without_number: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -279,6 +131,8 @@ pub struct Config {
     pub timestamp: Timestamps,
     /// Witnesses (C2SP tlog-witness) that cosign the log.
     pub witnesses: Vec<crate::notify::witness::Settings>,
+    /// Where each table begins.
+    pub places: Vec<(String, crate::workflow::overview::Place)>,
     /// An exercise: set by `drill`, never by a file.
     pub drill: bool,
 }
@@ -313,83 +167,6 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
     let mut checker = Checker { file: path.display().to_string(), texts, base, faults };
     let config = checker.check(raw);
     if checker.faults.is_empty() { Ok(config) } else { Err(checker.faults) }
-}
-
-fn read(path: &Path, faults: &mut Vec<ConfigFault>) -> Raw {
-    let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            faults.push(ConfigFault { file, line: 0, text: format!("cannot be read: {error}") });
-            return Raw::default();
-        }
-    };
-    match toml::from_str::<Raw>(&text) {
-        Ok(mut raw) => {
-            raw.register = contracts::tables(&text, &file, faults);
-            raw.channel.iter_mut().for_each(|channel| channel.place(&text, &file));
-            // a register of several files stays together wherever it is included from
-            let folder = path.parent().unwrap_or(Path::new("."));
-            for name in &mut raw.contracts_csv {
-                *name = folder.join(&*name);
-            }
-            raw
-        }
-        Err(error) => {
-            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            faults.push(ConfigFault { file, line, text: error.message().to_string() });
-            Raw::default()
-        }
-    }
-}
-
-fn merge(into: &mut Raw, part: Raw, name: &str, faults: &mut Vec<ConfigFault>) {
-    fn once<T>(into: &mut Option<T>, part: Option<T>, table: &str, name: &str, faults: &mut Vec<ConfigFault>) {
-        match (into.is_some(), part) {
-            (true, Some(_)) => faults.push(ConfigFault {
-                file: name.to_string(),
-                line: 0,
-                text: format!("`[{table}]` is given twice; keep one"),
-            }),
-            (false, part @ Some(_)) => *into = part,
-            (_, None) => {}
-        }
-    }
-    once(&mut into.server, part.server, "server", name, faults);
-    once(&mut into.data, part.data, "data", name, faults);
-    once(&mut into.log, part.log, "log", name, faults);
-    once(&mut into.rules, part.rules, "rules", name, faults);
-    once(&mut into.smtp, part.smtp, "smtp", name, faults);
-    once(&mut into.inbound, part.inbound, "inbound", name, faults);
-    once(&mut into.backup, part.backup, "backup", name, faults);
-    once(&mut into.watchdog, part.watchdog, "watchdog", name, faults);
-    once(&mut into.timestamp, part.timestamp, "timestamp", name, faults);
-    once(&mut into.contracts, part.contracts, "contracts", name, faults);
-    once(&mut into.store, part.store, "store", name, faults);
-    once(&mut into.retention, part.retention, "retention", name, faults);
-    once(&mut into.access, part.access, "access", name, faults);
-    once(&mut into.tls, part.tls, "tls", name, faults);
-    once(&mut into.oidc, part.oidc, "oidc", name, faults);
-    if !part.include.is_empty() {
-        faults.push(ConfigFault {
-            file: name.to_string(),
-            line: 0,
-            text: "an included file cannot include others".to_string(),
-        });
-    }
-    into.webhook.extend(part.webhook);
-    into.channel.extend(part.channel);
-    into.witness.extend(part.witness);
-    into.entity.extend(part.entity);
-    into.person.extend(part.person);
-    into.rota.extend(part.rota);
-    into.group.extend(part.group);
-    into.policy.extend(part.policy);
-    into.digest.extend(part.digest);
-    into.ingest.extend(part.ingest);
-    into.route.extend(part.route);
-    into.register.extend(part.register);
-    into.contracts_csv.extend(part.contracts_csv);
 }
 
 struct Checker<'a> {
@@ -558,6 +335,7 @@ impl Checker<'_> {
             ingest,
             timestamp: self.timestamp(raw.timestamp),
             witnesses,
+            places: overview::places(&self.texts),
             drill: false,
         }
     }

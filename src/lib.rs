@@ -80,6 +80,10 @@
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml` | `tests/house/web.rs`, `tests/house/access.rs` |
 //! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs`, `tests/browser/provider.test.mjs` |
+//! | a kind of decision that waits | `src/workflow/decisions.rs`, one `Waiting`; its words in `src/web/dashboard/decisions.rs` | `tests/house/pages.rs` |
+//! | a table of the configuration | `src/config`, and its words in `src/config/overview.rs`, without secrets | `tests/house/pages.rs` |
+//! | a kind of access in the audit | `src/workflow/access_log.rs`, one `AccessKind` | `tests/house/pages.rs` |
+//! | where the coverage map draws a place | `src/web/assets/regions.txt`; no Rust | its tests |
 //! | a page | `src/web/dashboard`, one file and one template; every page is looked at by axe-core | `tests/browser` |
 //! | a command, route, metric or fact | its page in `docs/src` | `scripts/check-docs.py` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |

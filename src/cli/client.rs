@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 #[derive(clap::Args, Clone)]
 pub struct Connection {
-    /// Address of the server; default $BREACHCLOCK_SERVER, else http://127.0.0.1:7272
+    /// Address of the server, or `unix:PATH`; default $BREACHCLOCK_SERVER, else the socket /run/breachclock/api.sock where
+    /// there is one, else http://127.0.0.1:7272
     #[arg(long, global = true)]
     server: Option<String>,
     /// File that holds the token; default $BREACHCLOCK_TOKEN_FILE
@@ -22,9 +23,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Is a server named, on the command line or in the environment?
+    /// Is a server named on the command line?
     pub fn names_a_server(&self) -> bool {
-        self.server.is_some() || std::env::var_os("BREACHCLOCK_SERVER").is_some()
+        self.server.is_some()
     }
 
     pub fn wants_json(&self) -> bool {
@@ -32,9 +33,15 @@ impl Connection {
     }
 }
 
+/// Where the unit of `systemd/` puts the socket when `listen` names one.
+const LOCAL_SOCKET: &str = "/run/breachclock/api.sock";
+
 /// Base address and token of a server, and one place for all calls.
 pub struct Server {
+    /// As the user named it.
     base: String,
+    /// `base` is the socket at this path.
+    socket: Option<PathBuf>,
     token: Option<String>,
     /// Makes a repeated request answer with the first result.
     pub(super) key: Option<String>,
@@ -45,11 +52,13 @@ pub type Called<T> = Result<T, i32>;
 
 impl Server {
     pub fn new(to: &Connection) -> Called<Server> {
-        let base = to
-            .server
-            .clone()
-            .or_else(|| std::env::var("BREACHCLOCK_SERVER").ok())
-            .unwrap_or_else(|| format!("http://{}", crate::config::DEFAULT_LISTEN));
+        let base = to.server.clone().or_else(|| std::env::var("BREACHCLOCK_SERVER").ok()).unwrap_or_else(|| {
+            match std::path::Path::new(LOCAL_SOCKET).exists() {
+                true => format!("unix:{LOCAL_SOCKET}"),
+                false => format!("http://{}", crate::config::DEFAULT_LISTEN),
+            }
+        });
+        let socket = base.strip_prefix("unix:").map(PathBuf::from);
         let file = to.token_file.clone().or_else(|| std::env::var_os("BREACHCLOCK_TOKEN_FILE").map(PathBuf::from));
         let token = match file {
             None => None,
@@ -61,7 +70,7 @@ impl Server {
                 }
             },
         };
-        Ok(Server { base: base.trim_end_matches('/').to_string(), token, key: to.idempotency_key.clone() })
+        Ok(Server { base: base.trim_end_matches('/').to_string(), socket, token, key: to.idempotency_key.clone() })
     }
 
     /// One request; answers status and body bytes with the file name the server proposed.
@@ -88,12 +97,19 @@ impl Server {
     ) -> Called<(StatusCode, Vec<u8>)> {
         let runtime = super::serve::runtime().map_err(|_| exit::NEGATIVE)?;
         runtime.block_on(async {
-            let url = format!("{}{path}", self.base);
+            let url = match self.socket {
+                Some(_) => format!("http://localhost{path}"),
+                None => format!("{}{path}", self.base),
+            };
             let redirect = match path.starts_with("/api/") {
                 true => reqwest::redirect::Policy::default(),
                 false => reqwest::redirect::Policy::none(),
             };
-            let client = reqwest::Client::builder().redirect(redirect).build().map_err(|error| {
+            let mut builder = reqwest::Client::builder().redirect(redirect);
+            if let Some(path) = &self.socket {
+                builder = builder.unix_socket(path.as_path());
+            }
+            let client = builder.build().map_err(|error| {
                 eprintln!("error: TLS cannot be set up: {error}");
                 exit::NEGATIVE
             })?;
@@ -139,10 +155,13 @@ impl Server {
 /// Prints a problem document and answers the exit code for it.
 pub fn explain(status: StatusCode, problem: &Value) -> i32 {
     let text = |key: &str| problem[key].as_str().unwrap_or_default().to_string();
-    let detail = if text("detail").is_empty() { text("title") } else { text("detail") };
+    let faults = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // the detail of several faults is the faults in one line
+    let detail = if text("detail").is_empty() || !faults.is_empty() { text("title") } else { text("detail") };
     eprintln!("error: {}", if detail.is_empty() { status.to_string() } else { detail });
-    for fault in problem["errors"].as_array().into_iter().flatten() {
-        eprintln!("  {}: {}", fault["pointer"].as_str().unwrap_or(""), fault["detail"].as_str().unwrap_or(""));
+    for fault in faults {
+        let line = fault["line"].as_u64().map(|line| format!("line {line}: ")).unwrap_or_default();
+        eprintln!("  {line}{}: {}", fault["pointer"].as_str().unwrap_or(""), fault["detail"].as_str().unwrap_or(""));
     }
     match status.as_u16() {
         401 | 403 => exit::NOT_PERMITTED,

@@ -17,7 +17,7 @@ pub struct Args {
     old: PathBuf,
     /// Folder of the packs to come; `built-in` for those of this program
     new: PathBuf,
-    /// Also plan the server's open incidents under both (`--server`, `--token-file`)
+    /// Also plan the server's open incidents under both; `--server` asks for it, too
     #[arg(long)]
     open_incidents: bool,
     #[command(flatten)]

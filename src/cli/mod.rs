@@ -190,7 +190,9 @@ fn configuration(path: &std::path::Path) -> Result<crate::config::Config, i32> {
 fn log_to_stderr(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
     // whoever read standard error may be gone: a line that nobody takes must not end the task that says it
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    lines.log_internal_errors(false).init();
 }
 
 /// Prints without failing on a closed pipe.

@@ -76,11 +76,14 @@ pub enum ObligationCommand {
         #[command(flatten)]
         to: Connection,
     },
-    /// Record a decision not to notify
+    /// Record a decision not to notify, agree to one that waits, or take one back
     Waive {
         id: String,
         #[arg(long)]
         reason: String,
+        /// Take the decision back: your own that waits, another person's that you refuse, or one that stands
+        #[arg(long, conflicts_with_all = ["second_approver", "review_on", "reopen_when", "grounds", "inputs", "score"])]
+        withdraw: bool,
         /// Who must agree before it counts
         #[arg(long)]
         second_approver: Option<String>,
@@ -172,9 +175,13 @@ pub fn obligation(command: ObligationCommand) -> i32 {
             }
             finish(post(&to, &id, "filing", body), to.json, diff_text)
         }
+        ObligationCommand::Waive { id, reason, withdraw: true, to, .. } => {
+            finish(post(&to, &id, "waiver/withdrawal", json!({ "reason": reason })), to.json, obligation_line)
+        }
         ObligationCommand::Waive {
             id,
             reason,
+            withdraw: false,
             second_approver,
             review_on,
             reopen_when,

@@ -14,6 +14,7 @@ use crate::store::{Keeper, PgStore, ReadOnly, SqliteStore, Store, StoreError};
 use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use crate::workflow::{Doors, Federation};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -108,7 +109,8 @@ async fn assemble<S: Store>(
         });
     }
     let (book, files, forms) = load_rules(config)?;
-    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+    // evidence and keys are for the daemon alone; a folder that is there keeps the rights its owner gave it
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
         OpenError::config(format!("the data folder `{}` cannot be made: {error}", config.data_dir.display()))
     })?;
     let archive = packs::archive(&config.data_dir, &files).map_err(|error| {
@@ -137,6 +139,7 @@ async fn assemble<S: Store>(
             webhooks: config.webhooks.iter().map(|w| (w.id.clone(), w.events.clone())).collect(),
             ingest: config.ingest.clone(),
             drill: config.drill.then_some(Exercise { wall: clock::wall_of }),
+            overview: crate::config::overview(config),
         },
         entropy: Box::new(entropy),
         log_key,

@@ -5,10 +5,13 @@
 use super::strict::envelope;
 use super::{Checkpoint, Hash, Head, StreamHead, leaf_hash, sha256};
 use std::collections::HashMap;
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 
 /// Entries handed to the two threads at once.
 const BATCH: usize = 1024;
+/// Entries of a batch hashed by one thread at a time.
+const SLICE: usize = 32;
 /// Faults told one by one; the rest is counted.
 const TOLD: usize = 100;
 
@@ -41,7 +44,8 @@ pub struct LogReport {
 /// the size of each checkpoint. `checkpoints` are verified ones ([`super::Unverified::verify`]), in any order.
 /// Memory grows with the number of streams, not of entries.
 ///
-/// Chain and tree need one hash each of every entry, and neither needs the other: two threads, one each.
+/// Chain and tree need one hash each of every entry, and neither needs the other: two threads. The tree's has less to
+/// do, and hashes for the chains in the time it has left.
 pub fn verify_log<B: AsRef<[u8]> + Send + Sync>(
     origin: &str,
     entries: impl IntoIterator<Item = B>,
@@ -55,17 +59,25 @@ pub fn verify_log<B: AsRef<[u8]> + Send + Sync>(
     let mut entries = entries.into_iter();
     tree.compare();
     std::thread::scope(|scope| {
-        let (hand_over, batches) = mpsc::sync_channel::<Arc<Vec<B>>>(2);
+        let (hand_over, batches) = mpsc::sync_channel::<Arc<Batch<B>>>(2);
         let tree = &mut tree;
-        scope
-            .spawn(move || batches.iter().for_each(|batch| batch.iter().for_each(|entry| tree.append(entry.as_ref()))));
+        scope.spawn(move || {
+            for batch in batches {
+                batch.entries.iter().for_each(|entry| tree.append(entry.as_ref()));
+                batch.hash();
+            }
+        });
         loop {
-            let batch: Arc<Vec<B>> = Arc::new(entries.by_ref().take(BATCH).collect());
-            if batch.is_empty() {
+            let batch = Arc::new(Batch::of(entries.by_ref().take(BATCH).collect()));
+            if batch.entries.is_empty() {
                 break;
             }
             hand_over.send(Arc::clone(&batch)).expect("the tree's thread waits for the last batch");
-            batch.iter().for_each(|entry| chains.append(entry.as_ref()));
+            batch.hash();
+            for (entries, hashes) in batch.entries.chunks(SLICE).zip(&batch.hashes) {
+                // the last slice may still be in the other thread's hands
+                entries.iter().zip(hashes.wait()).for_each(|(entry, hash)| chains.append(entry.as_ref(), *hash));
+            }
         }
     });
     let Tree { head, wanted, mut faults, .. } = tree;
@@ -104,6 +116,32 @@ impl Faults {
     }
 }
 
+/// Entries, and their hashes for the chains as they become known.
+struct Batch<B> {
+    entries: Vec<B>,
+    /// The next slice nobody hashes yet.
+    next: AtomicUsize,
+    hashes: Vec<OnceLock<Vec<Hash>>>,
+}
+
+impl<B: AsRef<[u8]>> Batch<B> {
+    fn of(entries: Vec<B>) -> Batch<B> {
+        let hashes = entries.chunks(SLICE).map(|_| OnceLock::new()).collect();
+        Batch { entries, next: AtomicUsize::new(0), hashes }
+    }
+
+    /// Hashes slices until none is left to begin.
+    fn hash(&self) {
+        // each slice is given out once; what is written to it is published by its lock
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(slice) = self.entries.chunks(SLICE).nth(number) else { return };
+            let hashes = slice.iter().map(|entry| sha256(entry.as_ref())).collect();
+            self.hashes[number].set(hashes).expect("a slice is given out once");
+        }
+    }
+}
+
 /// What the entries say of their places.
 struct Chains<'a> {
     origin: &'a str,
@@ -114,7 +152,8 @@ struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    fn append(&mut self, entry: &[u8]) {
+    /// The entry and its hash.
+    fn append(&mut self, entry: &[u8], hash: Hash) {
         let (idx, origin) = (self.idx, self.origin);
         self.idx += 1;
         let found = match envelope(entry) {
@@ -137,7 +176,7 @@ impl Chains<'_> {
             let text = format!("entry {idx} does not name the entry before it in stream `{}`", found.stream);
             self.faults.add(Some(idx), text);
         }
-        let after = StreamHead { n: found.n, prev: sha256(entry) };
+        let after = StreamHead { n: found.n, prev: hash };
         match self.streams.get_mut(found.stream) {
             Some(head) => *head = after,
             None => _ = self.streams.insert(found.stream.to_string(), after),

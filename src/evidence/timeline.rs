@@ -123,6 +123,10 @@ impl Reader<'_> {
                     body["because"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 say("decision", format!("the decision not to notify ended: {} changed", because.join(", ")));
             }
+            "decision.withdrawn" => {
+                let reason = shown(&self.values, &body["reason"]);
+                say("decision", format!("the decision not to notify is no more, {}: {reason}", plain("how")));
+            }
             "attachment.collected" => {
                 let name = shown(&self.values, &body["name"]);
                 let name = if name.is_empty() { String::new() } else { format!(" `{name}`") };

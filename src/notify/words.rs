@@ -132,7 +132,7 @@ fn days(hours: i64) -> String {
 /// Zones without letters answer with a bare offset; `UTC-03` cannot be taken for a time.
 fn abbreviation(at: Timestamp, zone: Zone) -> String {
     let short = zone.abbreviation(at);
-    if short.starts_with(['+', '-']) { format!("UTC{short}") } else { short }
+    if short.starts_with(['+', '-']) { format!("UTC{short}") } else { short.to_string() }
 }
 
 /// `1st`, `2nd`, `3rd`, `4th`, `11th`.

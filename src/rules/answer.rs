@@ -7,7 +7,6 @@ use super::plan::Plan;
 use super::questions::{self, Question};
 use crate::law::{Binding, Channel, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, Standing, Trigger};
 use crate::time::{self, Timestamp, Zone};
-use chrono::Datelike;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -169,7 +168,7 @@ pub struct ObligationAnswer {
 
 /// Instants are written in UTC with `Z`, to the second when they fall on one.
 pub fn utc(at: Timestamp) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+    time::rfc3339_utc(at)
 }
 
 impl Rulebook {
@@ -324,7 +323,7 @@ impl Rulebook {
             awaiting_sign_off: o
                 .unsigned
                 .map(|(due, conservative)| Unsigned { due: due.map(utc), conservative_due: conservative.map(utc) }),
-            because: self.because(incident, o, deadline),
+            because: self.because(incident, o, deadline, &steps),
             steps,
             grid: self.grid(incident, o, deadline),
             filed_at: match &o.standing {
@@ -357,7 +356,13 @@ impl Rulebook {
     }
 
     /// Sentences: why it applies or may, what starts the clock, how the date was found.
-    fn because(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<String> {
+    fn because(
+        &self,
+        incident: &Incident,
+        o: &Obligation,
+        deadline: Option<&Deadline>,
+        steps: &[StepAnswer],
+    ) -> Vec<String> {
         let duty = self.duty_of(incident, o);
         let mut because = Vec::new();
         if let Some(role) = duty.roles.iter().find(|r| incident.entity.roles.contains(r)) {
@@ -402,7 +407,7 @@ impl Rulebook {
             });
         }
         if let Some(d) = deadline {
-            because.extend(d.steps.iter().map(|step| step.text(o.zone)));
+            because.extend(steps.iter().map(|step| step.text.clone()));
             if d.conservative_due < d.due {
                 because.push(format!("the earliest defensible reading ends at {}", o.zone.rfc3339(d.conservative_due)));
             }
@@ -471,16 +476,23 @@ pub fn iso_duration(seconds: i64) -> String {
 pub fn due_label(due: Timestamp, zone: Zone) -> String {
     let local = zone.local(due);
     let midnight = due == zone.day_start(local.date());
-    let (date, time) = match (midnight, local.date().pred_opt()) {
-        (true, Some(previous)) => (previous, "end of day".to_string()),
-        _ => (local.date(), local.format("%H:%M").to_string()),
-    };
-    let abbreviation = zone.abbreviation(if midnight { due - chrono::Duration::seconds(1) } else { due });
-    if midnight {
-        format!("end of {} {} {}, {abbreviation}", date.format("%a"), date.day(), date.format("%b"))
-    } else {
-        format!("{} {} {}, {time} {abbreviation}", date.format("%a"), date.day(), date.format("%b"))
+    let mut label = String::with_capacity(32);
+    match local.date().pred_opt().filter(|_| midnight) {
+        Some(last) => {
+            label.push_str("end of ");
+            time::push_short_day(&mut label, last);
+            label.push_str(", ");
+            label.push_str(zone.abbreviation(due - chrono::Duration::seconds(1)));
+        }
+        None => {
+            time::push_short_day(&mut label, local.date());
+            label.push_str(", ");
+            time::push_clock(&mut label, local);
+            label.push(' ');
+            label.push_str(zone.abbreviation(due));
+        }
     }
+    label
 }
 
 pub fn hex(bytes: &[u8]) -> String {

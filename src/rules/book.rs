@@ -151,6 +151,10 @@ impl Rulebook {
         &self.not_modelled
     }
 
+    pub fn conventions(&self) -> &[ConventionRecord] {
+        &self.conventions
+    }
+
     pub fn convention(&self, at: u16) -> &ConventionRecord {
         &self.conventions[usize::from(at)]
     }

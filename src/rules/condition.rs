@@ -241,7 +241,12 @@ impl Atom {
                 },
                 None => unknown(key),
             },
-            Atom::Known { key, want } => Truth::of(facts.get(key).is_some() == *want),
+            Atom::Known { key, want } => {
+                // one authority's request may be recorded as that of its place, as the trigger reads it
+                let of_place =
+                    || key.starts_with("times.requested.") && facts.get(&format!("{key}@{}", scene.place)).is_some();
+                Truth::of((facts.get(key).is_some() || of_place()) == *want)
+            }
             Atom::Order { a, b, hours, later } => match (facts.instant(a), facts.instant(b)) {
                 (Some(a), Some(b)) => Truth::of((a > b + Duration::hours(*hours)) == *later),
                 (None, _) => unknown(a),

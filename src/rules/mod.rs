@@ -4,6 +4,7 @@
 
 mod answer;
 mod archive;
+mod ask;
 mod book;
 mod builtin;
 mod clock;
@@ -28,6 +29,7 @@ mod reach;
 mod remark;
 mod roles;
 mod schema;
+mod texts;
 mod trigger;
 
 pub use answer::{
@@ -45,7 +47,7 @@ pub use condition::{Condition, Truth};
 pub use contract::{OWN_CLAUSE, OwedAnswer, OwedToUs, contract_faults};
 pub use coverage::{CoverageRow, InstrumentRow};
 pub use lint::{EntityFault, contract_fact_faults, entity_faults, lint};
-pub use listing::{DutyListing, Listing};
+pub use listing::{DutyListing, Listing, PeriodListing};
 pub use load::{Fault, FileKind, SourceFile, did_you_mean, kind_of, load};
 pub use places::Places;
 pub use plan::{Options, Plan};

@@ -15,6 +15,7 @@ mod nearest;
 mod period;
 mod recurrence;
 mod step;
+mod text;
 mod zone;
 
 pub use calendar::{Calendar, CalendarText, CalendarView, Calendars, HolidayNote};
@@ -27,6 +28,7 @@ pub use nearest::nearest;
 pub use period::{Period, Unit};
 pub use recurrence::Recurrence;
 pub use step::{Excluded, Step};
+pub use text::{push_clock, push_short_day, rfc3339_utc};
 pub use zone::{Transition, Zone, tzdb_version, zone_names};
 
 /// An instant. Sub-second parts are kept; nothing here rounds.

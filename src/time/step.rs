@@ -1,6 +1,6 @@
 //! The derivation of a date: one step after the other, typed while counting, put into words when somebody reads it.
 
-use super::{CivilDate, Timestamp, Unit, Zone};
+use super::{CivilDate, Timestamp, Unit, Zone, text};
 use chrono::{Datelike, NaiveTime, TimeDelta, Timelike, Weekday};
 
 /// Why a day does not count or cannot be the last one.
@@ -208,20 +208,34 @@ fn weekday_name(day: Weekday) -> &'static str {
 }
 
 /// `Mon 30 Mar 2026`.
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 fn show_day(day: CivilDate) -> String {
-    format!("{} {} {} {}", day.weekday(), day.day(), MONTHS[day.month0() as usize], day.year())
+    let mut text = String::with_capacity(32);
+    push_day(&mut text, day);
+    text
+}
+
+fn push_day(text: &mut String, day: CivilDate) {
+    text::push_short_day(text, day);
+    text.push(' ');
+    match day.year() {
+        year @ 1000..=9999 => text::push_digits(text, year.unsigned_abs(), 4),
+        year => text.push_str(&year.to_string()),
+    }
 }
 
 /// `Mon 30 Mar 2026, 18:00 CEST`.
 fn show_instant(at: Timestamp, zone: Zone) -> String {
     let local = zone.local(at);
-    let (day, abbreviation) = (show_day(local.date()), zone.abbreviation(at));
-    match local.second() {
-        0 => format!("{day}, {:02}:{:02} {abbreviation}", local.hour(), local.minute()),
-        second => format!("{day}, {:02}:{:02}:{second:02} {abbreviation}", local.hour(), local.minute()),
+    let mut shown = show_day(local.date());
+    shown.push_str(", ");
+    text::push_clock(&mut shown, local);
+    if local.second() > 0 {
+        shown.push(':');
+        text::push_digits(&mut shown, local.second(), 2);
     }
+    shown.push(' ');
+    shown.push_str(zone.abbreviation(at));
+    shown
 }
 
 /// As `show_instant`, but an instant that ends a day is shown as the end of that day.

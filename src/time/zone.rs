@@ -113,18 +113,27 @@ impl Zone {
     }
 
     /// `CET`, or `+0545` where the database has no letters.
-    pub fn abbreviation(self, at: Timestamp) -> String {
+    pub fn abbreviation(self, at: Timestamp) -> &'static str {
         let table = self.table();
-        table.index_at(at.timestamp()).map_or("UTC", |k| table.abbreviations[k]).to_string()
+        table.index_at(at.timestamp()).map_or("UTC", |k| table.abbreviations[k])
     }
 
     /// `2026-03-30T18:00:00+02:00`; parts of a second are written when there are any.
     pub fn rfc3339(self, at: Timestamp) -> String {
         let offset = self.offset_seconds(at);
         let (sign, size) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
-        let local = self.local(at).format("%Y-%m-%dT%H:%M:%S%.f");
+        let local = self.local(at);
+        let mut text = String::with_capacity(35);
+        match super::text::is_plain(local) {
+            true => super::text::push_civil(&mut text, local),
+            false => text.push_str(&local.format("%Y-%m-%dT%H:%M:%S%.f").to_string()),
+        }
         // offsets with seconds existed before standard time; RFC 3339 has no place for them
-        format!("{local}{sign}{:02}:{:02}", size / 3600, size / 60 % 60)
+        text.push(sign);
+        super::text::push_digits(&mut text, size.unsigned_abs() / 3600, 2);
+        text.push(':');
+        super::text::push_digits(&mut text, size.unsigned_abs() / 60 % 60, 2);
+        text
     }
 
     /// Changes of the offset with `after < at < before`.

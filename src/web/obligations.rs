@@ -65,6 +65,27 @@ pub async fn waive<S: Store>(
     Ok(Json(view).into_response())
 }
 
+/// What waits for somebody who may decide.
+pub async fn decisions<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
+    let items = web.house.decisions(&caller, web.now()).await?;
+    Ok(Json(serde_json::json!({ "items": items })).into_response())
+}
+
+/// A decision not to notify is withdrawn, refused, or taken back.
+pub async fn withdraw<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Answer<Response> {
+    let mut members = Members::read(&text, &["reason"])?;
+    let reason = required(&mut members, "reason", "why the decision is taken back; an authority may read it");
+    members.finish()?;
+    let view = web.house.withdraw_decision(&caller, &id, &reason, idempotency(&headers)?, web.now()).await?;
+    Ok(Json(view).into_response())
+}
+
 pub async fn delay<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,

@@ -49,7 +49,7 @@ fn run_file(book: &Rulebook, file: &SourceFile) -> Vec<CaseOutcome> {
     outcomes
 }
 
-fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
+pub(super) fn run_case(book: &Rulebook, file: &SourceFile, case: &Node) -> CaseOutcome {
     let name = case.member("name").and_then(Node::text).unwrap_or("unnamed").to_string();
     let mut outcome = CaseOutcome {
         file: file.path.clone(),

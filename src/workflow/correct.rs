@@ -6,7 +6,7 @@ use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
 use crate::law::{Certainty, Fact, FactBook, Obligation, Standing, Value};
-use crate::rules::{Drift, Options, Plan, Rulebook, Shift, utc};
+use crate::rules::{Drift, Plan, Rulebook, Shift, utc};
 use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -222,60 +222,6 @@ impl<S: Store> House<S> {
         }
         messages
     }
-
-    /// What if: nothing is saved. A report answers as `assess` does; a supposition answers with the diff.
-    pub async fn assess(&self, caller: &Caller, text: &str, now: Timestamp) -> Answered<serde_json::Value> {
-        self.permit(caller, Right::Read)?;
-        let book = self.book();
-        let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
-        if let Some(suppose) = ingest::suppose(text, &reading).map_err(Trouble::Rejected)? {
-            let dossier = self.dossier(caller, &suppose.incident).await?;
-            let before = self.plan_record(&book, &dossier.record, now);
-            self.contracts_known(caller, &book, &dossier.record.incident.entity, &suppose.facts, text)?;
-            let mut supposed = dossier.record.clone();
-            for fact in suppose.facts {
-                supposed.incident.facts.assert(fact);
-            }
-            let after = self.plan_record(&book, &supposed, now);
-            let incident = supposed.incident;
-            let diff = diff(&book, &dossier.record.incident.facts, &before, &incident.facts, &after);
-            let mut answer = serde_json::to_value(book.answer(&incident, &after, now)).unwrap_or_default();
-            if let (Some(answer), Ok(serde_json::Value::Object(diff))) =
-                (answer.as_object_mut(), serde_json::to_value(&diff))
-            {
-                answer.extend(diff);
-            }
-            return Ok(answer);
-        }
-        let report = ingest::report(text, &reading, false).map_err(Trouble::Rejected)?;
-        let entity = match report.entity {
-            ingest::EntityRef::Inline(entity) => *entity,
-            ingest::EntityRef::Id(id) => match self.settings.entities.iter().find(|e| e.id.as_ref() == Some(&id)) {
-                Some(entity) if caller.may_see(entity) => entity.clone(),
-                _ => return Err(Trouble::NotFound(format!("entity `{id}`"))),
-            },
-            ingest::EntityRef::Unstated => self.any_entity(caller),
-        };
-        super::intake::known_to(&book, &entity)?;
-        self.contracts_known(caller, &book, &entity, &report.facts, text)?;
-        let mut facts = FactBook::default();
-        for fact in report.facts {
-            facts.assert(fact);
-        }
-        let incident = crate::law::Incident {
-            id: crate::law::IncidentId("assess".into()),
-            title: report.title,
-            entity,
-            source: report.source,
-            reference: report.reference,
-            opened_at: now,
-            opened_by: caller.name.clone(),
-            closed_at: None,
-            facts,
-        };
-        let plan = book.plan(&incident, now, Options::default());
-        Ok(serde_json::to_value(book.answer(&incident, &plan, now)).unwrap_or_default())
-    }
 }
 
 /// What somebody is reminded of.
@@ -328,7 +274,10 @@ pub(super) fn diff(
                 title: None,
                 from: None,
                 to: fact.value.as_ref().map(|v| super::read::value_json(v).to_string()),
-                because: format!("`{}` was unknown and is {}", fact.key, fact.certainty.as_str()),
+                because: match fact.value {
+                    Some(_) => format!("`{}` was unknown and is {}", fact.key, fact.certainty.as_str()),
+                    None => format!("`{}` stays unknown", fact.key),
+                },
             });
         }
     }

@@ -46,6 +46,16 @@ entry_body! {
     }
 }
 
+entry_body! {
+    struct Withdrawn<'a> {
+        obligation: Id<'a>,
+        /// withdrawn by who proposed it, refused by another approver, taken-back when it stood already
+        how: &'static str,
+        reason: Personal<String>,
+        actor: Id<'a>,
+    }
+}
+
 impl<S: Store> House<S> {
     fn salted(&self) -> Sealer<'_> {
         Sealer::new(|| {
@@ -103,5 +113,26 @@ impl<S: Store> House<S> {
         let body =
             Reopened { obligation: Id::known(obligation), because: ids(because), actor: Id::new(caller.name.as_str()) };
         Draft::new(incident.to_string(), "decision.reopened", now, self.nonce(), &body)
+    }
+
+    /// A decision not to notify ended, because somebody took it back.
+    pub(super) fn draft_decision_withdrawn(
+        &self,
+        incident: &str,
+        obligation: &str,
+        how: &'static str,
+        reason: &str,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Draft {
+        let mut sealer = self.salted();
+        let body = Withdrawn {
+            obligation: Id::known(obligation),
+            how,
+            reason: sealer.seal("/reason", reason.to_string()),
+            actor: Id::new(caller.name.as_str()),
+        };
+        let draft = Draft::new(incident.to_string(), "decision.withdrawn", now, self.nonce(), &body);
+        draft.with_disclosures(sealer.into_disclosures())
     }
 }

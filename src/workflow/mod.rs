@@ -3,8 +3,10 @@
 //!
 //! Absent here: clocks and randomness (both are arguments), HTTP, SQL.
 
+pub mod access_log;
 pub mod accounts;
 pub mod anchor;
+pub mod assess;
 pub mod attachments;
 pub mod attest;
 pub mod backups;
@@ -12,6 +14,7 @@ pub mod calendar;
 pub mod check_law;
 pub mod correct;
 mod custody;
+pub mod decisions;
 pub mod deliver;
 pub mod digests;
 pub mod discharge;
@@ -28,8 +31,10 @@ pub mod ingest;
 pub mod intake;
 mod kept;
 mod lateness;
+pub mod law_changes;
 pub mod life;
 mod names;
+pub mod overview;
 pub mod read;
 pub mod rebuild;
 pub mod register;
@@ -44,7 +49,9 @@ mod status;
 pub mod tokens;
 pub mod view;
 pub mod wake;
+mod withdraw;
 pub mod witness;
+pub mod worked;
 
 use crate::escalation::{Directory, EscalationPolicy, Route, policy_for};
 use crate::evidence::SigningKey;
@@ -57,8 +64,10 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use accounts::{AccountChange, AccountView, Doors, Federation, LoggedIn, NewAccount, Pending};
+pub use assess::WhatIf;
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
+pub use decisions::{BasisView, DecisionView, InputView, Waiting};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use draft::{Drafted, FormChoice};
 pub use health::{Discipline, Happening, Health};
@@ -122,6 +131,8 @@ pub struct Settings {
     pub ingest: Vec<ingest::Source>,
     /// Set in an exercise: every message and page says so.
     pub drill: Option<Exercise>,
+    /// The configuration in words, for those who oversee the installation.
+    pub overview: overview::Overview,
 }
 
 /// An exercise on synthetic time.
@@ -211,6 +222,8 @@ pub enum Right {
     Approve,
     /// Export bundles.
     Export,
+    /// See how the installation is set up, and who did what in it.
+    Oversee,
     /// Erase personal values, hold them, withhold them from exports.
     Erase,
     Administer,
@@ -240,6 +253,7 @@ impl Role {
             Right::Respond => matches!(self, Role::Responder | Role::Approver | Role::Admin),
             Right::Approve | Right::Erase => matches!(self, Role::Approver | Role::Admin),
             Right::Export => matches!(self, Role::Auditor | Role::Approver | Role::Admin),
+            Right::Oversee => matches!(self, Role::Auditor | Role::Admin),
             Right::Administer => matches!(self, Role::Admin),
         }
     }

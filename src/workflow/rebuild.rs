@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const HIDDEN: &str = "(not shown)";
 
 /// Personal values by the hexadecimal form of their commitment.
+#[derive(Default)]
 pub struct Shown(BTreeMap<String, Json>);
 
 impl Shown {
@@ -33,6 +34,21 @@ impl Shown {
 
     fn get(&self, value: &Json) -> Option<&Json> {
         self.0.get(value["$c"].as_str()?)
+    }
+
+    /// A value as it stands, or as it was disclosed; what is not shown any more is null.
+    pub(super) fn value(&self, value: &Json) -> Json {
+        match value {
+            Json::Object(members) if members.contains_key("$c") => self.get(value).cloned().unwrap_or_default(),
+            Json::Object(members) => members.iter().map(|(name, member)| (name.clone(), self.value(member))).collect(),
+            Json::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            plain => plain.clone(),
+        }
+    }
+
+    /// The same as text; empty for what is no text.
+    pub(super) fn text(&self, value: &Json) -> String {
+        self.value(value).as_str().map(str::to_string).unwrap_or_default()
     }
 }
 
@@ -112,7 +128,8 @@ impl Rebuilt {
             }
             "notification.filed" => self.filed(body, at, shown)?,
             "decision.not-to-notify" => self.waived(body, at, shown)?,
-            "decision.reopened" => self.taken_up(body, at)?,
+            "decision.reopened" => self.taken_up(body, super::review::FACT_CHANGED, at)?,
+            "decision.withdrawn" => self.taken_up(body, super::withdraw::TAKEN_BACK, at)?,
             "delay.justified" => {
                 let (reason, by) = (self.personal(&body["reason"], shown), self.personal(&body["by"], shown));
                 self.act(body)?.delays.push(Delay { reason, by, at });
@@ -306,12 +323,12 @@ impl Rebuilt {
         Ok(())
     }
 
-    /// A decision ended, because facts it depended on changed.
-    fn taken_up(&mut self, body: &Json, at: Timestamp) -> Result<(), Misshapen> {
+    /// A decision ended: facts it depended on changed, or somebody took it back.
+    fn taken_up(&mut self, body: &Json, why: &str, at: Timestamp) -> Result<(), Misshapen> {
         let key = format!("waived.{}", text(&body["obligation"])?);
         self.act(body)?.waiver = None;
         if self.incident.facts.get(&key).is_some() {
-            self.incident.facts.assert(super::review::withdrawal(key, text(&body["actor"])?, at));
+            self.incident.facts.assert(super::review::withdrawal(key, text(&body["actor"])?, why, at));
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 /// Hour of the day, by the entity's clock, at which a review is asked for.
 const HOUR: TimeDelta = TimeDelta::hours(9);
 const POLICY: &str = "review";
+/// What the withdrawn fact says of why.
+pub(super) const FACT_CHANGED: &str = "a fact the decision depended on changed";
 /// Longest structured reason.
 const WORD: usize = 60;
 
@@ -52,21 +54,21 @@ pub(super) fn reopen_decisions(
     for (id, _) in &reopened {
         let key = format!("waived.{id}");
         if record.incident.facts.get(&key).is_some() {
-            record.incident.facts.assert(withdrawal(key, by, now));
+            record.incident.facts.assert(withdrawal(key, by, FACT_CHANGED, now));
         }
     }
     reopened
 }
 
 /// The fact that a decision stands, taken back.
-pub(super) fn withdrawal(key: String, by: &str, now: Timestamp) -> Fact {
+pub(super) fn withdrawal(key: String, by: &str, why: &str, now: Timestamp) -> Fact {
     Fact {
         key,
         value: None,
         certainty: Certainty::Confirmed,
         asserted_by: by.to_string(),
         asserted_at: now,
-        note: Some("a fact the decision depended on changed".to_string()),
+        note: Some(why.to_string()),
     }
 }
 

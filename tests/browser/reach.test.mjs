@@ -14,7 +14,7 @@ before(async () => {
 })
 after(async () => { await h?.close() })
 
-const PAGES = ['/', '/incidents', '/report', '/evidence', '/people', '/readiness', '/account', '/sheet']
+const PAGES = ['/', '/incidents', '/decisions', '/report', '/evidence', '/people', '/readiness', '/account', '/sheet', '/law/changes', '/access', '/settings']
 
 test('a client of one entity sees nothing of another', async () => {
   const client = await h.join(admin, { login: 'rosa', name: 'Rosa Rete', role: 'approver', entity: 'grid-it' })

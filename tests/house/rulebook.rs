@@ -21,7 +21,7 @@ fn book_with(change: impl Fn(&mut SourceFile)) -> Rulebook {
 }
 
 /// The packs with another number of hours for the notice to the authority.
-fn hours(n: u32) -> Rulebook {
+pub fn hours(n: u32) -> Rulebook {
     book_with(|file| {
         if file.path == "eu/gdpr.toml" {
             file.text = file.text.replacen("hours = 72", &format!("hours = {n}"), 1);

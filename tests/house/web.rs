@@ -131,7 +131,7 @@ impl Server {
         self.send("GET", path, &[("cookie", &format!("breachclock={}", self.token(role)))], b"").await
     }
 
-    async fn form(&self, role: Role, path: &str, site: &str, body: &str) -> Reply {
+    pub async fn form(&self, role: Role, path: &str, site: &str, body: &str) -> Reply {
         let cookie = format!("breachclock={}", self.token(role));
         let headers = [
             ("cookie", cookie.as_str()),

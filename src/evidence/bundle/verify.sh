@@ -340,7 +340,8 @@ stamp checkpoint.txt "$size"
 cp "$tmp/times" "$tmp/covering"
 stamp SHA256SUMS "$size"
 packed=$(sed -n "$(($(grep -c '' "$tmp/covering") + 1))p" "$tmp/times"); packed=${packed##* }
-say "time stamps are by an authority of ${authorities:-tsa/}, over what lies beside them"
+if [ -s "$tmp/times" ]; then say "time stamps are by an authority of ${authorities:-tsa/}, over what lies beside them"
+else say "no time stamp is here to be checked"; fi
 
 # 5b witnesses: what others saw of the log, C2SP tlog-cosignature
 : > "$tmp/cosigned"; : > "$tmp/seen"; unknown=0

@@ -170,6 +170,12 @@ struct ReadinessPage {
 pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
     let (now, zone) = (web.now(), reader_zone(&web));
     let status = web.house.status(now).await;
+    let rows = readiness_rows(&status, zone);
+    show_template(&ReadinessPage { frame: frame(&web, &caller, "readiness").await, status, rows })
+}
+
+/// The state of the installation, line by line.
+pub fn readiness_rows(status: &StatusView, zone: crate::time::Zone) -> Vec<(&'static str, String)> {
     let at = |text: &Option<String>| text.as_deref().map_or("never".to_string(), |t| When::text(t, zone).label);
     let mut rows = vec![
         ("Store", status.store.clone()),
@@ -200,5 +206,5 @@ pub async fn readiness<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(calle
         };
         rows.push(("Witness of the log", format!("{name}: {last}{size}{fault}")));
     }
-    show_template(&ReadinessPage { frame: frame(&web, &caller, "readiness").await, status, rows })
+    rows
 }

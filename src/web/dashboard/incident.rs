@@ -109,7 +109,9 @@ pub async fn show<S: Store>(
     params: Params,
 ) -> Response {
     let skip = params.all("skip").map(str::to_string).collect();
-    render(&web, &caller, &id, Extra { skip, ..Extra::default() }).await
+    // a supposition carried over: the form is filled, and nothing is asserted until it is sent
+    let text = |name: &str| params.get(name).unwrap_or_default().to_string();
+    render(&web, &caller, &id, Extra { skip, kept: (text("fact"), text("value")), ..Extra::default() }).await
 }
 
 /// One fact, from the question or from the form. The page that follows says what it changed.
@@ -181,7 +183,9 @@ pub async fn sign_off<S: Store>(
         Err(problem) => return error_page(&problem, now),
     };
     let reason = fields.get("reason").unwrap_or_default();
-    match web.house.sign_off(&caller, &id, &[], reason, None, fields.get("page"), now).await {
+    let named: Vec<String> = fields.all("obligation").map(str::to_string).collect();
+    match web.house.sign_off(&caller, &id, &named, reason, None, fields.get("page"), now).await {
+        Ok(_) if fields.get("back") == Some("decisions") => see_other("/decisions?done=signed-off"),
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), now),
     }
@@ -251,7 +255,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         others,
         charts: timeline::draw(&story::of(&incident, &items, zone, now), zone, now),
         events,
-        diff: extra.changed.map(|c| diff_lines(&c.diff, &incident, zone)),
+        diff: extra.changed.map(|c| diff_lines(&c.diff, &incident, &[], zone)),
         receipt,
         rows,
         facts,
@@ -321,7 +325,13 @@ fn facts(history: &[FactView], zone: Zone) -> (Vec<FactRow>, Option<Timestamp>) 
     (rows, aware)
 }
 
-fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine> {
+/// `supposed` are obligations the incident does not have.
+pub fn diff_lines(
+    diff: &Diff,
+    incident: &IncidentView,
+    supposed: &[crate::workflow::ObligationView],
+    zone: Zone,
+) -> Vec<DiffLine> {
     let words = |text: &Option<String>, there: Zone| match text.as_deref() {
         None => String::new(),
         Some(text) => match (instant(text), serde_json::from_str::<serde_json::Value>(text)) {
@@ -332,9 +342,9 @@ fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine>
         },
     };
     let line = |entry: &DiffEntry, class, icon, word| {
-        let known =
-            incident.obligations.iter().find(|o| o.law.id == entry.id || o.law.id.ends_with(&format!("~{}", entry.id)));
-        let there = known.map_or(zone, |o| o.law.zone);
+        let own = format!("{}~{}", incident.id, entry.id);
+        let known = incident.obligations.iter().find(|o| o.law.id == entry.id || o.law.id == own);
+        let there = known.or_else(|| supposed.iter().find(|o| o.law.id == own)).map_or(zone, |o| o.law.zone);
         let title =
             entry.title.clone().or_else(|| known.map(|o| o.law.title.clone())).unwrap_or_else(|| fact_name(&entry.id));
         DiffLine {
@@ -345,7 +355,7 @@ fn diff_lines(diff: &Diff, incident: &IncidentView, zone: Zone) -> Vec<DiffLine>
             title,
             from: words(&entry.from, there),
             to: words(&entry.to, there),
-            because: entry.because.strip_prefix("because of ").unwrap_or(&entry.because).to_string(),
+            because: entry.because.strip_prefix("because of ").unwrap_or(&entry.because).replace('`', ""),
         }
     };
     // a date that moved later, and what fell away, want a second look

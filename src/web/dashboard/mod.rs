@@ -2,14 +2,19 @@
 //!
 //! Absent here: script that is needed. A page works, and says the same, without any.
 
+pub mod access;
 pub mod account;
 pub mod ack;
 mod bar;
 pub mod board;
+pub mod decisions;
 pub mod evidence;
 mod hours;
 pub mod incident;
 mod lanes;
+pub mod law;
+pub mod law_changes;
+mod law_map;
 pub mod login;
 pub mod obligation;
 pub mod people;
@@ -17,10 +22,12 @@ mod question;
 mod receipt;
 pub mod report;
 mod row;
+pub mod settings;
 pub mod sheet;
 mod state;
 mod story;
 mod timeline;
+pub mod whatif;
 mod words;
 
 use super::error::Problem;
@@ -51,6 +58,8 @@ pub struct Frame {
     pub place: String,
     /// Which entry of the navigation is the current one.
     pub nav: &'static str,
+    /// The pages this reader may open: address, name, and the word in `nav`.
+    pub links: Vec<(&'static str, &'static str, &'static str)>,
     /// Empty where nobody is logged in.
     pub who: String,
     pub stream: bool,
@@ -78,6 +87,7 @@ impl Frame {
             now_label: short_label(now, zone),
             place: if place == "UTC" { place } else { format!("{place}, UTC{sign}{offset}") },
             nav: "",
+            links: Vec::new(),
             who: String::new(),
             stream: false,
             here: String::new(),
@@ -94,8 +104,28 @@ impl Frame {
         let (foot, alert) = foot(status, zone, now);
         let (name, role) = (words::person(&caller.name), caller.role.as_str());
         let who = if name == role { name.to_string() } else { format!("{name}, {role}") };
-        Frame { nav, who, stream: true, foot, alert, ..Frame::bare(zone, now) }
+        Frame { nav, links: links(caller), who, stream: true, foot, alert, ..Frame::bare(zone, now) }
     }
+}
+
+/// The navigation of somebody with these rights.
+fn links(caller: &Caller) -> Vec<(&'static str, &'static str, &'static str)> {
+    let oversees = caller.role.may(Right::Oversee);
+    [
+        (true, ("/", "Board", "board")),
+        (true, ("/incidents", "Incidents", "incidents")),
+        (oversees || caller.role.may(Right::Approve), ("/decisions", "Decisions", "decisions")),
+        (true, ("/evidence", "Evidence", "evidence")),
+        (true, ("/people", "People", "people")),
+        (true, ("/law", "Law", "law")),
+        (true, ("/readiness", "Readiness", "readiness")),
+        // the configuration names every entity
+        (oversees && caller.entities.is_empty(), ("/settings", "Settings", "settings")),
+        (oversees, ("/access", "Access", "access")),
+    ]
+    .into_iter()
+    .filter_map(|(shown, link)| shown.then_some(link))
+    .collect()
 }
 
 /// The frame of a page for somebody who is logged in.

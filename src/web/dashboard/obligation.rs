@@ -124,6 +124,7 @@ pub async fn show<S: Store>(
         Some("taken") => "It is recorded that somebody has it. The clock runs until the filing is recorded.",
         Some("declined") => "It is recorded. The next person is told now.",
         Some("waiver") => "The decision is recorded. The clock and the reminders go on until a second person approves.",
+        Some("withdrawn") => "The decision is taken back, and that is on record. The clock was never stopped.",
         Some("approved") => "The decision not to notify is approved and on record.",
         Some("delay") => "The reasons are recorded. What is not filed is still due.",
         _ => "",
@@ -225,6 +226,23 @@ pub async fn waive<S: Store>(
     finish(&web, &caller, &id, result, &fields).await
 }
 
+/// A decision not to notify is withdrawn, refused, or taken back; from this page or from the queue of decisions.
+pub async fn withdraw<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    Id(id): Id,
+    fields: Result<Fields, Problem>,
+) -> Response {
+    let now = web.now();
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, now),
+    };
+    let reason = fields.get("why").unwrap_or_default();
+    let result = web.house.withdraw_decision(&caller, &id, reason, fields.get("page"), now).await;
+    finish(&web, &caller, &id, result.map(|_| "withdrawn"), &fields).await
+}
+
 pub async fn delay<S: Store>(
     Extract(web): Extract<Shared<S>>,
     Visitor(caller): Visitor,
@@ -254,6 +272,7 @@ async fn finish<S: Store>(
     fields: &Fields,
 ) -> Response {
     let problem = match result {
+        Ok(done) if fields.get("back") == Some("decisions") => return see_other(&format!("/decisions?done={done}")),
         Ok(done) => return see_other(&format!("/obligations/{}?done={done}", encode(id))),
         Err(trouble) => Problem::from(trouble),
     };
@@ -393,6 +412,6 @@ async fn draft_of<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, form: &s
 }
 
 /// Only addresses a browser opens as a page: a pack may be somebody else's.
-fn web_address(url: &str) -> String {
+pub fn web_address(url: &str) -> String {
     if url.starts_with("https://") || url.starts_with("http://") { url.to_string() } else { String::new() }
 }

@@ -190,3 +190,9 @@ pub async fn invite<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller):
         Err(trouble) => error_page(&trouble.into(), web.now()),
     }
 }
+
+/// Who has a rota now, by name.
+pub fn on_duty(directory: &crate::escalation::Directory, rota: &Rota, now: Timestamp) -> String {
+    let name = |id: &str| directory.people.iter().find(|p| p.id == id).map_or(id.to_string(), |p| p.name.clone());
+    rota.on_duty(now).map_or("nobody at present".to_string(), |id| format!("{} at present", name(id)))
+}

@@ -42,6 +42,8 @@ pub struct Asked {
     pub buttons: Vec<(String, String)>,
     pub words: Vec<String>,
     pub skip: String,
+    /// An answer to suppose, and the address of the page that shows what would follow.
+    pub suppose: Vec<(String, String)>,
     pub bars: Vec<Compared>,
     pub now_x: String,
     pub height: u32,
@@ -52,6 +54,8 @@ pub struct Asked {
 pub struct Other {
     pub text: String,
     pub effect: String,
+    /// Where it can be answered without asserting anything.
+    pub suppose: String,
 }
 
 /// The first question nobody put off, and the rest.
@@ -70,7 +74,13 @@ pub fn choose(
     let first = questions.first().filter(|q| !skip.contains(&q.key));
     let asked = first.map(|q| ask(q, incident, catalogue, skip, zone, now));
     let rest = questions.iter().skip(usize::from(asked.is_some()));
-    let others = rest.map(|q| Other { text: q.text.clone(), effect: effect(q, incident) }).collect();
+    let others = rest
+        .map(|q| Other {
+            text: q.text.clone(),
+            effect: effect(q, incident),
+            suppose: super::whatif::address(&incident.id, &q.key, ""),
+        })
+        .collect();
     (asked, others)
 }
 
@@ -106,14 +116,32 @@ fn ask(
         input,
         buttons,
         words: catalogue.get(&q.key).map(|d| d.values.clone()).unwrap_or_default(),
+        suppose: Vec::new(),
         skip: skip.iter().map(|k| crate::web::query::encode(k)).collect::<Vec<_>>().join(","),
         bars: Vec::new(),
         now_x: String::new(),
         height: 0,
         summary: String::new(),
     };
+    asked.suppose = suppositions(q, &asked, incident);
     compare(&mut asked, q, incident, zone, now);
     asked
+}
+
+/// Each answer there is a button for, supposed; where the answer is typed, the form for it.
+fn suppositions(q: &Question, asked: &Asked, incident: &IncidentView) -> Vec<(String, String)> {
+    let to = |value: &str| super::whatif::address(&incident.id, &q.key, value);
+    let plain = |json: &str| match serde_json::from_str::<Value>(json) {
+        Ok(Value::Bool(yes)) => if yes { "yes" } else { "no" }.to_string(),
+        Ok(Value::String(word)) => word,
+        Ok(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        _ => json.to_string(),
+    };
+    match (asked.input, asked.buttons.is_empty()) {
+        (Input::None, _) => Vec::new(),
+        (_, true) => vec![("Suppose an answer".to_string(), to(""))],
+        _ => asked.buttons.iter().map(|(label, json)| (label.clone(), to(&plain(json)))).collect(),
+    }
 }
 
 /// The earliest limit as things stand, and under each answer.
@@ -172,22 +200,7 @@ fn effect(q: &Question, incident: &IncidentView) -> String {
 pub fn body_of(fields: &Fields, key: &str, kind: Option<FactType>) -> String {
     let typed = ["value", "number", "at", "text"].into_iter().find_map(|name| fields.get(name)).unwrap_or_default();
     let words: Vec<&str> = fields.all("words").collect();
-    let button = serde_json::from_str::<Value>(typed).ok();
-    let value = match kind {
-        Some(FactType::YesNo) => match typed.to_ascii_lowercase().as_str() {
-            "yes" | "true" => json!(true),
-            "no" | "false" => json!(false),
-            _ => json!(typed),
-        },
-        Some(FactType::Count) => button.filter(|v| v.is_number() || v.is_object()).unwrap_or_else(|| {
-            let digits: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
-            digits.parse::<u64>().map_or_else(|_| json!(typed), |n| json!(n))
-        }),
-        Some(FactType::Set) if !words.is_empty() => json!(words),
-        Some(FactType::Set) => json!(typed.split(',').map(str::trim).filter(|w| !w.is_empty()).collect::<Vec<_>>()),
-        Some(FactType::Hold) => button.unwrap_or_else(|| json!(typed)),
-        _ => button.filter(Value::is_string).unwrap_or_else(|| json!(typed)),
-    };
+    let value = value_of(typed, &words, kind);
     let mut fact = json!({ "value": value });
     if let Some(certainty) = fields.get("certainty") {
         fact["certainty"] = json!(certainty);
@@ -201,4 +214,24 @@ pub fn body_of(fields: &Fields, key: &str, kind: Option<FactType>) -> String {
     let mut facts = serde_json::Map::new();
     facts.insert(key.to_string(), fact);
     json!({ "facts": facts }).to_string()
+}
+
+/// A fact's value from what was typed, or ticked among `words`. What cannot be read is passed on as typed.
+pub fn value_of(typed: &str, words: &[&str], kind: Option<FactType>) -> Value {
+    let button = serde_json::from_str::<Value>(typed).ok();
+    match kind {
+        Some(FactType::YesNo) => match typed.to_ascii_lowercase().as_str() {
+            "yes" | "true" => json!(true),
+            "no" | "false" => json!(false),
+            _ => json!(typed),
+        },
+        Some(FactType::Count) => button.filter(|v| v.is_number() || v.is_object()).unwrap_or_else(|| {
+            let digits: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
+            digits.parse::<u64>().map_or_else(|_| json!(typed), |n| json!(n))
+        }),
+        Some(FactType::Set) if !words.is_empty() => json!(words),
+        Some(FactType::Set) => json!(typed.split(',').map(str::trim).filter(|w| !w.is_empty()).collect::<Vec<_>>()),
+        Some(FactType::Hold) => button.unwrap_or_else(|| json!(typed)),
+        _ => button.filter(Value::is_string).unwrap_or_else(|| json!(typed)),
+    }
 }

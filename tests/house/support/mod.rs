@@ -80,6 +80,7 @@ pub fn settings(policies: Vec<EscalationPolicy>) -> Settings {
         webhooks: Vec::new(),
         ingest: Vec::new(),
         drill: None,
+        overview: Default::default(),
     }
 }
 
