@@ -85,7 +85,13 @@ impl<S: Store> House<S> {
         }
     }
 
-    fn dress_obligation(&self, dossier: &Dossier, book: &Rulebook, o: &Obligation, now: Timestamp) -> ObligationView {
+    pub(super) fn dress_obligation(
+        &self,
+        dossier: &Dossier,
+        book: &Rulebook,
+        o: &Obligation,
+        now: Timestamp,
+    ) -> ObligationView {
         let incident = &dossier.record.incident;
         let mut law = book.explain(incident, o, now);
         law.internal_target = self.internal_target(incident, o).map(utc);

@@ -9,6 +9,7 @@ pub mod board;
 pub mod evidence;
 mod hours;
 pub mod incident;
+mod items;
 mod lanes;
 pub mod login;
 pub mod obligation;
