@@ -3,7 +3,7 @@
 use crate::support;
 use breachclock::store::memory::MemoryStore;
 use breachclock::time::Timestamp;
-use breachclock::web::{Options, Patience, router};
+use breachclock::web::{Options, Patience, Peer, router};
 use breachclock::workflow::{Caller, Role};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -22,6 +22,30 @@ pub struct Server {
     pub house: Arc<breachclock::workflow::House<MemoryStore>>,
     pub address: SocketAddr,
     tokens: Vec<(Role, String)>,
+}
+
+/// Connections of which nobody knows where they come from, as on a socket of this machine: nobody is slowed down.
+struct Anonymous(TcpListener);
+
+struct Nobody;
+
+impl From<&Nobody> for Peer {
+    fn from(_: &Nobody) -> Peer {
+        Peer("local".into())
+    }
+}
+
+impl axum::serve::Listener for Anonymous {
+    type Io = TcpStream;
+    type Addr = Nobody;
+
+    async fn accept(&mut self) -> (TcpStream, Nobody) {
+        (axum::serve::Listener::accept(&mut self.0).await.0, Nobody)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Nobody> {
+        Ok(Nobody)
+    }
 }
 
 pub struct Reply {
@@ -91,7 +115,7 @@ impl Server {
         let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false, behind_proxy });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(breachclock::web::serve(listener, app, patience, std::future::pending()));
+        tokio::spawn(breachclock::web::serve(Anonymous(listener), app, patience, std::future::pending()));
         Server { house, address, tokens }
     }
 
