@@ -538,7 +538,8 @@ async fn a_draft_of_an_exercise_says_so_first() {
     let drill = Some(Exercise { wall: |now| now });
     let house = house(MemoryStore::new("test.example/log"), Settings { drill, ..settings(Vec::new()) });
     let (now, admin) = (at("2026-03-27T15:41:00Z"), caller(Role::Admin));
-    let report = r#"{"title":"T","entity":"acme-fr","facts":{"times.aware":"2026-03-27T16:20:00+01:00","personal_data":true}}"#;
+    let report =
+        r#"{"title":"T","entity":"acme-fr","facts":{"times.aware":"2026-03-27T16:20:00+01:00","personal_data":true}}"#;
     let id = house.report(&admin, report, None, now).await.expect("reported").incident.id;
     let id = format!("{id}~eu-gdpr-33-authority@FR");
     let drafted = house.draft_notice(&admin, &id, None, now).await.expect("a draft");
