@@ -4,7 +4,7 @@
     scripts/check-docs.py [--binary PATH] [--metrics FILE]
 
 Checked: links and anchors; every chapter is in SUMMARY.md; commands and options against the help of the binary (when one is
-given); metrics against what `/metrics` answered (when given) and src/workflow/status.rs; alerts; routes and roles; facts;
+given); metrics against what `/metrics` answered (when given) and the source; alerts; routes and roles; facts;
 TOML blocks against the examples and src/config; words the manual never uses. Exit code 1 with one line per fault.
 """
 import argparse
@@ -189,10 +189,10 @@ class Program:
 
 
 def metrics(answer):
-    status = ROOT / "src" / "workflow" / "status.rs"
-    known = set(METRIC.findall(status.read_text(encoding="utf-8")))
+    sources = [ROOT / "src" / "workflow" / name for name in ("status.rs", "tally.rs")]
+    known = {name for path in sources for name in METRIC.findall(path.read_text(encoding="utf-8"))}
     if answer:
-        known = {line.split()[2] for line in Path(answer).read_text().splitlines() if line.startswith("# TYPE ")}
+        known |= {line.split()[2] for line in Path(answer).read_text().splitlines() if line.startswith("# TYPE ")}
     json.loads(BOARD.read_text(encoding="utf-8"))
     told = BOOK / "operator" / "monitoring.md"
     for path in (RULES, BOARD, told):
@@ -286,7 +286,7 @@ def toml_blocks(all_pages):
 def main():
     ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ask.add_argument("--binary", help="a built breachclock: commands and options are compared with its help")
-    ask.add_argument("--metrics", help="what /metrics answered; else the names in src/workflow/status.rs")
+    ask.add_argument("--metrics", help="what /metrics answered; else the names in the source")
     args = ask.parse_args()
     book = [page(p) for p in sorted(BOOK.rglob("*.md"))]
     readme = page(ROOT / "README.md")

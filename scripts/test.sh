@@ -31,12 +31,13 @@ if ((${#install[@]})); then
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${install[@]}"
 fi
 
-# a real SMTP server for the tests, in a virtual environment of its own
+# a real SMTP server, and what holds the interface to its description, in a virtual environment of their own
 venv=target/test-venv
 if [ ! -x "$venv/bin/python" ]; then
     python3 -m venv "$venv"
 fi
 "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "aiosmtpd==1.4.6"
+"$venv/bin/python" -c 'import schemathesis' 2>/dev/null || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "schemathesis==4.32.5"
 export BREACHCLOCK_TEST_PYTHON="$PWD/$venv/bin/python"
 
 cargo test --locked --lib --bins --tests

@@ -217,11 +217,13 @@ fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {
             return exit::NEGATIVE;
         }
     };
+    let name = duty.and_then(|id| book.duty(id)).map_or("…", |d| d.title.as_str());
+    let title = |form: &Form| form.title_of(name);
     let kind = |form: &Form| if form.is_prose() { "prose" } else { "form" };
     if json {
         let row = |form: &&Form| {
             serde_json::json!({
-                "id": form.id, "title": form.title, "kind": kind(form), "language": form.language,
+                "id": form.id, "title": title(form), "kind": kind(form), "language": form.language,
                 "source": form.source, "source_url": form.source_url, "checked": form.checked,
             })
         };
@@ -234,7 +236,7 @@ fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {
             form.id,
             form.language,
             kind(form),
-            form.title,
+            title(form),
             "",
             form.source_url
         ));

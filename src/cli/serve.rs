@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::config::{self, StoreKind};
-use crate::daemon::{backup, clock, open, postman, retention, run};
+use crate::daemon::{backup, clock, open, postman, retention, room, run};
 use crate::notify::Notifiers;
 use crate::store::{PgStore, SqliteStore};
 use crate::workflow::{House, Replanned};
@@ -97,6 +97,7 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     let postman = config.inbound.clone().map(|dir| tokio::spawn(postman::postman(house.clone(), dir, stopped.clone())));
     let keeping = tokio::spawn(retention::run(house.clone(), config.retention.clone(), stopped.clone()));
     let backups = tokio::spawn(backup::run(house.clone(), config.clone(), stopped.clone()));
+    let looking = tokio::spawn(room::watch(house.clone(), config.data_dir.clone(), stopped.clone()));
     let ran = run::run(
         house.clone(),
         notifiers,
@@ -112,6 +113,7 @@ async fn serve<S: open::Backend>(config: config::Config) -> i32 {
     }
     let _ = keeping.await;
     let _ = backups.await;
+    let _ = looking.await;
     if let Err(error) = ran {
         tracing::error!("{error}");
         return exit::NEGATIVE;

@@ -16,6 +16,7 @@ pub mod packs;
 pub mod postman;
 mod program;
 pub mod retention;
+pub mod room;
 pub mod rotate;
 pub mod run;
 pub mod shelf;

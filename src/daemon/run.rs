@@ -125,11 +125,7 @@ pub async fn run<S: Store>(
         std::future::pending().await
     };
     tokio::select! {
-        served = serve => {
-            if let Err(error) = served {
-                tracing::error!(%error, "the server stopped");
-            }
-        }
+        () = serve => {}
         () = patience => {}
         why = died => return Err(format!("a task of the daemon ended by itself: {why}; start the daemon again")),
     }
@@ -162,9 +158,10 @@ pub async fn show<S: Store>(
         tokio::time::sleep(SHUTDOWN_PATIENCE).await;
     };
     tokio::select! {
-        served = serve => served.map_err(|error| format!("the server stopped: {error}")),
-        () = patience => Ok(()),
+        () = serve => {}
+        () = patience => {}
     }
+    Ok(())
 }
 
 /// Whether the end was asked for, or whoever could ask is gone.
@@ -190,16 +187,13 @@ impl Listener {
     }
 
     /// Answers connections until `until`, and then those that are open.
-    async fn serve(self, app: axum::Router, until: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let app = app.into_make_service_with_connect_info::<web::Peer>();
+    async fn serve(self, app: axum::Router, until: impl Future<Output = ()> + Send + 'static) {
+        let patience = web::Patience { connections: room_for_connections(), ..web::Patience::default() };
         match self {
-            Listener::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-            Listener::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-            Listener::Tls(listener) => axum::serve(listener, app).with_graceful_shutdown(until).await,
-            Listener::Nowhere => {
-                until.await;
-                Ok(())
-            }
+            Listener::Tcp(listener) => web::serve(listener, app, patience, until).await,
+            Listener::Unix(listener) => web::serve(listener, app, patience, until).await,
+            Listener::Tls(listener) => web::serve(listener, app, patience, until).await,
+            Listener::Nowhere => until.await,
         }
     }
 
@@ -213,6 +207,20 @@ impl Listener {
             }
         }
     }
+}
+
+/// Connections that may be open at once: the store, mails and backups need files as well. Asks the system for as many files
+/// as it may give: what a service manager gives at first is for programs that use `select`.
+fn room_for_connections() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const OTHERS: u64 = 256;
+    let wanted = web::Patience::default().connections as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let most = maximum.unwrap_or(u64::MAX).min(wanted + OTHERS);
+    let asked = current.is_none_or(|now| now >= most)
+        || setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum }).is_ok();
+    let files = if asked { most } else { current.unwrap_or(most) };
+    files.saturating_sub(OTHERS).clamp(64, wanted) as usize
 }
 
 async fn scheduler<S: Store>(

@@ -163,6 +163,10 @@ impl Forms {
         found.into_iter().map(|(_, form)| form).collect()
     }
 
+    pub(super) fn has_words(&self, form: &Form) -> bool {
+        self.words.contains_key(&form.language)
+    }
+
     pub fn words(&self, form: &Form) -> &Words {
         &self.words[&form.language]
     }
@@ -181,6 +185,11 @@ impl Form {
     /// `None` when it does not serve the duty.
     fn closeness(&self, asked: &Asked<'_>) -> Option<u8> {
         self.serves.iter().filter_map(|serves| serves.closeness(asked)).max()
+    }
+
+    /// The title of a notice of this duty.
+    pub fn title_of(&self, duty: &str) -> String {
+        self.title.replace("{}", duty)
     }
 
     pub fn is_prose(&self) -> bool {

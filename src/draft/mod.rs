@@ -15,6 +15,6 @@ mod words;
 pub use blocks::{Block, Run, blocks, text};
 pub use docx::docx;
 pub use forms::{Asked, Form, Forms, Kind};
-pub use notice::{Earlier, Notice, NoticeField, Part, SourceRef, State, make};
+pub use notice::{Earlier, Notice, NoticeField, Part, SourceRef, State, checklist, make};
 pub use own::{Case, Contact, OWN, Told};
 pub use read::{Fault, FormText, read};

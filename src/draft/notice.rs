@@ -166,8 +166,8 @@ impl Notice {
     }
 }
 
-/// Fills `form` with what `case` knows.
-pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlier<'_>>) -> Notice {
+/// Fills `form` with what `case` knows. `earlier` are the notices before, the newest first.
+pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: &[Earlier<'_>]) -> Notice {
     let words = forms.words(form);
     let mut maker = Maker { forms, form, case, earlier, words, fields: Vec::new(), remarks: Vec::new() };
     let here = |section: &&Section| section.stages.is_empty() || section.stages.contains(&case.stage);
@@ -183,7 +183,7 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlie
     Notice {
         form: FormName {
             id: form.id.clone(),
-            title: form.title.clone(),
+            title: form.title_of(case.title),
             kind: form.kind,
             language: form.language.clone(),
             source: form.source.clone(),
@@ -191,13 +191,13 @@ pub fn make(forms: &Forms, form: &Form, case: &Case<'_>, earlier: Option<&Earlie
             checked: form.checked.clone(),
             note: form.note.clone(),
         },
-        title: form.title.replace("{}", case.title),
+        title: form.title_of(case.title),
         to: case.obligation.recipient_name.clone(),
         by: own::own(case, "own.entity", words).unwrap_or_else(|gap| gap),
         law: format!("{}, {}", case.law, case.citation),
         zone: zone.name().to_string(),
         made_at: value::instant(case.now, zone, words),
-        follows: earlier.map(|e| Follows {
+        follows: earlier.first().map(|e| Follows {
             obligation: e.obligation.clone(),
             title: e.title.clone(),
             at: value::instant(e.at, zone, words),
@@ -215,7 +215,7 @@ struct Maker<'a> {
     forms: &'a Forms,
     form: &'a Form,
     case: &'a Case<'a>,
-    earlier: Option<&'a Earlier<'a>>,
+    earlier: &'a [Earlier<'a>],
     words: &'a Words,
     fields: Vec<NoticeField>,
     remarks: Vec<String>,
@@ -246,11 +246,14 @@ impl<'a> Maker<'a> {
                 self.remarks.push(content.item.clone());
                 continue;
             }
-            let own: Vec<Vec<String>> = content.from.iter().map(|key| vec![key.clone()]).collect();
             let mut field = item.map_or_else(plain, |item| item.field.clone());
-            let more: Vec<Vec<String>> =
-                field.from.iter().filter(|part| !part.iter().any(|key| content.from.contains(key))).cloned().collect();
-            field.from = own.into_iter().chain(more).collect();
+            // what the pack names comes first, with the alternatives that the words of the item give it
+            let (named, more): (Vec<_>, Vec<_>) =
+                field.from.iter().cloned().partition(|part| part.iter().any(|key| content.from.contains(key)));
+            let of = |key: &String| named.iter().find(|part| part.contains(key)).cloned();
+            let own = content.from.iter().map(|key| of(key).unwrap_or_else(|| vec![key.clone()]));
+            field.from = own.chain(more).collect();
+            field.from.dedup();
             field.may_follow |= content.may_follow;
             self.field(at, &field, &content.item);
         }
@@ -259,7 +262,7 @@ impl<'a> Maker<'a> {
     fn field(&mut self, section: usize, field: &Field, label: &str) {
         let asked = match field.only {
             None => true,
-            Some(Only::Later) => self.earlier.is_some(),
+            Some(Only::Later) => !self.earlier.is_empty(),
             Some(Only::Late) => {
                 let past = self.case.obligation.limits().is_some_and(|(_, conservative)| self.case.now >= conservative);
                 past || !self.case.delays.is_empty()
@@ -345,14 +348,15 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// What the notice before said under these keys.
+    /// What the latest notice that told one of these keys said under it.
     fn said_before(&self, field: &Field, keys: &[String]) -> Option<String> {
-        let earlier = self.earlier?;
-        let told = |from: &[String]| from.iter().any(|key| earlier.told.contains(key));
-        let said = keys.iter().filter(|key| !own::passes(key));
-        said.filter_map(|key| self.known(&earlier.case, field, key).ok())
-            .find(|(_, from)| told(from))
-            .map(|(value, _)| value)
+        let said = |earlier: &Earlier<'_>| {
+            let told = |from: &[String]| from.iter().any(|key| earlier.told.contains(key));
+            let lasting = keys.iter().filter(|key| !own::passes(key));
+            let mut known = lasting.filter_map(|key| self.known(&earlier.case, field, key).ok());
+            known.find(|(_, from)| told(from)).map(|(value, _)| value)
+        };
+        self.earlier.iter().find_map(said)
     }
 
     /// The value of one key, with the keys it is really from: `affected.*` is each place.
@@ -406,6 +410,30 @@ impl<'a> Maker<'a> {
             certainty: fact.map(|f| f.certainty.as_str()),
         }
     }
+}
+
+/// What the duty's content items ask for, one field each, in the words of the page.
+pub fn checklist(forms: &Forms, case: &Case<'_>, earlier: &[Earlier<'_>]) -> Vec<NoticeField> {
+    let form = Form {
+        id: String::new(),
+        title: String::new(),
+        kind: Kind::Form,
+        language: "en".to_string(),
+        source: String::new(),
+        source_url: String::new(),
+        checked: String::new(),
+        note: String::new(),
+        contact: Vec::new(),
+        serves: Vec::new(),
+        sections: vec![Section {
+            title: String::new(),
+            stages: Vec::new(),
+            text: String::new(),
+            content: vec!["*".to_string()],
+            fields: Vec::new(),
+        }],
+    };
+    if forms.has_words(&form) { make(forms, &form, case, earlier).fields } else { Vec::new() }
 }
 
 /// Of an item nobody has mapped: only a person can say it.

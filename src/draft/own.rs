@@ -111,7 +111,10 @@ pub(super) fn own(case: &Case<'_>, key: &str, words: &Words) -> Result<String, S
             let reasons: Vec<&str> = case.delays.iter().map(|d| d.reason.as_str()).collect();
             text(&reasons.join("\n"))
         }
-        "own.earlier_reference" => text(earlier().and_then(|told| told.reference.as_deref()).unwrap_or_default()),
+        "own.earlier_reference" => {
+            let mut named = case.told.iter().rev().filter(|told| told.is_earlier);
+            text(named.find_map(|told| told.reference.as_deref()).unwrap_or_default())
+        }
         "own.earlier_notice" => earlier().map(|told| instant(told.at, case.obligation.zone, words)).ok_or_else(gap),
         "own.told_individuals" => notices(case, words, is_people),
         "own.told_others" => notices(case, words, |kind| !is_people(kind)),

@@ -39,6 +39,8 @@ pub struct Words {
     pub none_on_record: String,
     /// The mark on every page.
     pub draft: Pattern,
+    /// Before it in an exercise.
+    pub drill: String,
     pub to: String,
     pub by: String,
     pub under: String,

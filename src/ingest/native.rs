@@ -211,6 +211,10 @@ fn attachments(node: &Node, pointer: &Pointer, rejections: &mut Vec<Rejection>) 
     for (at, item) in items.iter().enumerate() {
         let here = pointer.child(&at.to_string());
         let stray = item.members().iter().find(|(n, _)| n != "name" && n != "sha256");
+        if let Some(hash) = item.member("sha256").filter(|hash| hash.kind != Kind::Null && hash.text().is_none()) {
+            let text = format!("`sha256` is {}; give 64 hexadecimal digits, or leave it out", hash.what());
+            rejections.push(Rejection::at(&here.child("sha256"), hash, text));
+        }
         match (item.member("name").and_then(Node::text), stray) {
             (Some(name), None) => found.push(Attachment {
                 name: name.to_string(),

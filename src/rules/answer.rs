@@ -5,6 +5,7 @@ use super::condition::Condition;
 use super::contract::{self, OwedAnswer};
 use super::plan::Plan;
 use super::questions::{self, Question};
+use super::reach;
 use crate::law::{Binding, Channel, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, Standing, Trigger};
 use crate::time::{self, Timestamp, Zone};
 use serde::Serialize;
@@ -365,7 +366,8 @@ impl Rulebook {
     ) -> Vec<String> {
         let duty = self.duty_of(incident, o);
         let mut because = Vec::new();
-        if let Some(role) = duty.roles.iter().find(|r| incident.entity.roles.contains(r)) {
+        let stated = |role: &&str| incident.entity.roles.iter().any(|stated| stated == role);
+        if let Some(role) = reach::roles_named(&duty).into_iter().find(stated) {
             because.push(format!("{} is a {role}", incident.entity.name));
         }
         if !duty.when.is_empty() {

@@ -179,6 +179,15 @@ impl Condition {
         matches!(self, Condition::All(parts) if parts.is_empty())
     }
 
+    /// Roles that are asked for, in order; not those whose absence is.
+    pub fn roles(&self) -> Vec<&str> {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().flat_map(Condition::roles).collect(),
+            Condition::Atom(Atom::Role(role) | Atom::StatesRole(role)) => vec![role],
+            Condition::None(_) | Condition::Atom(_) => Vec::new(),
+        }
+    }
+
     /// Calls `visit` for each atom.
     pub fn atoms<'a>(&'a self, visit: &mut dyn FnMut(&'a Atom)) {
         match self {

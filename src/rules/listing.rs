@@ -3,6 +3,7 @@
 use super::answer::RulebookName;
 use super::book::Rulebook;
 use super::condition::Condition;
+use super::reach;
 use crate::law::{Combination, Duty, Trigger};
 use crate::time::Unit;
 use serde::Serialize;
@@ -39,6 +40,7 @@ pub struct DutyListing {
     pub citation: String,
     pub source_url: String,
     pub no_url: String,
+    /// Any of them; of a duty whose condition asks for roles, those.
     pub roles: Vec<String>,
     pub recipient: &'static str,
     pub recipient_name: String,
@@ -107,7 +109,7 @@ impl Rulebook {
             citation: duty.citation.clone(),
             source_url: duty.source_url.clone(),
             no_url: duty.no_url.clone(),
-            roles: duty.roles.clone(),
+            roles: reach::roles_named(duty).into_iter().map(str::to_string).collect(),
             recipient: duty.recipient.as_str(),
             recipient_name: duty.recipient_name.clone(),
             recipients: duty.recipients.as_str(),

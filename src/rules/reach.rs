@@ -38,6 +38,19 @@ pub fn role(duty: &Duty<Condition>, standings: &Standings<'_>) -> (Truth, &'stat
     (answer, "entity.roles")
 }
 
+/// The roles a duty is for: its list, or where an answer may stand for a role, those its condition asks for.
+pub fn roles_named(duty: &Duty<Condition>) -> Vec<&str> {
+    let mut named: Vec<&str> = duty.roles.iter().map(String::as_str).collect();
+    if named.is_empty() {
+        for role in duty.when.roles() {
+            if !named.contains(&role) {
+                named.push(role);
+            }
+        }
+    }
+    named
+}
+
 /// Which scopes of the rulebook the entity's places, and those of affected persons, have to do with. Gathered once per
 /// plan: most duties are of places nobody mentioned.
 pub struct Footprint {

@@ -5,12 +5,13 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
+use super::repeat::once;
 use crate::rules::utc;
 use crate::store::{Store, TokenRecord};
 use crate::workflow::{AccountChange, NewAccount, Role};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -24,7 +25,12 @@ pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> A
 }
 
 /// `{ login, name, role, entities, person }`; 201 with the account and the address of its invitation, shown once.
-pub async fn create<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Text(text): Text) -> Answer<Response> {
+pub async fn create<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    (headers, uri): (HeaderMap, Uri),
+    Text(text): Text,
+) -> Answer<Response> {
     let mut members = Members::read(&text, &["login", "name", "role", "entities", "person"])?;
     let new = NewAccount {
         login: required(&mut members, "login", "what the person types to log in"),
@@ -34,8 +40,12 @@ pub async fn create<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Te
         person: members.text("person"),
     };
     members.finish()?;
-    let (account, invitation) = web.house.create_account(&caller, new, web.now()).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "account": account, "invitation": invitation }))).into_response())
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let (account, invitation) = house.create_account(&by, new, now).await?;
+        Ok((StatusCode::CREATED, json!({ "account": account, "invitation": invitation })))
+    })
+    .await
 }
 
 /// `{ name, role, entities, person, disabled }`, each optional; an empty `person` takes it away.
@@ -43,6 +53,7 @@ pub async fn change<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(login): Id,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
     let mut members = Members::read(&text, &["name", "role", "entities", "person", "disabled"])?;
@@ -54,13 +65,27 @@ pub async fn change<S: Store>(
         disabled: members.flag("disabled"),
     };
     members.finish()?;
-    Ok(Json(web.house.change_account(&caller, &login, change, web.now()).await?).into_response())
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let account = house.change_account(&by, &login, change, now).await?;
+        Ok((StatusCode::OK, serde_json::to_value(account).unwrap_or_default()))
+    })
+    .await
 }
 
 /// Another invitation, for one that was lost or a password that was forgotten.
-pub async fn invite<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(login): Id) -> Answer<Response> {
-    let (account, invitation) = web.house.invite(&caller, &login, web.now()).await?;
-    Ok(Json(json!({ "account": account, "invitation": invitation })).into_response())
+pub async fn invite<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(login): Id,
+    (headers, uri): (HeaderMap, Uri),
+) -> Answer<Response> {
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, ""), async move {
+        let (account, invitation) = house.invite(&by, &login, now).await?;
+        Ok((StatusCode::OK, json!({ "account": account, "invitation": invitation })))
+    })
+    .await
 }
 
 pub async fn tokens<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
@@ -72,8 +97,10 @@ pub async fn tokens<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) ->
 pub async fn create_token<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
+    let now = web.now();
     let mut members = Members::read(&text, &["role", "label", "entities", "expires_at"])?;
     let word = required(&mut members, "role", "reporter, responder, approver, auditor or admin");
     let role = Role::parse(&word);
@@ -83,17 +110,33 @@ pub async fn create_token<S: Store>(
     }
     let label = required(&mut members, "label", "what it is for; it stands in the evidence as the actor");
     let (entities, expires_at) = (members.words("entities"), members.instant("expires_at"));
+    if expires_at.is_some_and(|at| at <= now) {
+        members.fault("expires_at", "`expires_at` is past; give a later instant or leave it out".to_string());
+    }
     members.finish()?;
     let role = role.unwrap_or(Role::Reporter);
-    let (record, token) = web.house.create_token(&caller, role, &label, entities, expires_at, web.now()).await?;
-    let mut answer = shown(&record);
-    answer["token"] = token.into();
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    let (house, by) = (web.house.clone(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let (record, token) = house.create_token(&by, role, &label, entities, expires_at, now).await?;
+        let mut answer = shown(&record);
+        answer["token"] = token.into();
+        Ok((StatusCode::CREATED, answer))
+    })
+    .await
 }
 
-pub async fn revoke_token<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
-    web.house.revoke_token(&caller, &id, web.now()).await?;
-    Ok(Json(json!({ "id": id, "revoked": true })).into_response())
+pub async fn revoke_token<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    (headers, uri): (HeaderMap, Uri),
+) -> Answer<Response> {
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, ""), async move {
+        house.revoke_token(&by, &id, now).await?;
+        Ok((StatusCode::OK, json!({ "id": id, "revoked": true })))
+    })
+    .await
 }
 
 fn shown(token: &TokenRecord) -> Value {

@@ -7,14 +7,22 @@ use crate::law::nearest_of;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workflow::Trouble;
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use futures_util::StreamExt;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Longest idempotency key, in characters.
 const MAX_KEY: usize = 255;
+
+/// A body may take so long, and longer by what came of it at this many bytes a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SLOWEST: u64 = 8 << 10;
 
 /// The body as it arrived, never more than the limit.
 pub struct Raw(pub Bytes);
@@ -29,23 +37,37 @@ impl<S: Store> FromRequest<Shared<S>> for Raw {
 
 impl Raw {
     /// The body, never more than `limit` bytes.
+    ///
+    /// # Errors
+    /// 413 when it is longer, as soon as that is known; 408 when it comes too slowly; 400 when it ends early.
     pub async fn within(request: Request, limit: usize) -> Result<Raw, Problem> {
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit as u64) {
             return Err(Problem::too_large(limit));
         }
-        to_bytes(request.into_body(), limit).await.map(Raw).map_err(|error| {
-            let mut cause: Option<&dyn std::error::Error> = Some(&error);
-            while let Some(inner) = cause {
-                // the type of the limit's error is not ours to name
-                if inner.to_string() == "length limit exceeded" {
-                    return Problem::too_large(limit);
-                }
-                cause = inner.source();
+        Raw::gather(request.into_body(), limit, PATIENCE).await
+    }
+
+    async fn gather(body: Body, limit: usize, patience: Duration) -> Result<Raw, Problem> {
+        let (mut stream, mut bytes) = (body.into_data_stream(), Vec::new());
+        let mut patience = pin!(sleep(patience));
+        loop {
+            let piece: Bytes = tokio::select! {
+                piece = stream.next() => match piece {
+                    None => return Ok(Raw(bytes.into())),
+                    Some(piece) => piece.map_err(|_| Problem::bad_request("the body ended early; send it again"))?,
+                },
+                () = &mut patience => return Err(Problem::too_slow()),
+            };
+            if bytes.len() + piece.len() > limit {
+                return Err(Problem::too_large(limit));
             }
-            Problem::bad_request("the body ended early; send it again")
-        })
+            bytes.extend_from_slice(&piece);
+            let longer = Duration::from_micros(piece.len() as u64 * 1_000_000 / SLOWEST);
+            let until = patience.deadline() + longer;
+            patience.as_mut().reset(until);
+        }
     }
 }
 
@@ -243,6 +265,25 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_has_its_time_and_its_size() {
+        let endless = |every: u64| {
+            let pieces = futures_util::stream::unfold((), move |()| async move {
+                sleep(Duration::from_millis(every)).await;
+                Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 100])), ()))
+            });
+            Body::from_stream(pieces)
+        };
+        let status = async |body, limit| match Raw::gather(body, limit, Duration::from_millis(200)).await {
+            Ok(Raw(bytes)) => bytes.len(),
+            Err(problem) => problem.status.into(),
+        };
+        assert_eq!(status(endless(1), 1000).await, 413);
+        assert_eq!(status(endless(50), 100_000).await, 408, "slower than the slowest");
+        assert_eq!(status(Body::from("short"), 5).await, 5);
+        assert_eq!(status(Body::empty(), 0).await, 0);
+    }
 
     #[test]
     fn all_faults_are_named_at_once() {

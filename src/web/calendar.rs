@@ -5,15 +5,20 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::{Answer, Problem};
 use super::query::Params;
+use super::repeat::once;
 use crate::store::Store;
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 /// `{ label, expires_at }`, both optional.
-pub async fn subscribe<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Text(text): Text) -> Answer<Response> {
+pub async fn subscribe<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    (headers, uri): (HeaderMap, Uri),
+    Text(text): Text,
+) -> Answer<Response> {
     let now = web.now();
     let mut members = Members::read(&text, &["label", "expires_at"])?;
     let (label, expires_at) = (members.text("label").unwrap_or_default(), members.instant("expires_at"));
@@ -21,8 +26,12 @@ pub async fn subscribe<S: Store>(State(web): State<Shared<S>>, Api(caller): Api,
         members.fault("expires_at", "`expires_at` is past; give a later instant or leave it out".to_string());
     }
     members.finish()?;
-    let made = web.house.create_calendar(&caller, &label, expires_at, now).await?;
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    let (house, by) = (web.house.clone(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let made = house.create_calendar(&by, &label, expires_at, now).await?;
+        Ok((StatusCode::CREATED, serde_json::to_value(made).unwrap_or_default()))
+    })
+    .await
 }
 
 /// The deadlines; the address is the key.

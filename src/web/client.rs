@@ -2,12 +2,9 @@
 
 use super::Shared;
 use crate::store::Store;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
 use std::convert::Infallible;
-use tokio::net::{TcpListener, UnixListener};
 
 /// The other end of a connection: an address without its port, or `local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +12,14 @@ pub struct Peer(pub String);
 
 const LOCAL: &str = crate::workflow::accounts::UNKNOWN;
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Peer {
-        Peer(stream.remote_addr().ip().to_canonical().to_string())
+impl From<&std::net::SocketAddr> for Peer {
+    fn from(address: &std::net::SocketAddr) -> Peer {
+        Peer(address.ip().to_canonical().to_string())
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(_: IncomingStream<'_, UnixListener>) -> Peer {
+impl From<&tokio::net::unix::SocketAddr> for Peer {
+    fn from(_: &tokio::net::unix::SocketAddr) -> Peer {
         Peer(LOCAL.into())
     }
 }

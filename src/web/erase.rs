@@ -5,10 +5,12 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
+use super::repeat::once;
 use crate::store::Store;
 use crate::workflow::erase::EraseRequest;
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -23,6 +25,7 @@ pub async fn erase<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
     let mut members = Members::read(&text, &["fields", "subjects", "basis", "request", "by"])?;
@@ -34,31 +37,53 @@ pub async fn erase<S: Store>(
         by: members.text("by"),
     };
     members.finish()?;
-    Ok(Json(web.house.erase(&caller, &id, ask, web.now()).await?).into_response())
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let erased = house.erase(&by, &id, ask, now).await?;
+        Ok((StatusCode::OK, serde_json::to_value(erased).unwrap_or_default()))
+    })
+    .await
 }
 
 /// Forbids to erase anything of the incident. `{ ground }`.
-pub async fn hold<S: Store>(state: State<Shared<S>>, caller: Api, id: Id, text: Text) -> Answer<Response> {
-    set_hold(state, caller, id, text, true).await
+pub async fn hold<S: Store>(
+    state: State<Shared<S>>,
+    caller: Api,
+    id: Id,
+    place: (HeaderMap, Uri),
+    text: Text,
+) -> Answer<Response> {
+    set_hold(state, caller, id, place, text, true).await
 }
 
 /// Allows it again. `{ ground }`.
-pub async fn lift<S: Store>(state: State<Shared<S>>, caller: Api, id: Id, text: Text) -> Answer<Response> {
-    set_hold(state, caller, id, text, false).await
+pub async fn lift<S: Store>(
+    state: State<Shared<S>>,
+    caller: Api,
+    id: Id,
+    place: (HeaderMap, Uri),
+    text: Text,
+) -> Answer<Response> {
+    set_hold(state, caller, id, place, text, false).await
 }
 
 async fn set_hold<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
     set: bool,
 ) -> Answer<Response> {
     let mut members = Members::read(&text, &["ground"])?;
     let ground = required(&mut members, "ground", "why, e.g. the proceedings it is kept for");
     members.finish()?;
-    let hold = web.house.hold(&caller, &id, set, &ground, web.now()).await?;
-    Ok(Json(json!({ "incident": id, "hold": hold })).into_response())
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let hold = house.hold(&by, &id, set, &ground, now).await?;
+        Ok((StatusCode::OK, json!({ "incident": id, "hold": hold })))
+    })
+    .await
 }
 
 /// Keeps fields out of exports. `{ fields, reason }`.
@@ -66,12 +91,17 @@ pub async fn withhold<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
     let mut members = Members::read(&text, &["fields", "reason"])?;
     let fields = members.words("fields");
     let reason = required(&mut members, "reason", "one word such as `privileged`");
     members.finish()?;
-    let withheld = web.house.withhold(&caller, &id, &fields, &reason, web.now()).await?;
-    Ok(Json(json!({ "incident": id, "reason": reason, "fields": withheld })).into_response())
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once(&web, &caller.name, &headers, (&uri, &text), async move {
+        let withheld = house.withhold(&by, &id, &fields, &reason, now).await?;
+        Ok((StatusCode::OK, json!({ "incident": id, "reason": reason, "fields": withheld })))
+    })
+    .await
 }

@@ -72,6 +72,11 @@ impl Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large", detail)
     }
 
+    pub fn too_slow() -> Problem {
+        let detail = "the body came too slowly; send it again over a better line";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body came too slowly", detail)
+    }
+
     pub fn method_not_allowed() -> Problem {
         let detail = "this address does not answer this method; /api/v1/openapi.json lists what it does";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed", detail)

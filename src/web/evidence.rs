@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::auth::Api;
-use super::body::{Id, Members, Text};
+use super::body::{Id, Members, Text, idempotency};
 use super::error::{Answer, Problem};
 use super::query::Params;
 use crate::store::Store;
@@ -11,14 +11,30 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
 /// Entries one answer holds at most.
 const MAX_ENTRIES: u64 = 1000;
 const PROFILES: [&str; 3] = ["authority", "client", "internal"];
 
-pub async fn entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
-    let items = web.house.evidence_entries(&caller, &id, web.now()).await?;
-    Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+/// Entries of one incident after the entry `after`, a thousand at most unless `limit` says fewer; `next` is where to go on.
+pub async fn entries<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    params: Params,
+) -> Answer<Response> {
+    params.only(&["after", "limit"])?;
+    let (after, limit) = (params.whole("after")?, params.whole("limit")?.unwrap_or(MAX_ENTRIES));
+    if limit == 0 || limit > MAX_ENTRIES {
+        return Err(Problem::bad_request(format!("`limit` is `{limit}`; it may be 1 to {MAX_ENTRIES}")));
+    }
+    let index = |entry: &Value| entry["idx"].as_u64().unwrap_or_default();
+    let mut items = web.house.evidence_entries(&caller, &id, web.now()).await?;
+    items.retain(|entry| after.is_none_or(|after| index(entry) > after));
+    let next = (items.len() as u64 > limit).then(|| index(&items[limit as usize - 1]));
+    items.truncate(limit as usize);
+    Ok(Json(json!({ "items": items, "next": next })).into_response())
 }
 
 /// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND&language=en|de|fr&zone=NAME`.
@@ -51,8 +67,11 @@ pub async fn preview<S: Store>(
     Api(caller): Api,
     Id(id): Id,
     params: Params,
+    headers: HeaderMap,
     Text(text): Text,
 ) -> Answer<Response> {
+    // nothing is recorded, so repeating is harmless; a bad key is still the sender's mistake
+    idempotency(&headers)?;
     params.only(&["profile"])?;
     let mut members = Members::read(&text, &["profile"])?;
     let asked = members.text("profile");
@@ -80,7 +99,7 @@ pub async fn log_entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Ap
     let items = web.house.log_entries(&caller, from, to).await?;
     // a full answer may not be the end
     let next = (items.len() as u64 == MAX_ENTRIES && wanted.is_none_or(|w| w > to)).then_some(to);
-    Ok(Json(serde_json::json!({ "items": items, "next": next })).into_response())
+    Ok(Json(json!({ "items": items, "next": next })).into_response())
 }
 
 /// Inclusion of entry `index`, or consistency since the tree of size `from`; in the tree of `size`, else the newest.

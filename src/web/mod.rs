@@ -20,13 +20,16 @@ mod health;
 mod inbound;
 mod incidents;
 mod ingest;
+mod kept;
 mod multipart;
 mod obligations;
 mod openapi;
 mod pace;
 mod query;
 mod register;
+mod repeat;
 mod router;
+mod serve;
 mod stream;
 mod tls;
 
@@ -37,6 +40,7 @@ use std::sync::Arc;
 
 pub use client::Peer;
 pub use router::ROUTES;
+pub use serve::{Patience, serve};
 pub use tls::{Certificate, TlsListener};
 
 /// What the web layer needs besides the house.
@@ -57,6 +61,8 @@ pub(crate) struct Web<S> {
     pub house: Arc<House<S>>,
     pub options: Options,
     pub pace: pace::Pace,
+    pub answers: repeat::Answers,
+    pub kept: kept::Kept,
 }
 
 impl<S> Web<S> {
@@ -69,5 +75,11 @@ pub(crate) type Shared<S> = Arc<Web<S>>;
 
 /// Every route with its guards: security headers outermost, then the net that turns a panic into a 500.
 pub fn router<S: Store>(house: Arc<House<S>>, options: Options) -> axum::Router {
-    router::build(Arc::new(Web { house, options, pace: Default::default() }))
+    router::build(Arc::new(Web {
+        house,
+        options,
+        pace: Default::default(),
+        answers: Default::default(),
+        kept: Default::default(),
+    }))
 }

@@ -3,7 +3,8 @@
 use super::Shared;
 use super::auth::Api;
 use super::body::{Id, Members, Text, idempotency};
-use super::error::Answer;
+use super::error::{Answer, Problem};
+use super::kept::kept;
 use super::query::{Params, page};
 use crate::store::Store;
 use crate::workflow::{AckRequest, FilingRequest, Score, WaiverRequest};
@@ -26,7 +27,13 @@ pub async fn list<S: Store>(
 }
 
 pub async fn show<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
-    Ok(Json(web.house.obligation(&caller, &id, web.now()).await?).into_response())
+    let read = async {
+        match web.house.obligation(&caller, &id, web.now()).await {
+            Ok(view) => Json(view).into_response(),
+            Err(trouble) => Problem::from(trouble).into_response(),
+        }
+    };
+    Ok(kept(&web, &caller, &format!("obligation {id}"), read).await)
 }
 
 pub async fn acknowledge<S: Store>(

@@ -61,7 +61,7 @@ impl<S: Store> House<S> {
         idempotency: Option<&str>,
         now: Timestamp,
     ) -> Answered<()> {
-        let request = format!("ack {obligations:?} {:?} {:?} {}", ask.by, ask.lease_seconds, ask.decline);
+        let request = format!("ack {obligations:?} {ask:?}");
         self.change_or_replan(
             caller,
             incident,
@@ -140,7 +140,9 @@ impl<S: Store> House<S> {
         if at > now + FUTURE_TOLERANCE {
             return Err(rejected("/at", format!("`{}` is later than now; record the filing when it is made", utc(at))));
         }
-        let request = format!("file {local} {at} {:?} {:?}", ask.reference, ask.proof);
+        // as it was asked: without an instant the same request comes a moment later
+        let asked = (&ask.at, &ask.by, &ask.reference, ask.proof, ask.complete, &ask.note, &ask.documents);
+        let request = format!("file {local} {asked:?}");
         self.are_attachments(incident, &ask.documents).await?;
         let documents = self.keep_proof(caller, id, &ask, idempotency, now).await?;
         self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
@@ -204,7 +206,7 @@ impl<S: Store> House<S> {
     ) -> Answered<ObligationView> {
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
-        let request = format!("waive {local} {}", ask.reason);
+        let request = format!("waive {local} {ask:?}");
         let names = self.names(now).await?;
         self.are_facts("reopen_when", &ask.reopen_when)?;
         self.are_facts("inputs", &ask.inputs)?;

@@ -2,7 +2,7 @@
 
 use super::read::{find_obligation, split_obligation};
 use super::{Answered, Caller, House, Right, Trouble};
-use crate::draft::{self, Asked, Block, Case, Contact, Earlier, Form, Forms, Notice, Told};
+use crate::draft::{self, Asked, Block, Case, Contact, Earlier, Form, Forms, Notice, NoticeField, Told};
 use crate::ingest::Rejection;
 use crate::law::{ContentItem, FactBook, Incident, Obligation, RecipientKind, Stage};
 use crate::rules::{ObligationAnswer, Plan, Rulebook};
@@ -20,6 +20,8 @@ pub struct Drafted {
     pub forms: Vec<FormChoice>,
     #[serde(flatten)]
     pub notice: Notice,
+    /// What the law asks for, item by item, whatever the form.
+    pub checklist: Vec<NoticeField>,
     /// What every renderer draws.
     #[serde(skip)]
     pub blocks: Vec<Block>,
@@ -41,7 +43,6 @@ struct Duty {
 /// A filing of the incident, with the obligation it was for.
 struct Given<'d> {
     told: Told,
-    duty: String,
     /// The pack without its date, and the place of the obligation.
     pack: String,
     place: &'d str,
@@ -78,43 +79,57 @@ impl<S: Store> House<S> {
         let form = choose(&serving, form)?;
 
         let mut given = given(&book, &plan, &dossier);
-        let before = notice_before(&given, o, &duty.law);
-        if let Some(at) = before {
-            given[at].told.is_earlier = true;
+        let before = notices_before(&given, o, &duty.law);
+        for at in &before {
+            given[*at].told.is_earlier = true;
         }
         let told: Vec<Told> = given.iter().map(|g| g.told.clone()).collect();
-        let people = Sees { house: self, caller };
-        let case = people.case(&dossier, &dossier.record.incident.facts, o, &duty, form, &told, now);
+        let sees = Sees { house: self, caller };
+        let case = sees.case(&dossier, &dossier.record.incident.facts, o, &duty, form, &told, now);
 
-        let then = before.map(|at| &given[at]);
-        let facts = then.map(|then| facts_at(&dossier.record.incident.facts, then.as_of));
-        let told_then: Vec<Told> =
-            then.map_or_else(Vec::new, |then| told.iter().filter(|t| t.at < then.told.at).cloned().collect());
-        let earlier = then.zip(facts.as_ref()).map(|(then, facts)| {
-            let same = people.case(&dossier, facts, o, &duty, form, &told_then, then.as_of);
-            // what it told is what its own form asked for
-            let was = find_obligation(&plan, &then.told.obligation);
-            let keys = match was.map(|was| (was, duty_of(&book, &plan, &dossier.record.incident, was, now))) {
-                Some((was, its)) => {
-                    let form = forms.serving(&asked(was, &its.law)).first().copied().unwrap_or(form);
-                    let case = people.case(&dossier, facts, was, &its, form, &told_then, then.as_of);
-                    draft::make(&forms, form, &case, None).told()
+        let facts: Vec<FactBook> =
+            before.iter().map(|at| facts_at(&dossier.record.incident.facts, given[*at].as_of)).collect();
+        let earlier: Vec<Earlier<'_>> = before
+            .iter()
+            .zip(&facts)
+            .map(|(at, facts)| {
+                let (then, told_then) = (&given[*at], &told[..*at]);
+                let same = sees.case(&dossier, facts, o, &duty, form, told_then, then.as_of);
+                // what it told is what its own form asked for
+                let keys = match find_obligation(&plan, &then.told.obligation) {
+                    Some(was) => {
+                        let its = duty_of(&book, &plan, &dossier.record.incident, was, now);
+                        let form = forms.serving(&asked(was, &its.law)).first().copied().unwrap_or(form);
+                        let case = sees.case(&dossier, facts, was, &its, form, told_then, then.as_of);
+                        draft::make(&forms, form, &case, &[]).told()
+                    }
+                    None => draft::make(&forms, form, &same, &[]).told(),
+                };
+                Earlier {
+                    case: same,
+                    told: keys,
+                    obligation: format!("{incident}~{}", then.told.obligation),
+                    title: then.told.title.clone(),
+                    at: then.told.at,
+                    reference: then.told.reference.clone(),
                 }
-                None => draft::make(&forms, form, &same, None).told(),
-            };
-            Earlier {
-                case: same,
-                told: keys,
-                obligation: format!("{incident}~{}", then.told.obligation),
-                title: then.told.title.clone(),
-                at: then.told.at,
-                reference: then.told.reference.clone(),
-            }
-        });
-        let notice = draft::make(&forms, form, &case, earlier.as_ref());
-        let blocks = draft::blocks(&forms, form, &notice);
-        let choice = |f: &&Form| FormChoice { id: f.id.clone(), title: f.title.clone(), language: f.language.clone() };
-        Ok(Drafted { obligation: id.to_string(), forms: serving.iter().map(choice).collect(), notice, blocks })
+            })
+            .collect();
+        let notice = draft::make(&forms, form, &case, &earlier);
+        let checklist = draft::checklist(&forms, &case, &earlier);
+        let mut blocks = draft::blocks(&forms, form, &notice);
+        if self.settings.drill.is_some() {
+            blocks.insert(0, Block::Mark(forms.words(form).drill.clone()));
+        }
+        let choice =
+            |f: &&Form| FormChoice { id: f.id.clone(), title: f.title_of(case.title), language: f.language.clone() };
+        Ok(Drafted {
+            obligation: id.to_string(),
+            forms: serving.iter().map(choice).collect(),
+            notice,
+            checklist,
+            blocks,
+        })
     }
 }
 
@@ -167,25 +182,27 @@ fn given<'d>(book: &Rulebook, plan: &Plan, dossier: &'d Dossier) -> Vec<Given<'d
             };
             let pack = duty.map_or_else(String::new, |d| bare(&d.pack).to_string());
             let as_of = filing.at.min(filing.recorded_at);
-            given.push(Given { told, duty: id.to_string(), pack, place, stage, as_of });
+            given.push(Given { told, pack, place, stage, as_of });
         }
     }
     given.sort_by(|a, b| a.told.at.cmp(&b.told.at).then_with(|| a.told.obligation.cmp(&b.told.obligation)));
     given
 }
 
-/// The notice this one takes over from: the latest to the same recipient under the same law that is no later stage; of
-/// letters to people only an earlier one of the same obligation, as each law asks them for something else.
-fn notice_before(given: &[Given<'_>], o: &Obligation, law: &ObligationAnswer) -> Option<usize> {
+/// The notices this one takes over from, the newest first: those to the same recipient under the same law that are no later
+/// stage; of letters to people only earlier ones of the same duty, as each law asks them for something else.
+fn notices_before(given: &[Given<'_>], o: &Obligation, law: &ObligationAnswer) -> Vec<usize> {
+    const MOST: usize = 20;
     let public = o.recipient.is_public_body();
-    given.iter().rposition(|g| {
+    let is_before = |g: &Given<'_>| {
         let same_law = !g.pack.is_empty()
             && g.pack == bare(&law.pack)
             && g.place == o.jurisdiction
             && g.told.recipient == o.recipient
             && rank(g.stage) <= rank(o.stage);
-        g.told.obligation == o.id || g.duty == o.duty.0 && g.place == o.jurisdiction || (public && same_law)
-    })
+        g.told.obligation == o.id || (public && same_law)
+    };
+    (0..given.len()).rev().filter(|at| is_before(&given[*at])).take(MOST).collect()
 }
 
 fn bare(pack: &str) -> &str {

@@ -34,6 +34,7 @@ mod lateness;
 pub mod law_changes;
 pub mod life;
 mod names;
+mod outline;
 pub mod overview;
 pub mod read;
 pub mod rebuild;
@@ -46,6 +47,7 @@ pub mod sheet;
 pub mod silences;
 mod stamps;
 mod status;
+pub mod tally;
 pub mod tokens;
 pub mod view;
 pub mod wake;
@@ -73,6 +75,7 @@ pub use draft::{Drafted, FormChoice};
 pub use health::{Discipline, Happening, Health};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
+pub use outline::Part;
 pub use register::{BreachStatus, RegisterFile, RegisterFormat, RegisterRequest};
 pub use rulebook::Replanned;
 pub use view::*;
@@ -165,6 +168,10 @@ pub struct Stats {
     /// The last error of the scheduler loop; `None` when the last loop was proven.
     pub fault: std::sync::Mutex<Option<String>>,
     pub health: Health,
+    /// Obligations as they were counted last.
+    pub tallies: std::sync::Mutex<Option<tally::Tallies>>,
+    /// Open incidents as the board last read them.
+    pub outline: tokio::sync::Mutex<Option<outline::Outline>>,
     /// The clock was set back, and alarms were not set again since.
     pub set_back: std::sync::atomic::AtomicBool,
 }

@@ -17,14 +17,14 @@ struct Table {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
-    route: String,
+pub struct Row {
+    pub route: String,
     #[serde(default)]
     roles: Vec<String>,
     #[serde(default)]
     open: bool,
     #[serde(default)]
-    body: String,
+    pub body: String,
     #[serde(default)]
     query: String,
     /// Whether it answers who is limited to entities; the whole log does not.
@@ -40,13 +40,13 @@ fn yes() -> bool {
 }
 
 /// What stands in the places of a path.
-struct Places {
-    incident: String,
-    obligation: String,
+pub struct Places {
+    pub incident: String,
+    pub obligation: String,
 }
 
 impl Places {
-    fn fill(&self, row: &Row) -> (String, String) {
+    pub fn fill(&self, row: &Row) -> (String, String) {
         let (method, path) = row.route.split_once(' ').expect("method and path");
         let id = match path {
             _ if path.contains("/tokens/") => "none",
@@ -67,7 +67,7 @@ impl Places {
     }
 }
 
-fn table() -> Vec<Row> {
+pub fn table() -> Vec<Row> {
     let text = std::fs::read_to_string("tests/vectors/access.toml").expect("the table");
     toml::from_str::<Table>(&text).expect("a table").route
 }

@@ -231,9 +231,15 @@ async fn codes_by_time_as_an_authenticator_makes_them() {
     let session = account(&server, "kim", "responder").await;
     let token = session.split_once('=').expect("a cookie").1;
     let now = server.now();
-    let page = post(&server, "/account/factor", &session, "").await;
+    // whoever finds an open session has no password
+    for nothing in ["", "present=guessed+and+wrong"] {
+        let refused = post(&server, "/account/factor", &session, nothing).await;
+        assert!(refused.status == 422 && refused.body.contains("not the present password"), "{}", refused.body);
+    }
+    let page = post(&server, "/account/factor", &session, "present=correct+horse+battery").await;
     assert!(page.body.contains("<svg") && page.body.contains("otpauth://totp/breach.example:kim"), "{}", page.body);
-    let pending = server.house.begin_factor(token, now).await.expect("begun");
+    let begin = async |code, at| server.house.begin_factor(token, PASSWORD, code, "here", at).await;
+    let pending = begin(None, now).await.expect("begun");
     assert!(server.house.confirm_factor(&pending.ticket, "000000", now).await.is_err());
     assert!(server.house.confirm_factor(&format!("x{}", pending.ticket), "000000", now).await.is_err());
     let code = shown(&pending.spelled, now);
@@ -247,10 +253,16 @@ async fn codes_by_time_as_an_authenticator_makes_them() {
         assert!(server.house.confirm_factor(&pending.ticket, &code, at).await.is_err());
     }
     // nor does one from before a change of the account let anybody in
-    let before = server.house.begin_factor(token, now).await.expect("begun");
+    // replacing them takes one of them besides the password, once
+    for none in [None, Some("000000"), Some(code.as_str())] {
+        assert!(begin(none, now).await.is_err(), "{none:?}");
+    }
+    let fresh = shown(&pending.spelled, later);
+    let before = begin(Some(&fresh), later).await.expect("begun");
+    assert!(begin(Some(&fresh), later).await.is_err(), "none is taken twice");
     let named = AccountChange { name: Some("Kim".into()), ..AccountChange::default() };
     server.house.change_account(&Caller::system(), "kim", named, now).await.expect("changed");
-    assert!(server.house.confirm_factor(&before.ticket, &shown(&before.spelled, now), now).await.is_err());
+    assert!(server.house.confirm_factor(&before.ticket, &shown(&before.spelled, later), later).await.is_err());
 
     let log_in = async |code: Option<&str>, later: i64| {
         server.house.log_in("kim", PASSWORD, code, "here", now + Duration::seconds(later)).await

@@ -9,11 +9,12 @@ use breachclock::rules::{FileKind, Rulebook, SourceFile, builtin, builtin_files,
 use breachclock::store::{MemoryStore, Store};
 use breachclock::workflow::check_law::incidents_of_cases;
 use breachclock::workflow::erase::EraseRequest;
-use breachclock::workflow::{Drafted, FilingRequest, Role};
+use breachclock::workflow::{Drafted, Exercise, FilingRequest, Role, Settings};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
 #[derive(Deserialize)]
@@ -63,9 +64,12 @@ struct Want {
     /// Stand in the text.
     #[serde(default)]
     says: Vec<String>,
-    /// Stand nowhere in data or text.
+    /// Stand nowhere in the notice, as data or text.
     #[serde(default)]
     never: Vec<String>,
+    /// Nor in what stands beside it.
+    #[serde(default)]
+    hidden: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -191,9 +195,12 @@ fn compare(want: &Want, drafted: &Drafted, full: &dyn Fn(&str) -> String) -> Res
     let asked = |label: &String| notice.fields.iter().any(|f| f.label == *label);
     faults.extend(want.without.iter().filter(|l| asked(l)).map(|l| format!("`{l}` is asked")));
     faults.extend(want.says.iter().filter(|w| !text.contains(w.as_str())).map(|w| format!("`{w}` is not in:\n{text}")));
-    let data = serde_json::to_string(drafted).expect("data");
-    let stands = |w: &&String| text.contains(w.as_str()) || data.contains(w.as_str());
-    faults.extend(want.never.iter().filter(stands).map(|w| format!("`{w}` is in it")));
+    let stands = |data: String, words: &[String]| {
+        let found = words.iter().filter(|w| text.contains(w.as_str()) || data.contains(w.as_str()));
+        found.map(|w| format!("`{w}` is in it")).collect::<Vec<_>>()
+    };
+    faults.extend(stands(serde_json::to_string(notice).expect("data"), &want.never));
+    faults.extend(stands(serde_json::to_string(drafted).expect("data"), &want.hidden));
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n  ")) }
 }
 
@@ -268,7 +275,7 @@ fn nothing_is_said_that_nobody_asserted() {
             for form in forms().serving(&ask) {
                 for facts in [&told.incident.facts, &empty] {
                     let case = case(&told.incident, facts, o, &content, told.now);
-                    let notice = make(forms(), form, &case, None);
+                    let notice = make(forms(), form, &case, &[]);
                     for part in notice.fields.iter().flat_map(|f| &f.parts).filter(|p| p.value.is_some()) {
                         assert!(!part.from.is_empty(), "{} {}: {part:?}", o.id, form.id);
                         for key in &part.from {
@@ -452,6 +459,10 @@ async fn the_page_marks_gaps_and_links_the_files() {
     for raw in ["<script>alert", "<b>possible"] {
         assert!(!draft.contains(raw), "{raw}: {draft}");
     }
+    let needs = page.body.split("What the notice needs").nth(1).expect("the checklist");
+    for part in ["loss of confidentiality", "record.effects", "Missing", "add it later"] {
+        assert!(needs.contains(part), "{part}: {needs}");
+    }
     let other = server.page(Role::Responder, &format!("/obligations/{id}?form=generic")).await;
     assert!(other.body.contains("What the law asks for"), "{}", other.body);
 
@@ -520,6 +531,33 @@ fn forms_of_an_operator_come_beside_the_built_in_ones_or_replace_them() {
     let faulty = SourceFile { path: "forms/f.toml".into(), text: form("f", "[[serves]]\nduties = [\"none\"]") };
     let faults = packs::forms(book(), &[faulty]).expect_err("no such duty");
     assert_eq!((faults[0].file.as_str(), faults[0].line), ("forms/f.toml", 9), "{faults:?}");
+}
+
+#[tokio::test]
+async fn a_draft_of_an_exercise_says_so_first() {
+    let drill = Some(Exercise { wall: |now| now });
+    let house = house(MemoryStore::new("test.example/log"), Settings { drill, ..settings(Vec::new()) });
+    let (now, admin) = (at("2026-03-27T15:41:00Z"), caller(Role::Admin));
+    let report =
+        r#"{"title":"T","entity":"acme-fr","facts":{"times.aware":"2026-03-27T16:20:00+01:00","personal_data":true}}"#;
+    let id = house.report(&admin, report, None, now).await.expect("reported").incident.id;
+    let id = format!("{id}~eu-gdpr-33-authority@FR");
+    let drafted = house.draft_notice(&admin, &id, None, now).await.expect("a draft");
+    assert!(text(&drafted.blocks).starts_with("*** DRILL."), "{}", text(&drafted.blocks));
+}
+
+#[test]
+fn forms_are_listed_by_the_command_line() {
+    let run = |args: &[&str]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_breachclock")).args(args).output().expect("runs");
+        (done.status.code(), String::from_utf8(done.stdout).expect("text"))
+    };
+    let (code, listed) = run(&["law", "forms", "--duty", "eu-gdpr-34-individuals", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    let ids: Vec<&str> = listed["forms"].as_array().expect("forms").iter().filter_map(|f| f["id"].as_str()).collect();
+    assert_eq!((code, ids), (Some(0), vec!["gdpr-34-en", "gdpr-34-de", "gdpr-34-fr", "generic-letter", "generic"]));
+    assert_eq!(run(&["law", "forms", "--duty", "none"]).0, Some(1));
+    assert!(run(&["law", "forms"]).1.lines().count() > 20);
 }
 
 #[test]

@@ -54,6 +54,33 @@ async fn a_limit_on_file_sizes_is_survived_alike() {
     fill_and_free("limit on file sizes", &site, daemon, &mails, full, || limit("unlimited")).await;
 }
 
+/// Nobody asks for anything, and what is there could still take small things: it is not ready all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_shows_while_nothing_happens() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(mounted) = Mounted::new(dir.path()) else {
+        println!("figure: full disk, idle: skipped, this user may not mount a tmpfs");
+        return;
+    };
+    let site = Site::within(dir.path(), &format!("maildir:{}", dir.path().join("mail").display()), POLICY);
+    let mut daemon = site.start();
+    let ready = async |wanted: u16| {
+        eventually(30 * SECOND, "readiness follows the disk", || async {
+            let (status, body) = site.get("/readyz").await.expect("answers");
+            (status == wanted).then_some(body["faults"].to_string())
+        })
+        .await
+    };
+    ready(200).await;
+    mounted.resize(mounted.used() + (1 << 20));
+    let faults = ready(503).await;
+    assert!(faults.contains("are free for"), "{faults}");
+    mounted.resize(64 << 20);
+    ready(200).await;
+    assert!(daemon.lives());
+    daemon.terminate(20 * SECOND).expect("ends");
+}
+
 async fn fill_and_free(
     name: &str,
     site: &Arc<Site>,

@@ -3,7 +3,7 @@
 use crate::support;
 use breachclock::store::memory::MemoryStore;
 use breachclock::time::Timestamp;
-use breachclock::web::{Options, router};
+use breachclock::web::{Options, Patience, Peer, router};
 use breachclock::workflow::{Caller, Role};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 64 * 1024;
 
 fn now() -> Timestamp {
     support::at("2026-03-28T01:13:30Z")
@@ -20,8 +20,32 @@ fn now() -> Timestamp {
 /// A server, and one token per role.
 pub struct Server {
     pub house: Arc<breachclock::workflow::House<MemoryStore>>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     tokens: Vec<(Role, String)>,
+}
+
+/// Connections of which nobody knows where they come from, as on a socket of this machine: nobody is slowed down.
+struct Anonymous(TcpListener);
+
+struct Nobody;
+
+impl From<&Nobody> for Peer {
+    fn from(_: &Nobody) -> Peer {
+        Peer("local".into())
+    }
+}
+
+impl axum::serve::Listener for Anonymous {
+    type Io = TcpStream;
+    type Addr = Nobody;
+
+    async fn accept(&mut self) -> (TcpStream, Nobody) {
+        (axum::serve::Listener::accept(&mut self.0).await.0, Nobody)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Nobody> {
+        Ok(Nobody)
+    }
 }
 
 pub struct Reply {
@@ -66,7 +90,22 @@ impl Server {
         Server::of(breachclock::workflow::House { doors, ..house }, false, true).await
     }
 
+    /// Cuts off sooner than the daemon does.
+    pub async fn impatient(patience: Patience) -> Server {
+        let house = support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new()));
+        Server::of_patience(house, false, true, patience).await
+    }
+
     async fn of(house: breachclock::workflow::House<MemoryStore>, behind_proxy: bool, with_tokens: bool) -> Server {
+        Server::of_patience(house, behind_proxy, with_tokens, Patience::default()).await
+    }
+
+    async fn of_patience(
+        house: breachclock::workflow::House<MemoryStore>,
+        behind_proxy: bool,
+        with_tokens: bool,
+        patience: Patience,
+    ) -> Server {
         let house = Arc::new(house);
         let mut tokens = Vec::new();
         for role in Role::ALL.into_iter().filter(|_| with_tokens) {
@@ -76,7 +115,7 @@ impl Server {
         let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false, behind_proxy });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        tokio::spawn(breachclock::web::serve(Anonymous(listener), app, patience, std::future::pending()));
         Server { house, address, tokens }
     }
 
@@ -113,6 +152,25 @@ impl Server {
         let headers =
             lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_string())).collect();
         Reply { status, headers, body: body.to_string() }
+    }
+
+    /// Bytes on a connection of their own, and what came back until it was closed; of an answer without end its beginning.
+    /// `ends` says that nothing more will come: a server need not answer what is cut short.
+    pub async fn raw(&self, bytes: &[u8], ends: bool, endless: bool) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address).await.expect("connects");
+        // a server that refuses early may close before it has read everything
+        let _ = stream.write_all(bytes).await;
+        if ends {
+            let _ = stream.shutdown().await;
+        }
+        let (mut answer, mut piece) = (Vec::new(), [0; 16 << 10]);
+        while let Ok(n @ 1..) = stream.read(&mut piece).await {
+            answer.extend_from_slice(&piece[..n]);
+            if endless && answer.windows(4).any(|four| four == b"\r\n\r\n") {
+                break;
+            }
+        }
+        answer
     }
 
     pub async fn get(&self, role: Role, path: &str) -> Reply {

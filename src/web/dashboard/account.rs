@@ -16,8 +16,15 @@ use axum::response::Response;
 use qrcode::QrCode;
 use qrcode::render::svg;
 
-const POINTERS: [(&str, &str); 4] =
-    [("/login", "login"), ("/password", "password"), ("/old", "old"), ("/code", "code")];
+const POINTERS: [(&str, &str); 6] = [
+    ("/login", "login"),
+    ("/password", "password"),
+    ("/old", "old"),
+    ("/code", "code"),
+    // the first that fits counts
+    ("/present-code", "present-code"),
+    ("/present", "present"),
+];
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -115,10 +122,23 @@ pub async fn password<S: Store>(
     }
 }
 
-pub async fn factor<S: Store>(Extract(web): Extract<Shared<S>>, _: Visitor, headers: HeaderMap) -> Response {
+pub async fn factor<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    visitor: Visitor,
+    Client(client): Client,
+    headers: HeaderMap,
+    fields: Result<Fields, Problem>,
+) -> Response {
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(problem) => return error_page(&problem, web.now()),
+    };
     let token = session_cookie(&headers, web.options.secure_cookies).unwrap_or_default();
-    match web.house.begin_factor(token, web.now()).await {
+    match web.house.begin_factor(token, fields.exact("present"), fields.get("present-code"), &client, web.now()).await {
         Ok(pending) => enrol_page(&web, &pending, "/account", false, Vec::new()),
+        Err(trouble @ Trouble::Rejected(_)) => {
+            account_page(&web, visitor, &headers, form_faults(&trouble.into(), &POINTERS)).await
+        }
         Err(trouble) => error_page(&trouble.into(), web.now()),
     }
 }

@@ -13,11 +13,12 @@ use crate::web::auth::came_from_elsewhere;
 use crate::web::body::{Id, Text};
 use crate::web::error::{Answer, Problem};
 use crate::web::multipart::Fields;
+use crate::web::repeat::once;
 use crate::workflow::{AckOffer, AckRequest, ObligationView};
 use askama::Template;
 use axum::Json;
 use axum::extract::State as Extract;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
@@ -62,9 +63,19 @@ pub async fn offer<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id) ->
 }
 
 /// JSON: take it or decline.
-pub async fn take<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id, Text(text): Text) -> Answer<Response> {
+pub async fn take<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Id(token): Id,
+    (headers, uri): (HeaderMap, Uri),
+    Text(text): Text,
+) -> Answer<Response> {
     let ask = crate::web::obligations::ack(&text)?;
-    Ok(Json(web.house.ack_by_link(&token, ask, web.now()).await?).into_response())
+    let (house, now, link) = (web.house.clone(), web.now(), token.clone());
+    once(&web, &token, &headers, (&uri, &text), async move {
+        let offer = house.ack_by_link(&link, ask, now).await?;
+        Ok((StatusCode::OK, serde_json::to_value(offer).unwrap_or_default()))
+    })
+    .await
 }
 
 pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Id(token): Id, headers: HeaderMap) -> Response {

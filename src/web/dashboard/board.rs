@@ -1,5 +1,6 @@
 //! `/`, the board; and `/incidents`.
 
+use super::items::{Folded, Item, fold, together};
 use super::lanes::{self, Chart, Due};
 use super::row::Row;
 use super::state::State;
@@ -11,31 +12,20 @@ use crate::time::{Timestamp, Zone};
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::error::Answer;
+use crate::web::kept::kept;
 use crate::web::query::Params;
-use crate::workflow::{Caller, Filter, IncidentSummary, ObligationView};
+use crate::workflow::{Caller, IncidentSummary, ObligationView};
 use askama::Template;
 use axum::extract::State as Extract;
+use axum::http::Uri;
 use axum::response::Response;
 use chrono::TimeDelta;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-const PAGE: u32 = 500;
-/// Rows a page shows at most; a board with more has another problem.
-const MOST: usize = 2000;
-
-/// Of what may apply to one incident and is not due within [`NEAR`], the board shows the nearest; a title alone leaves
-/// hundreds open, which would bury the clocks that run. The page of the incident has them all, with its questions.
-const MAYBES: usize = 6;
-const NEAR: TimeDelta = TimeDelta::hours(72);
-
-/// What may apply to an incident besides the rows shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folded {
-    pub incident: String,
-    pub title: String,
-    pub entity: String,
-    pub count: usize,
-}
+/// Rows a page shows: what a telephone loads in a moment. The next ones have a page of their own.
+const ROWS: usize = 80;
+/// Incidents whose folded rows are named.
+const FOLDED: usize = 12;
 
 /// A group of rows under one heading.
 pub struct Band {
@@ -68,9 +58,21 @@ struct BoardPage {
     group: String,
     bands: Vec<Band>,
     folded: Vec<Folded>,
+    /// Incidents with folded rows that are not named.
+    unnamed: usize,
+    /// Rows before those that are shown, and those after.
+    before: usize,
+    more: Option<More>,
     done: usize,
     is_cut: bool,
     may_report: bool,
+}
+
+/// The rows after those that are shown.
+struct More {
+    from: usize,
+    left: usize,
+    next: usize,
 }
 
 /// The nearest limit that is still ahead.
@@ -81,72 +83,71 @@ struct Next {
     nobody: bool,
 }
 
-pub async fn board<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, params: Params) -> Response {
+pub async fn board<S: Store>(
+    Extract(web): Extract<Shared<S>>,
+    Visitor(caller): Visitor,
+    uri: Uri,
+    params: Params,
+) -> Response {
     let now = web.now();
-    match board_page(&web, &caller, &params, now).await {
-        Ok(page) => show(&page),
-        Err(problem) => error_page(&problem, now),
-    }
+    let page = async {
+        match board_page(&web, &caller, &params, now).await {
+            Ok(page) => show(&page),
+            Err(problem) => error_page(&problem, now),
+        }
+    };
+    kept(&web, &caller, &uri.to_string(), page).await
 }
 
 async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params, now: Timestamp) -> Answer<BoardPage> {
     let zone = reader_zone(web);
-    let (all, mut folded, is_cut) = every_obligation(web, caller, now).await?;
-    let book = web.house.book();
-    let mut rows: Vec<Row> = all
-        .iter()
-        .map(|o| Row::of(o, o.law.missing.first().map(|key| book.catalogue().question(key)).as_deref(), zone, now))
-        .filter(|r| r.state != State::Ended)
-        .collect();
-    rows.sort_by_key(|r| {
-        (r.dates.conservative.is_none(), r.dates.conservative, r.state == State::Possible, r.title.clone())
-    });
-    let mut entities: Vec<String> = rows.iter().map(|r| r.entity.clone()).collect();
-    entities.sort();
-    entities.dedup();
+    let (parts, is_cut) = web.house.outline(caller, now).await?;
+    let many = parts.len();
+    let (all, mut folded) = fold(&parts, now);
+    let mut lines: Vec<Item<'_>> =
+        all.into_iter().map(|o| Item::of(o, now)).filter(|l| l.state != State::Ended).collect();
+    let order = |l: &Item<'_>| (l.dates.conservative.is_none(), l.dates.conservative, l.state == State::Possible);
+    lines.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.o.law.title.cmp(&b.o.law.title)));
+    let entities: BTreeSet<&str> = lines.iter().map(|l| l.o.entity.as_str()).collect();
+    let entities = entities.into_iter().map(str::to_string).collect();
     let entity = params.get("entity").unwrap_or_default().to_string();
     if !entity.is_empty() {
-        rows.retain(|r| r.entity == entity);
+        lines.retain(|l| l.o.entity == entity);
         folded.retain(|f| f.entity == entity);
     }
-    let late = rows.iter().filter(|r| r.state == State::Late).count();
-    let next = next_limit(&rows, now);
-    let open = Row::is_open;
-    let mine =
-        |r: &Row| r.state.is_open() && !r.who.holder.is_empty() && r.who.holder == super::words::person(&caller.name);
-    let nobody = |r: &Row| r.state.is_open() && r.who.alarm;
-    let count = |keep: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| keep(r)).count();
-    let views = vec![
-        View { name: "open", title: "Open", count: count(&open) },
-        View { name: "mine", title: "Mine", count: count(&mine) },
-        View { name: "nobody", title: "Nobody has it", count: count(&nobody) },
-        View { name: "done", title: "Filed or decided", count: count(&|r| !open(r)) },
-    ];
+    let late = lines.iter().filter(|l| l.state == State::Late).count();
+    let next = next_limit(&lines, now);
+    let me = super::words::person(&caller.name);
+    let views = [("open", "Open"), ("mine", "Mine"), ("nobody", "Nobody has it"), ("done", "Filed or decided")];
+    let views = views
+        .map(|(name, title)| View { name, title, count: lines.iter().filter(|l| l.is_in(name, me)).count() })
+        .into_iter()
+        .collect::<Vec<_>>();
     let view = params.get("view").filter(|v| views.iter().any(|known| known.name == *v)).unwrap_or("open").to_string();
     let done = views[3].count;
     let is_empty = views[0].count == 0;
-    let horizon = lanes::horizon(&dues(&rows, zone, now), zone, now);
-    rows.retain(|r| match view.as_str() {
-        "mine" => mine(r),
-        "nobody" => nobody(r),
-        "done" => !open(r),
-        _ => open(r),
-    });
+    let horizon = lanes::horizon(&dues(&lines, zone, now), zone, now);
+    lines.retain(|l| l.is_in(&view, me));
     if view != "open" {
         folded.clear();
     }
+    let unnamed = folded.len().saturating_sub(FOLDED);
+    folded.truncate(FOLDED);
     let group =
         params.get("group").filter(|g| matches!(*g, "incident" | "jurisdiction")).unwrap_or("deadline").to_string();
+    together(&mut lines, &group);
+    let from = params.whole("from")?.map_or(0, |from| usize::try_from(from).unwrap_or(usize::MAX)).min(lines.len());
+    let to = lines.len().min(from + ROWS);
+    let more = (to < lines.len()).then(|| More { from: to, left: lines.len() - to, next: ROWS.min(lines.len() - to) });
+    let book = web.house.book();
+    let question = |o: &ObligationView| o.law.missing.first().map(|key| book.catalogue().question(key));
+    let rows = lines[from..to].iter().map(|l| Row::of(l.o, question(l.o).as_deref(), zone, now)).collect();
     let lead = match (late, &next) {
         (0, None) => String::new(),
         (0, Some(next)) => format!("next in {} – ", next.left),
         (n, None) => format!("{n} late – "),
         (n, Some(next)) => format!("{n} late, next in {} – ", next.left),
     };
-    let mut incidents: Vec<&str> = all.iter().map(|o| o.incident.as_str()).collect();
-    incidents.sort_unstable();
-    incidents.dedup();
-    let many = incidents.len();
     Ok(BoardPage {
         frame: frame(web, caller, "board").await,
         title: format!("{lead}Board"),
@@ -166,94 +167,49 @@ async fn board_page<S: Store>(web: &Shared<S>, caller: &Caller, params: &Params,
         bands: bands(rows, &group, zone, now),
         group,
         folded,
+        unnamed,
+        before: from,
+        more,
         done,
         is_cut,
         may_report: super::May::of(caller).report,
     })
 }
 
-async fn every_obligation<S: Store>(
-    web: &Shared<S>,
-    caller: &Caller,
-    now: Timestamp,
-) -> Answer<(Vec<ObligationView>, Vec<Folded>, bool)> {
-    let (mut all, mut folded) = (Vec::new(), Vec::new());
-    let mut after = None;
-    loop {
-        let page = web.house.obligations(caller, Filter { limit: PAGE, after, ..Filter::default() }, now).await?;
-        all.extend(page.items);
-        fold(&mut all, &mut folded, now);
-        after = page.next;
-        if after.is_none() || all.len() >= MOST {
-            return Ok((all, folded, after.is_some()));
-        }
-    }
-}
-
-/// Takes out what may apply beyond the nearest of each incident, and counts it.
-fn fold(all: &mut Vec<ObligationView>, folded: &mut Vec<Folded>, now: Timestamp) {
-    let due = |o: &ObligationView| o.law.conservative_due.as_deref().and_then(instant);
-    let is_far = |o: &ObligationView| o.law.standing == "possible" && due(o).is_none_or(|at| at > now + NEAR);
-    let mut far: BTreeMap<String, Vec<(bool, Option<Timestamp>, String)>> = BTreeMap::new();
-    for o in all.iter().filter(|o| is_far(o)) {
-        far.entry(o.incident.clone()).or_default().push((due(o).is_none(), due(o), o.law.id.clone()));
-    }
-    far.retain(|_, list| list.len() > MAYBES);
-    let shown: BTreeSet<(String, String)> = far
-        .iter_mut()
-        .flat_map(|(incident, list)| {
-            list.sort();
-            list.iter().take(MAYBES).map(|(.., id)| (incident.clone(), id.clone()))
-        })
-        .collect();
-    all.retain(|o| {
-        let stays =
-            !is_far(o) || !far.contains_key(&o.incident) || shown.contains(&(o.incident.clone(), o.law.id.clone()));
-        if !stays {
-            match folded.iter_mut().find(|f| f.incident == o.incident) {
-                Some(known) => known.count += 1,
-                None => folded.push(Folded {
-                    incident: o.incident.clone(),
-                    title: o.incident_title.clone(),
-                    entity: o.entity.clone(),
-                    count: 1,
-                }),
-            }
-        }
-        stays
-    });
-}
-
-fn next_limit(rows: &[Row], now: Timestamp) -> Option<Next> {
-    let ahead = |r: &&Row| matches!(r.state, State::Soon | State::Running);
-    let limit = |r: &Row| r.dates.conservative.filter(|at| *at > now).or(r.dates.due);
-    let row = rows.iter().filter(ahead).min_by_key(|r| limit(r))?;
-    let at = limit(row)?;
+fn next_limit(lines: &[Item<'_>], now: Timestamp) -> Option<Next> {
+    let ahead = |l: &&Item<'_>| matches!(l.state, State::Soon | State::Running);
+    let limit = |l: &Item<'_>| l.dates.conservative.filter(|at| *at > now).or(l.dates.due);
+    let line = lines.iter().filter(ahead).min_by_key(|l| limit(l))?;
+    let at = limit(line)?;
     Some(Next {
-        title: row.title.clone(),
+        title: line.o.law.title.clone(),
         counts_to: super::words::iso(at),
         left: plain((at - now).num_minutes()),
-        nobody: row.who.alarm,
+        nobody: line.is_alone(),
     })
 }
 
-fn dues(rows: &[Row], zone: Zone, now: Timestamp) -> Vec<Due> {
-    let dated = rows.iter().filter_map(|row| {
-        let (shape, class, at) = match row.state {
-            State::Late => ("late", "late", row.dates.due?),
-            State::Soon => ("soon", "soon", row.dates.conservative?),
-            State::Running => ("run", "", row.dates.conservative?),
-            State::Possible => ("maybe", "maybe", row.dates.conservative?),
+fn dues(lines: &[Item<'_>], zone: Zone, now: Timestamp) -> Vec<Due> {
+    let dated = lines.iter().filter_map(|line| {
+        let (shape, class, at) = match line.state {
+            State::Late => ("late", "late", line.dates.due?),
+            State::Soon => ("soon", "soon", line.dates.conservative?),
+            State::Running => ("run", "", line.dates.conservative?),
+            State::Possible => ("maybe", "maybe", line.dates.conservative?),
             _ => return None,
         };
+        // no chart reaches further
+        if at > now + TimeDelta::hours(73) {
+            return None;
+        }
         let clock = clock(at, zone, now);
-        let name = lanes::cut(&row.title, 28);
-        let (text, short) = match row.state {
+        let name = lanes::cut(&line.o.law.title, 28);
+        let (text, short) = match line.state {
             State::Late => (format!("{name}, {}", countdown(at, now)), countdown(at, now)),
             State::Possible => (format!("{name}?"), String::new()),
             _ => (format!("{name} {clock}"), clock),
         };
-        Some(Due { lane: row.incident_title.clone(), sub: row.entity.clone(), at, shape, class, text, short })
+        Some(Due { lane: line.o.incident_title.clone(), sub: line.o.entity.clone(), at, shape, class, text, short })
     });
     dated.collect()
 }

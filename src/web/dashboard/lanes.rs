@@ -10,6 +10,9 @@ const WIDE_PIXELS: f64 = 860.0;
 const NARROW_PIXELS: f64 = 340.0;
 const LETTER_PIXELS: f64 = 6.9;
 
+/// Incidents of the horizon: more do not fit on a page.
+const LANES: usize = 8;
+
 /// Time to per cent; with a `bend`, the past has a share of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
@@ -224,11 +227,10 @@ pub fn horizon(dues: &[Due], zone: Zone, now: Timestamp) -> Option<[Chart; 2]> {
     }
     let mut names: Vec<(&str, &str)> = Vec::new();
     for due in &shown {
-        if !names.contains(&(due.lane.as_str(), due.sub.as_str())) {
+        if names.len() < LANES && !names.contains(&(due.lane.as_str(), due.sub.as_str())) {
             names.push((&due.lane, &due.sub));
         }
     }
-    names.truncate(8);
     let make = |narrow: bool| {
         let (first, step) = if narrow { (78, 54) } else { (66, 44) };
         let mut lanes: Vec<Lane> = names

@@ -11,6 +11,7 @@ pub mod decisions;
 pub mod evidence;
 mod hours;
 pub mod incident;
+mod items;
 mod lanes;
 pub mod law;
 pub mod law_changes;

@@ -6,9 +6,8 @@ use super::row::Row;
 use super::state::State;
 use super::words::{Limit, When, instant, person};
 use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
-use crate::draft::{Block, Run};
+use crate::draft::{Block, NoticeField, Run, State as FieldState};
 use crate::ingest;
-use crate::rules::Content;
 use crate::store::Store;
 use crate::time::Zone;
 use crate::web::Shared;
@@ -44,6 +43,16 @@ pub struct Waived {
     pub review_on: String,
 }
 
+/// Fields of a draft that is shown at once.
+const MOST_OPEN: usize = 12;
+
+/// One line of what the notice needs.
+struct Check {
+    item: String,
+    is_present: bool,
+    note: String,
+}
+
 #[derive(Template)]
 #[template(path = "obligation.html")]
 struct ObligationPage {
@@ -63,9 +72,11 @@ struct ObligationPage {
     notes: String,
     ladder: Vec<Rung>,
     next_reminder: String,
-    content: Vec<Content>,
+    checks: Vec<Check>,
     present: usize,
     draft: Option<Drafted>,
+    /// A long one is closed until somebody asks for it.
+    draft_open: bool,
     filings: Vec<Filed>,
     waived: Option<Waived>,
     delays: Vec<(String, String, When)>,
@@ -298,6 +309,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         Err(trouble) => return error_page(&trouble.into(), now),
     };
     let draft = draft_of(web, caller, id, &extra.form).await;
+    let checks: Vec<Check> = draft.iter().flat_map(|d| &d.checklist).map(check).collect();
     let book = web.house.book();
     let question = o.law.missing.first().map(|key| book.catalogue().question(key));
     let row = Row::of(&o, question.as_deref(), zone, now);
@@ -362,8 +374,9 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         recipient: o.law.recipient_name.clone(),
         norm: o.law.norm.clone().unwrap_or_default(),
         notes: o.law.notes.clone(),
-        present: o.law.content.iter().filter(|c| c.present).count(),
-        content: o.law.content.clone(),
+        present: checks.iter().filter(|c| c.is_present).count(),
+        checks,
+        draft_open: !extra.form.is_empty() || draft.as_ref().is_some_and(|d| d.notice.of <= MOST_OPEN),
         draft,
         row,
         done: extra.done,
@@ -371,6 +384,20 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         kept: extra.kept,
     };
     super::show(&page)
+}
+
+fn check(field: &NoticeField) -> Check {
+    let gaps: Vec<&str> = field.parts.iter().filter_map(|p| p.gap.as_deref()).collect();
+    let from = if field.from.is_empty() { String::new() } else { format!(" From: {}", field.from.join(", ")) };
+    let known = field.value.as_deref().map(|value| value.replace('\n', "; ")).unwrap_or_default();
+    let note = match (field.state.is_gap(), field.parts.is_empty()) {
+        (false, _) => format!("{known}.{from}"),
+        (true, true) => "Missing. Write it in the draft".to_string(),
+        (true, false) if known.is_empty() => format!("Missing: {}", field.from.join(", ")),
+        (true, false) => format!("{known}; {}.{from}", gaps.join("; ")),
+    };
+    let follow = if field.state == FieldState::MayFollow { ". You may file without it and add it later" } else { "" };
+    Check { item: field.label.clone(), is_present: !field.state.is_gap(), note: format!("{note}{follow}") }
 }
 
 /// The draft in the form asked for, else in the closest; none where no form is left.

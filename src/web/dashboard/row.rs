@@ -146,11 +146,6 @@ impl Row {
             unverified: o.law.unverified,
         }
     }
-
-    /// Somebody must still do something about it.
-    pub fn is_open(&self) -> bool {
-        self.state.is_open() || self.may_explain
-    }
 }
 
 /// `GDPR Art. 33(1)`, and the place it comes from.

@@ -277,9 +277,43 @@ impl<S: Store> House<S> {
 
     // ------------------------------------------------------------ codes by time
 
-    /// Begins to set up codes for the account of a session.
-    pub async fn begin_factor(&self, token: &str, now: Timestamp) -> Answered<Pending> {
-        let account = self.account_of(token, now).await?;
+    /// Begins to set up codes for the account of a session. The password is asked for again, and a code where there are
+    /// codes: whoever finds an open session does not make the account their own.
+    ///
+    /// # Errors
+    /// [`Trouble::Rejected`] at `/present` or `/present-code` for what is wrong, [`Trouble::NotNow`] after too many attempts.
+    pub async fn begin_factor(
+        &self,
+        token: &str,
+        password: &str,
+        code: Option<&str>,
+        client: &str,
+        now: Timestamp,
+    ) -> Answered<Pending> {
+        let mut account = self.account_of(token, now).await?;
+        let key = format!("{} {client}", account.login);
+        if let Some(seconds) = self.throttled(&key, now) {
+            return Err(Trouble::NotNow(format!("too many attempts; try again in {seconds} s")));
+        }
+        let wrong = |pointer, text: &str| {
+            self.throttle().failed(&key, now);
+            Err(Trouble::Rejected(vec![fault(pointer, text.into())]))
+        };
+        if !self.verified(password, account.password.clone()).await {
+            return wrong("/present", "this is not the present password");
+        }
+        if let Some(kept) = &account.factor {
+            let Some(factor) = self.taken(&account.id, kept, code.unwrap_or_default(), now) else {
+                return wrong(
+                    "/present-code",
+                    "this code does not fit or was used; wait for the next one and type that",
+                );
+            };
+            (account.version, account.factor) = (account.version + 1, Some(factor));
+            // none is taken twice, here as little as at the login
+            self.keep("account.confirmed", &actor_of(&account), &account, Access::default(), now).await?;
+        }
+        self.throttle().succeeded(&key);
         Ok(self.pending(&account, now))
     }
 
