@@ -3,7 +3,7 @@
 use super::rebuild::Shown;
 use super::review::{review_at, zone_of};
 use super::{Answered, Caller, House, ObligationView, Right};
-use crate::law::{Act, Obligation};
+use crate::law::{Act, Obligation, Waiver};
 use crate::rules::{Rulebook, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
@@ -81,7 +81,8 @@ impl<S: Store> House<S> {
             let batch = self.store.list(Query { after, limit: BATCH, ..Query::default() }).await?;
             after = batch.last().map(|dossier| dossier.record.incident.id.clone());
             let last = batch.len() < BATCH as usize;
-            for dossier in batch.iter().filter(|d| caller.may_see(&d.record.incident.entity) && may_wait(d, &book)) {
+            let visible = |d: &&Dossier| caller.may_see(&d.record.incident.entity) && may_wait(d, &book, now);
+            for dossier in batch.iter().filter(visible) {
                 found.extend(self.of_incident(dossier, &book, now).await?);
             }
             if last {
@@ -171,9 +172,11 @@ impl<S: Store> House<S> {
 }
 
 /// Can anything of the incident be in the queue? Asked before its obligations are planned.
-fn may_wait(dossier: &Dossier, book: &Rulebook) -> bool {
+fn may_wait(dossier: &Dossier, book: &Rulebook, now: Timestamp) -> bool {
     let record = &dossier.record;
-    let decided = record.acts.values().any(|act| act.waiver.is_some());
+    let zone = zone_of(&record.incident);
+    let asks = |w: &Waiver| w.approved_at.is_none() || review_at(w, zone).is_some_and(|at| at <= now);
+    let decided = record.acts.values().any(|act| act.waiver.as_ref().is_some_and(asks));
     let open = record.incident.closed_at.is_none();
     let undecided = |act: &Act| act.waiver.is_none() && act.filings.is_empty();
     let hold = || record.incident.facts.hold("hold.law_enforcement").is_some();

@@ -130,6 +130,7 @@ test('the law: a map by keyboard, a search, a duty with its worked cases', async
   await page.keyboard.press('Enter')
   await page.waitForURL('**place=FR**')
   assert.match(await page.textContent('h1'), /France/)
+  await page.click('summary >> text=/more of EU/')
   await page.click('main a[href="/law/eu-gdpr-33-authority"]')
   assert.match(await page.textContent('main'), /72 hours/)
   await page.locator('section >> text=Worked cases').first().waitFor()

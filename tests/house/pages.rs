@@ -471,3 +471,39 @@ async fn access_is_read_from_the_log_filtered_paged_and_scoped() {
     let made = made.iter().filter(|e| String::from_utf8_lossy(&e.bytes).contains("\"token.created\"")).count();
     assert_eq!(seen.len(), made);
 }
+
+#[tokio::test]
+async fn a_hold_that_ends_soon_waits_in_the_queue() {
+    let mut settings = support::settings(Vec::new());
+    settings.entities[0].operates_in.push("US-CA".into());
+    let server = Server::with(settings).await;
+    for (until, shown) in [("2026-04-02T00:00:00Z", true), ("2026-09-01T00:00:00Z", false)] {
+        let report = format!(
+            r#"{{"title": "Held", "entity": "acme-fr", "facts": {{"personal_data": true, "risk": "risk",
+            "times.aware": "2026-03-27T15:20:00Z", "affected.US-CA": 1200, "encrypted": false, "hold.law_enforcement":
+            {{"value": {{"until": "{until}", "by": "Inspector <b>Roe", "written": true}}}}}}}}"#
+        );
+        let reply = server.post(Role::Reporter, "/api/v1/incidents", &[], &report).await.json();
+        let incident = reply["incident"]["id"].as_str().unwrap_or_else(|| panic!("{reply}")).to_string();
+        let obligations = reply["incident"]["obligations"].as_array().expect("obligations");
+        assert!(obligations.iter().any(|o| !o["held"].is_null()), "nothing is held: {reply}");
+        let page = server.page(Role::Approver, "/decisions").await.body;
+        is_clean(&page);
+        assert_eq!(page.contains("Assert a new end"), shown, "{page}");
+        assert_eq!(page.contains("Inspector &#60;b&#62;Roe"), shown, "{page}");
+        if shown {
+            let address = page.split("href=\"").find(|part| part.contains("fact=hold")).expect("a link");
+            let address = address.split('"').next().expect("an address").replace("&#38;", "&");
+            let form = server.page(Role::Approver, address.split('#').next().expect("a path")).await.body;
+            assert!(form.contains("value=\"hold.law_enforcement\"") && form.contains("2026-04-02T00:00:00Z"), "{form}");
+        }
+        server
+            .post(
+                Role::Approver,
+                &format!("/api/v1/incidents/{incident}/facts"),
+                &[],
+                r#"{"hold.law_enforcement": null}"#,
+            )
+            .await;
+    }
+}

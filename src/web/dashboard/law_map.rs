@@ -107,20 +107,22 @@ pub fn draw(book: &Rulebook) -> Vec<Region> {
     let uncovered: BTreeMap<String, String> = book.uncovered().into_iter().collect();
     let mut plans = plans();
     let placed: Vec<String> = plans.iter().flat_map(|p| p.cells.iter().map(|(code, ..)| code.clone())).collect();
-    for code in rows.keys().copied().chain(uncovered.keys().map(String::as_str)) {
+    let on_record: BTreeSet<&str> = rows.keys().copied().chain(uncovered.keys().map(String::as_str)).collect();
+    for code in on_record {
         if placed.iter().any(|known| known == code) {
             continue;
         }
         let zone = book.places().get(code).map(|place| zone_start(&place.zone)).unwrap_or_default();
         let last = plans.len().saturating_sub(1);
-        let at = plans.iter().position(|plan| plan.zones.iter().any(|z| *z == zone)).unwrap_or(last);
+        let at = plans.iter().position(|plan| plan.zones.contains(&zone)).unwrap_or(last);
         plans[at].rest.push(code.to_string());
     }
     let tile = |code: &str, x: usize, y: usize, columns: usize, whole: bool| {
         let row = rows.get(code);
         let cover = match row {
+            // what is only proposed there covers nothing
+            _ if uncovered.contains_key(code) => Cover::Uncovered,
             Some(row) => Cover::of(row),
-            None if uncovered.contains_key(code) => Cover::Uncovered,
             // neither: the packs speak of the whole it is a part of
             None => return None,
         };

@@ -29,6 +29,7 @@ mod state;
 mod story;
 mod timeline;
 pub mod whatif;
+mod whatif_chart;
 mod words;
 
 use super::error::Problem;
