@@ -121,11 +121,8 @@ impl<S: Store> House<S> {
         if self.settings.drill.is_some() {
             blocks.insert(0, Block::Mark(forms.words(form).drill.clone()));
         }
-        let choice = |f: &&Form| FormChoice {
-            id: f.id.clone(),
-            title: f.title_of(case.title),
-            language: f.language.clone(),
-        };
+        let choice =
+            |f: &&Form| FormChoice { id: f.id.clone(), title: f.title_of(case.title), language: f.language.clone() };
         Ok(Drafted {
             obligation: id.to_string(),
             forms: serving.iter().map(choice).collect(),
