@@ -261,7 +261,7 @@ fn every_duty_has_a_form_and_every_form_its_duties() {
 #[test]
 fn nothing_is_said_that_nobody_asserted() {
     let (empty, mut drafts) = (FactBook::default(), 0);
-    for told in incidents_of_cases(book(), &builtin_files()).iter().step_by(3) {
+    for told in incidents_of_cases(book(), &builtin_files()).iter().step_by(9) {
         let plan = book().plan(&told.incident, told.now, told.options);
         for o in plan.obligations.iter().take(4) {
             let answer = book().explain(&told.incident, o, told.now);
@@ -288,7 +288,7 @@ fn nothing_is_said_that_nobody_asserted() {
             }
         }
     }
-    assert!(drafts > 1000, "{drafts}");
+    assert!(drafts > 500, "{drafts}");
 }
 
 fn case<'a>(
