@@ -118,7 +118,7 @@ pub fn instant(at: Timestamp, zone: Zone, words: &Words) -> String {
     let local = zone.local(at);
     dated(&words.instant, at, zone, words)
         .replace("{time}", &local.format("%H:%M").to_string())
-        .replace("{zone}", &zone.abbreviation(at))
+        .replace("{zone}", zone.abbreviation(at))
         .replace("{utc}", &at.format("%Y-%m-%d %H:%M").to_string())
 }
 
