@@ -68,10 +68,10 @@ impl Client {
             let head = std::str::from_utf8(&self.bytes[..end]).expect("text");
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
             let length: usize = length.trim().parse().expect("a number");
+            let status = head[9..12].parse().expect("a status");
             while self.bytes.len() < end + length {
                 assert!(self.stream.read_buf(&mut self.bytes).await.expect("reads") > 0, "the connection ended");
             }
-            let status = head[9..12].parse().expect("a status");
             return Answer { status, body: self.bytes[end..end + length].to_vec(), first };
         }
     }

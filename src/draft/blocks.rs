@@ -153,7 +153,8 @@ fn aside(list: &mut Vec<Block>, notice: &Notice, words: &Words) {
         }
     }
     if !notice.form.source.is_empty() {
-        notes.push(format!("{} ({}; {})", notice.form.source, notice.form.source_url, notice.form.checked));
+        let checked = notice.form.checked.as_ref().unwrap_or(&words.not_compared);
+        notes.push(format!("{} ({}; {checked})", notice.form.source, notice.form.source_url));
     }
     if !notes.is_empty() {
         list.push(Block::Aside(words.aside.clone()));

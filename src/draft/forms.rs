@@ -36,8 +36,8 @@ pub struct Form {
     /// Where its fields are from, in words.
     pub source: String,
     pub source_url: String,
-    /// Day on which somebody compared it with its source.
-    pub checked: String,
+    /// Day on which somebody compared it with its source; `None` while nobody could open that.
+    pub checked: Option<String>,
     /// For whoever completes the draft.
     pub note: String,
     /// Whom it names as contact: roles of the configuration, the first that somebody has.

@@ -42,7 +42,7 @@ pub struct FormName {
     pub language: String,
     pub source: String,
     pub source_url: String,
-    pub checked: String,
+    pub checked: Option<String>,
     pub note: String,
 }
 
@@ -421,7 +421,7 @@ pub fn checklist(forms: &Forms, case: &Case<'_>, earlier: &[Earlier<'_>]) -> Vec
         language: "en".to_string(),
         source: String::new(),
         source_url: String::new(),
-        checked: String::new(),
+        checked: None,
         note: String::new(),
         contact: Vec::new(),
         serves: Vec::new(),

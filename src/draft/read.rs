@@ -39,7 +39,7 @@ struct FormFile {
     language: Spanned<String>,
     source: String,
     source_url: Spanned<String>,
-    checked: toml::value::Date,
+    checked: Option<toml::value::Date>,
     #[serde(default)]
     note: String,
     #[serde(default)]
@@ -231,7 +231,7 @@ impl Reader<'_> {
             language: form.language.into_inner(),
             source: form.source,
             source_url: form.source_url.into_inner(),
-            checked: form.checked.to_string(),
+            checked: form.checked.map(|day| day.to_string()),
             note: form.note,
             contact: form.contact,
             serves,

@@ -52,6 +52,8 @@ pub struct Words {
     /// Heads what is for whoever completes the draft.
     pub aside: String,
     pub too_long: String,
+    /// Of a form that nobody has compared with its source.
+    pub not_compared: String,
     /// What a value of a fact is called; without an entry the value itself.
     pub values: BTreeMap<String, String>,
     /// What a fact or one of our own data is called beside others.
