@@ -33,6 +33,7 @@ use crate::time::Zone;
 use raw::{Raw, RawContracts, RawEntity, RawServer, merge, read};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A secret that does not print itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Config {
     pub public_url: String,
     /// Largest accepted request body, bytes.
     pub max_body: usize,
+    /// How long a sender may take for the head of a request, or say nothing on an open connection.
+    pub patience: Duration,
     /// Every request comes from a proxy, which says in `X-Forwarded-For` whom it serves.
     pub behind_proxy: bool,
     /// Nobody comes in with a password alone.
@@ -145,6 +148,8 @@ pub enum Listen {
 
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7272";
 const DEFAULT_MAX_BODY: usize = 1 << 20;
+const PATIENCE_SECONDS: i64 = 30;
+const DAY_SECONDS: i64 = 86_400;
 
 /// Reads `path` and what it includes. Secrets are resolved; nothing else is opened.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
@@ -213,8 +218,13 @@ impl Checker<'_> {
     }
 
     fn check(&mut self, raw: Raw) -> Config {
-        let server =
-            raw.server.unwrap_or(RawServer { listen: None, public_url: None, behind_proxy: false, max_body: None });
+        let server = raw.server.unwrap_or(RawServer {
+            listen: None,
+            public_url: None,
+            behind_proxy: false,
+            max_body: None,
+            patience: None,
+        });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
         let listen = self.listen(&listen_text, server.behind_proxy || raw.tls.is_some());
         let require_factor = self.second_factor(raw.access);
@@ -310,6 +320,7 @@ impl Checker<'_> {
             listen,
             public_url,
             max_body: server.max_body.unwrap_or(DEFAULT_MAX_BODY),
+            patience: self.patience(server.patience.as_deref()),
             behind_proxy: server.behind_proxy,
             require_factor,
             tls,
@@ -361,6 +372,18 @@ impl Checker<'_> {
             entities.iter().map(|e| (e.id.as_str(), e.contracts.as_slice())).collect();
         self.faults.extend(contracts::cross_check(&register, &signers));
         register
+    }
+
+    /// Of the server with those who send slowly.
+    fn patience(&mut self, text: Option<&str>) -> Duration {
+        let seconds = text.map_or(Ok(PATIENCE_SECONDS), crate::escalation::duration).unwrap_or_else(|error| {
+            self.fault("patience", error);
+            PATIENCE_SECONDS
+        });
+        if !(1..=DAY_SECONDS).contains(&seconds) {
+            self.fault("patience", "`[server].patience` is from `1s` to `1d`");
+        }
+        Duration::from_secs(seconds.unsigned_abs())
     }
 
     fn listen(&mut self, text: &str, behind_proxy: bool) -> Listen {

@@ -130,8 +130,17 @@ pub fn incident(command: IncidentCommand) -> i32 {
             } else {
                 json!({ "title": report }).to_string()
             };
-            let result = Server::new(&to).and_then(|s| s.call_text(Method::POST, "/api/v1/incidents", Some(body)));
-            finish(result, to.json, |v| incident_text(&v["incident"]))
+            let server = match Server::new(&to) {
+                Ok(server) => server,
+                Err(code) => return code,
+            };
+            finish(server.call_text(Method::POST, "/api/v1/incidents", Some(body)), to.json, |v| {
+                // what to ask first is worked out for readers; who may only report is shown what the report brought
+                let path = format!("/api/v1/incidents/{}", str_of(&v["incident"], "id"));
+                let read = server.call_bytes(Method::GET, &path, None).ok().filter(|(status, _)| status.is_success());
+                let read = read.and_then(|(_, bytes)| serde_json::from_slice::<Value>(&bytes).ok());
+                incident_text(read.as_ref().unwrap_or(&v["incident"]))
+            })
         }
         IncidentCommand::List { overdue, to } => {
             let path = if overdue { "/api/v1/incidents?overdue=true" } else { "/api/v1/incidents" };

@@ -167,7 +167,7 @@ async fn show<S: open::Backend>(config: config::Config) -> i32 {
             return exit::BAD_CONFIG;
         }
     };
-    match run::show(Arc::new(house), listener, config.max_body, stopped).await {
+    match run::show(Arc::new(house), listener, run::Face::of(&config), stopped).await {
         Ok(()) => exit::DONE,
         Err(error) => {
             tracing::error!("{error}");

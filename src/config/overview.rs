@@ -82,6 +82,7 @@ fn lines(config: &Config, table: &str) -> Vec<(String, String)> {
             line("Public address", config.public_url.clone()),
             line("Behind a proxy", yes(config.behind_proxy)),
             line("Largest request", format!("{} bytes", config.max_body)),
+            line("Waits for a slow sender", seconds(config.patience.as_secs().cast_signed())),
         ],
         "[tls]" => config.tls.iter().map(|tls| line("Certificate", tls.certificate.display().to_string())).collect(),
         "[access]" if config.require_factor => vec![line("Second factor", "required".into())],

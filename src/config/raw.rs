@@ -67,6 +67,7 @@ pub struct RawServer {
     #[serde(default)]
     pub behind_proxy: bool,
     pub max_body: Option<usize>,
+    pub patience: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]

@@ -60,7 +60,7 @@ pub struct Drill {
     house: Arc<House<SqliteStore>>,
     notifiers: Arc<Notifiers>,
     listener: Listener,
-    max_body: usize,
+    face: run::Face,
     timed: Timed,
     report: String,
     pub scenario: String,
@@ -141,7 +141,7 @@ async fn prepare_in(mut config: Config, options: &Options, out: PathBuf) -> Resu
         house: Arc::new(house),
         notifiers: Arc::new(notifiers),
         listener,
-        max_body: config.max_body,
+        face: run::Face { behind_proxy: false, ..run::Face::of(&config) },
         end: timed.end,
         timed,
         report,
@@ -215,20 +215,10 @@ impl Drill {
         clock::accelerate(self.start, self.speed).map_err(&failed)?;
         open::record_start(&self.house).await.map_err(&failed)?;
         let (halt, halted) = watch::channel(false);
-        let (house, notifiers, listener, max_body) = (self.house.clone(), self.notifiers, self.listener, self.max_body);
+        let (house, notifiers, listener, face) = (self.house.clone(), self.notifiers, self.listener, self.face);
         let parts = tokio::spawn(async move {
             // an exercise pings nobody and tells nobody that it lives
-            if let Err(error) = run::run(
-                house,
-                notifiers,
-                listener,
-                run::Face { max_body, behind_proxy: false },
-                &Watchdog::default(),
-                &[],
-                halted,
-            )
-            .await
-            {
+            if let Err(error) = run::run(house, notifiers, listener, face, &Watchdog::default(), &[], halted).await {
                 tracing::error!("{error}");
             }
         });

@@ -46,12 +46,14 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 pub struct Face {
     /// Bytes a request body may have.
     pub max_body: usize,
+    /// With those who send slowly.
+    pub patience: Duration,
     pub behind_proxy: bool,
 }
 
 impl Face {
     pub fn of(config: &crate::config::Config) -> Face {
-        Face { max_body: config.max_body, behind_proxy: config.behind_proxy }
+        Face { max_body: config.max_body, patience: config.patience, behind_proxy: config.behind_proxy }
     }
 }
 
@@ -71,6 +73,7 @@ pub async fn run<S: Store>(
         web::Options {
             now: clock::now,
             max_body: face.max_body,
+            patience: face.patience,
             secure_cookies: house.settings.public_url.starts_with("https://"),
             behind_proxy: face.behind_proxy,
         },
@@ -109,7 +112,7 @@ pub async fn run<S: Store>(
     let until = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    let serve = listener.serve(app, until);
+    let serve = listener.serve(app, face.patience, until);
     let mut stopping = stop.clone();
     // an open event stream never ends by itself
     let patience = async move {
@@ -143,16 +146,25 @@ pub async fn run<S: Store>(
 pub async fn show<S: Store>(
     house: Arc<House<S>>,
     listener: Listener,
-    max_body: usize,
+    face: Face,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let secure_cookies = house.settings.public_url.starts_with("https://");
-    let app = web::router(house, web::Options { now: clock::now, max_body, secure_cookies, behind_proxy: false });
+    let app = web::router(
+        house,
+        web::Options {
+            now: clock::now,
+            max_body: face.max_body,
+            patience: face.patience,
+            secure_cookies,
+            behind_proxy: face.behind_proxy,
+        },
+    );
     let mut asked = stop.clone();
     let until = async move {
         let _ = asked.wait_for(|stop| *stop).await;
     };
-    let serve = listener.serve(app, until);
+    let serve = listener.serve(app, face.patience, until);
     let patience = async {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(SHUTDOWN_PATIENCE).await;
@@ -187,8 +199,8 @@ impl Listener {
     }
 
     /// Answers connections until `until`, and then those that are open.
-    async fn serve(self, app: axum::Router, until: impl Future<Output = ()> + Send + 'static) {
-        let patience = web::Patience { connections: room_for_connections(), ..web::Patience::default() };
+    async fn serve(self, app: axum::Router, head: Duration, until: impl Future<Output = ()> + Send + 'static) {
+        let patience = web::Patience { head, connections: room_for_connections() };
         match self {
             Listener::Tcp(listener) => web::serve(listener, app, patience, until).await,
             Listener::Unix(listener) => web::serve(listener, app, patience, until).await,

@@ -251,9 +251,13 @@ impl Atom {
                 None => unknown(key),
             },
             Atom::Known { key, want } => {
-                // one authority's request may be recorded as that of its place, as the trigger reads it
-                let of_place =
-                    || key.starts_with("times.requested.") && facts.get(&format!("{key}@{}", scene.place)).is_some();
+                // one authority's request may be recorded as that of its place, as the trigger reads it; while it is not
+                // known which of a union's places the duty is owed in, a request from any of them counts
+                let of_place = || {
+                    let theirs = |place: &str| facts.get(&format!("{key}@{place}")).is_some();
+                    key.starts_with("times.requested.")
+                        && (theirs(scene.place) || scene.places.inside(scene.place).any(theirs))
+                };
                 Truth::of((facts.get(key).is_some() || of_place()) == *want)
             }
             Atom::Order { a, b, hours, later } => match (facts.instant(a), facts.instant(b)) {

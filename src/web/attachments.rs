@@ -29,7 +29,7 @@ pub async fn attach<S: Store>(
     let mut ask = described(&params)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     ask.media_type = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let Raw(bytes) = Raw::within(request, MAX_FILE.max(web.options.max_body)).await?;
+    let Raw(bytes) = Raw::within(request, MAX_FILE.max(web.options.max_body), web.options.patience).await?;
     ask.bytes = bytes.into();
     let attached = web.house.attach(&caller, &id, ask, idempotency(&headers)?, web.now()).await?;
     let status = if attached.evidence.is_some() { StatusCode::CREATED } else { StatusCode::OK };

@@ -20,8 +20,7 @@ use tokio::time::sleep;
 /// Longest idempotency key, in characters.
 const MAX_KEY: usize = 255;
 
-/// A body may take so long, and longer by what came of it at this many bytes a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A body may take longer than the server's patience by what came of it at this many bytes a second.
 const SLOWEST: u64 = 8 << 10;
 
 /// The body as it arrived, never more than the limit.
@@ -31,7 +30,7 @@ impl<S: Store> FromRequest<Shared<S>> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, web: &Shared<S>) -> Result<Raw, Problem> {
-        Raw::within(request, web.options.max_body).await
+        Raw::within(request, web.options.max_body, web.options.patience).await
     }
 }
 
@@ -40,13 +39,13 @@ impl Raw {
     ///
     /// # Errors
     /// 413 when it is longer, as soon as that is known; 408 when it comes too slowly; 400 when it ends early.
-    pub async fn within(request: Request, limit: usize) -> Result<Raw, Problem> {
+    pub async fn within(request: Request, limit: usize, patience: Duration) -> Result<Raw, Problem> {
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit as u64) {
             return Err(Problem::too_large(limit));
         }
-        Raw::gather(request.into_body(), limit, PATIENCE).await
+        Raw::gather(request.into_body(), limit, patience).await
     }
 
     async fn gather(body: Body, limit: usize, patience: Duration) -> Result<Raw, Problem> {

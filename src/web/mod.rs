@@ -37,6 +37,7 @@ use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workflow::House;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use client::Peer;
 pub use router::ROUTES;
@@ -50,6 +51,8 @@ pub struct Options {
     pub now: fn() -> Timestamp,
     /// Bytes a request body may have; more is answered with 413.
     pub max_body: usize,
+    /// A body may take so long, and longer by what came of it.
+    pub patience: Duration,
     /// Cookies only over TLS. Set when the server has TLS or stands behind a proxy that has.
     pub secure_cookies: bool,
     /// Whether every request comes from a proxy, which writes in `X-Forwarded-For` whom it serves.

@@ -115,6 +115,7 @@ fn a_wrong_configuration_names_the_line() {
         check(&["config", "check", file.to_str().expect("UTF-8")], "", 78, words);
     };
     check_config("[server]\nlisten = \"0.0.0.0:80\"\n[data]\ndir = \"d\"\n", &["c.toml:2", "public address"]);
+    check_config("[server]\npatience = \"2d\"\n[data]\ndir = \"d\"\n", &["c.toml:2", "from `1s` to `1d`"]);
     check_config("[data]\ndir = \"d\"\n[severs]\n", &["c.toml:3", "severs"]);
     check_config(
         "[data]\ndir = \"d\"\n[[entity]]\nid = \"a\"\nroles = [\"controler\"]\n",

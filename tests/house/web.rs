@@ -112,7 +112,10 @@ impl Server {
             let made = house.create_token(&Caller::system(), role, role.as_str(), Vec::new(), None, now()).await;
             tokens.push((role, made.expect("a token").1));
         }
-        let app = router(house.clone(), Options { now, max_body: MAX_BODY, secure_cookies: false, behind_proxy });
+        let app = router(
+            house.clone(),
+            Options { now, max_body: MAX_BODY, patience: patience.head, secure_cookies: false, behind_proxy },
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(breachclock::web::serve(Anonymous(listener), app, patience, std::future::pending()));

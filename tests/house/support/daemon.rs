@@ -80,6 +80,8 @@ pub fn write_config_with(dir: &Path, port: u16, smtp: &str, rest: &str) -> PathB
         r#"
 [server]
 listen = "127.0.0.1:{port}"
+# on a clock that runs fast half a minute is nothing
+patience = "1d"
 [data]
 dir = "data"
 [log]
