@@ -99,6 +99,8 @@ pub struct Config {
     pub behind_proxy: bool,
     /// Nobody comes in with a password alone.
     pub require_factor: bool,
+    /// Two people decide not to notify, each by their own account or token.
+    pub require_second_approver: bool,
     /// TLS at our own door.
     pub tls: Option<Tls>,
     pub oidc: Option<Oidc>,
@@ -227,7 +229,7 @@ impl Checker<'_> {
         });
         let listen_text = server.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_string());
         let listen = self.listen(&listen_text, server.behind_proxy || raw.tls.is_some());
-        let require_factor = self.second_factor(raw.access);
+        let (require_factor, require_second_approver) = self.access(raw.access);
         let tls = self.tls(raw.tls);
         let public_url = server
             .public_url
@@ -323,6 +325,7 @@ impl Checker<'_> {
             patience: self.patience(server.patience.as_deref()),
             behind_proxy: server.behind_proxy,
             require_factor,
+            require_second_approver,
             tls,
             oidc,
             data_dir: self.base.join(data_dir),

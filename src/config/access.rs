@@ -11,6 +11,7 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAccess {
     second_factor: Option<String>,
+    second_approver: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -57,12 +58,19 @@ pub struct Oidc {
 }
 
 impl Checker<'_> {
-    pub(super) fn second_factor(&mut self, access: Option<RawAccess>) -> bool {
-        match access.unwrap_or_default().second_factor.as_deref() {
+    /// Whether codes by time, and whether a second approver, are required.
+    pub(super) fn access(&mut self, access: Option<RawAccess>) -> (bool, bool) {
+        let access = access.unwrap_or_default();
+        let factor = self.required("second_factor", access.second_factor.as_deref());
+        (factor, self.required("second_approver", access.second_approver.as_deref()))
+    }
+
+    fn required(&mut self, key: &str, word: Option<&str>) -> bool {
+        match word {
             None | Some("optional") => false,
             Some("required") => true,
             Some(word) => {
-                self.fault(word, format!("`second_factor` is `{word}`; it may be `optional` or `required`"));
+                self.fault(word, format!("`{key}` is `{word}`; it may be `optional` or `required`"));
                 false
             }
         }

@@ -85,7 +85,14 @@ fn lines(config: &Config, table: &str) -> Vec<(String, String)> {
             line("Waits for a slow sender", seconds(config.patience.as_secs().cast_signed())),
         ],
         "[tls]" => config.tls.iter().map(|tls| line("Certificate", tls.certificate.display().to_string())).collect(),
-        "[access]" if config.require_factor => vec![line("Second factor", "required".into())],
+        "[access]" => [
+            ("Second factor", config.require_factor),
+            ("Second approver of a decision not to notify", config.require_second_approver),
+        ]
+        .into_iter()
+        .filter(|(_, required)| *required)
+        .map(|(name, _)| line(name, "required".into()))
+        .collect(),
         "[oidc]" => config
             .oidc
             .iter()

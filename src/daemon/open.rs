@@ -15,6 +15,7 @@ use crate::workflow::fsck::StoreReport;
 use crate::workflow::{self, Exercise, House, Settings, Stats, replay};
 use crate::workflow::{Doors, Federation};
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 /// Why a house could not be opened, with the exit code of the contract.
@@ -76,6 +77,7 @@ pub async fn open<S: Backend>(config: &Config) -> Result<House<S>, OpenError> {
         code: 1,
         text: format!("{text}. `breachclock serve --read-only` shows what is there, and writes nothing"),
     })?;
+    house.stats.last_verification.store(clock::now().timestamp_micros(), Ordering::Relaxed);
     let changes = house.find_key_changes().await;
     house.key_changes = changes.map_err(|error| OpenError { code: 1, text: error.to_string() })?;
     Ok(house)
@@ -226,6 +228,7 @@ fn doors(config: &Config) -> Result<Doors, String> {
         Ok::<_, String>(Arc::new(Federation { provider, meaning: oidc.meaning.clone() }))
     });
     let mut doors = Doors::new(config.require_factor);
+    doors.second_approver = config.require_second_approver;
     doors.federation = federation.transpose()?;
     Ok(doors)
 }

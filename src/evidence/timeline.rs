@@ -116,7 +116,18 @@ impl Reader<'_> {
             }
             "decision.not-to-notify" => {
                 let reason = shown(&self.values, &body["reason"]);
-                say("decision", format!("not to notify ({}): {reason}", plain("state")));
+                let text = format!("not to notify ({}): {reason}", plain("state"));
+                // whoever agreed made it stand; the entry's own name is that of who proposed it
+                let agreed = Some(shown(&self.values, &body["second_approver"]))
+                    .filter(|second| !second.is_empty() && plain("state") == "approved");
+                match agreed {
+                    Some(second) => {
+                        let proposed = by.clone().map(|by| format!(", proposed by {by}")).unwrap_or_default();
+                        let (text, by) = (format!("{text}{proposed}"), Some(second));
+                        self.found.push(Happening { n, at, kind: "decision", text, obligation, by, until });
+                    }
+                    None => say("decision", text),
+                }
             }
             "decision.reopened" => {
                 let because: Vec<&str> =

@@ -1,7 +1,7 @@
 //! Files of an incident: handed in, listed, read.
 
 use super::Shared;
-use super::auth::Api;
+use super::auth::{Api, FromHere};
 use super::body::{Id, Raw, idempotency};
 use super::error::{Answer, Problem};
 use super::evidence::file_name;
@@ -45,6 +45,7 @@ pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(i
 pub async fn read<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
+    _: FromHere,
     Path((id, entry)): Path<(String, String)>,
 ) -> Answer<Response> {
     let number = entry.parse().map_err(|_| Problem::not_found(format!("there is no attachment `{entry}`")))?;

@@ -58,6 +58,22 @@ impl<S: Store> FromRequestParts<Shared<S>> for Visitor {
     }
 }
 
+/// For readings that the log records: a page of somebody else's makes no entry in the name of who looks at it. Answers 403
+/// when another site asks.
+pub struct FromHere;
+
+impl<S: Send + Sync> FromRequestParts<S> for FromHere {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<FromHere, Problem> {
+        if came_from_elsewhere(&parts.headers) {
+            let detail = "another site asked for this, and the log records who took it; open it from here";
+            return Err(Problem::forbidden(detail));
+        }
+        Ok(FromHere)
+    }
+}
+
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

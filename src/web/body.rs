@@ -6,7 +6,7 @@ use crate::ingest::{self, Kind, Node, Pointer, Rejection};
 use crate::law::nearest_of;
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::workflow::Trouble;
+use crate::workflow::{Terms, Trouble};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -126,6 +126,14 @@ pub fn if_match(headers: &HeaderMap) -> Answer<Option<u64>> {
     let fault =
         || Problem::bad_request(format!("`If-Match` is `{shown}`; give the ETag of the incident, such as `\"3\"`"));
     version.map(Some).ok_or_else(fault)
+}
+
+/// Both of them.
+///
+/// # Errors
+/// 400 when either is none of ours.
+pub fn terms(headers: &HeaderMap) -> Answer<Terms<'_>> {
+    Ok(Terms { version: if_match(headers)?, key: idempotency(headers)? })
 }
 
 /// The members of a small body, taken one by one; what is left over or wrong is reported together.

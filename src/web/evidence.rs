@@ -1,7 +1,7 @@
 //! Evidence of one incident, bundles for export, and the transparency of the whole log.
 
 use super::Shared;
-use super::auth::Api;
+use super::auth::{Api, FromHere};
 use super::body::{Id, Members, Text, idempotency};
 use super::error::{Answer, Problem};
 use super::query::Params;
@@ -42,6 +42,7 @@ pub async fn bundle<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
+    _: FromHere,
     params: Params,
 ) -> Answer<Response> {
     params.only(&["profile", "withhold", "language", "zone"])?;

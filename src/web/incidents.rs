@@ -125,7 +125,7 @@ pub async fn close<S: Store>(
 }
 
 /// The version as a strong entity tag, to be sent back in `If-Match`.
-fn tag(response: &mut Response, version: u64) {
+pub(super) fn tag(response: &mut Response, version: u64) {
     if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, value);
     }

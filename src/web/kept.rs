@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workflow::Caller;
 use axum::body::{Bytes, to_bytes};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ struct Last {
     state: State,
     at: Timestamp,
     kind: HeaderValue,
+    tag: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -46,7 +47,11 @@ impl Place {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let age = now - last.at;
         let good = last.state == state && age >= TimeDelta::zero() && age < within;
-        good.then(|| ([(header::CONTENT_TYPE, last.kind)], last.body).into_response())
+        good.then(|| {
+            let mut response = ([(header::CONTENT_TYPE, last.kind)], last.body).into_response();
+            last.tag.map(|tag| response.headers_mut().insert(header::ETAG, tag));
+            response
+        })
     }
 }
 
@@ -66,6 +71,11 @@ impl Kept {
         }
         places.entry(name).or_default().clone()
     }
+}
+
+fn says_what_is_kept(headers: &HeaderMap) -> bool {
+    let known = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::ETAG];
+    headers.keys().all(|name| known.contains(name))
 }
 
 /// The kept answer to `what` for this caller, or the one that `make` makes.
@@ -95,14 +105,15 @@ where
     };
     let (at, response) = (web.now(), make.await);
     let kind = response.headers().get(header::CONTENT_TYPE).cloned();
-    // an answer with more than a type, or without an end, is not for keeping
-    let (StatusCode::OK, Some(kind), 1..=2) = (response.status(), kind, response.headers().len()) else {
+    let tag = response.headers().get(header::ETAG).cloned();
+    // an answer that says more, or has no end, is not for keeping
+    let (StatusCode::OK, Some(kind), true) = (response.status(), kind, says_what_is_kept(response.headers())) else {
         return response;
     };
     let (parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return super::error::Problem::internal().into_response() };
     if body.len() <= LARGEST {
-        let last = Last { state, at, kind, body: body.clone() };
+        let last = Last { state, at, kind, tag, body: body.clone() };
         *place.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
     Response::from_parts(parts, body.into())

@@ -2,8 +2,9 @@
 
 use super::Shared;
 use super::auth::Api;
-use super::body::{Id, Members, Text, idempotency};
+use super::body::{Id, Members, Text, terms};
 use super::error::{Answer, Problem};
+use super::incidents::tag;
 use super::kept::kept;
 use super::query::{Params, page};
 use crate::store::Store;
@@ -29,7 +30,12 @@ pub async fn list<S: Store>(
 pub async fn show<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
     let read = async {
         match web.house.obligation(&caller, &id, web.now()).await {
-            Ok(view) => Json(view).into_response(),
+            Ok(view) => {
+                let version = view.version;
+                let mut response = Json(view).into_response();
+                tag(&mut response, version);
+                response
+            }
             Err(trouble) => Problem::from(trouble).into_response(),
         }
     };
@@ -44,7 +50,7 @@ pub async fn acknowledge<S: Store>(
     Text(text): Text,
 ) -> Answer<Response> {
     let ask = ack(&text)?;
-    let view = web.house.acknowledge(&caller, &id, ask, idempotency(&headers)?, web.now()).await?;
+    let view = web.house.acknowledge(&caller, &id, ask, terms(&headers)?, web.now()).await?;
     Ok(Json(view).into_response())
 }
 
@@ -56,7 +62,7 @@ pub async fn file<S: Store>(
     Text(text): Text,
 ) -> Answer<Response> {
     let ask = filing(&text)?;
-    let changed = web.house.file(&caller, &id, ask, idempotency(&headers)?, web.now()).await?;
+    let changed = web.house.file(&caller, &id, ask, terms(&headers)?, web.now()).await?;
     Ok(Json(changed).into_response())
 }
 
@@ -68,7 +74,7 @@ pub async fn waive<S: Store>(
     Text(text): Text,
 ) -> Answer<Response> {
     let ask = waiver(&text)?;
-    let view = web.house.waive(&caller, &id, ask, idempotency(&headers)?, web.now()).await?;
+    let view = web.house.waive(&caller, &id, ask, terms(&headers)?, web.now()).await?;
     Ok(Json(view).into_response())
 }
 
@@ -89,7 +95,7 @@ pub async fn withdraw<S: Store>(
     let mut members = Members::read(&text, &["reason"])?;
     let reason = required(&mut members, "reason", "why the decision is taken back; an authority may read it");
     members.finish()?;
-    let view = web.house.withdraw_decision(&caller, &id, &reason, idempotency(&headers)?, web.now()).await?;
+    let view = web.house.withdraw_decision(&caller, &id, &reason, terms(&headers)?, web.now()).await?;
     Ok(Json(view).into_response())
 }
 
@@ -103,7 +109,7 @@ pub async fn delay<S: Store>(
     let mut members = Members::read(&text, &["reason"])?;
     let reason = required(&mut members, "reason", "why the notice is late; the authority reads it");
     members.finish()?;
-    let view = web.house.delay(&caller, &id, &reason, idempotency(&headers)?, web.now()).await?;
+    let view = web.house.delay(&caller, &id, &reason, terms(&headers)?, web.now()).await?;
     Ok(Json(view).into_response())
 }
 

@@ -1,7 +1,7 @@
 //! The register of breaches and its numbers.
 
 use super::Shared;
-use super::auth::Api;
+use super::auth::{Api, FromHere};
 use super::error::{Answer, Problem};
 use super::query::Params;
 use crate::store::Store;
@@ -14,7 +14,12 @@ use axum::response::{IntoResponse, Response};
 const SCOPE: [&str; 4] = ["from", "until", "status", "entity"];
 
 /// `?from=2026-01-01&until=2026-12-31&status=open|closed|overdue&entity=ID&format=json|csv|xlsx|html|pdf`
-pub async fn register<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, params: Params) -> Answer<Response> {
+pub async fn register<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    _: FromHere,
+    params: Params,
+) -> Answer<Response> {
     params.only(&[SCOPE.as_slice(), &["format"]].concat())?;
     let word = params.get("format").unwrap_or("json");
     let format = RegisterFormat::ALL.into_iter().find(|f| f.as_str() == word).ok_or_else(|| {

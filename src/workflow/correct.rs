@@ -1,17 +1,21 @@
 //! Facts are added or corrected: replan, diff, supersede, and tell.
 
 use super::intake::{idempotency_of, receipt_view};
-use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Trouble};
+use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Terms, Trouble};
 use crate::escalation::Event;
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
 use crate::law::{Certainty, Fact, FactBook, Obligation, Standing, Value};
 use crate::rules::{Drift, Plan, Rulebook, Shift, utc};
-use crate::store::{Change, Changeset, Dossier, Record, Store, StoreError};
+use crate::store::{Change, Changeset, Dossier, Idempotency, Record, Store, StoreError};
 use crate::time::Timestamp;
 
 /// How often a decision is repeated when somebody else changed the incident meanwhile.
 const ATTEMPTS: usize = 5;
+
+fn key_of(caller: &Caller, id: &str, idempotency: Option<(&str, &str)>) -> Option<Idempotency> {
+    idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")))
+}
 
 impl<S: Store> House<S> {
     /// Asserts facts on an incident and answers what that changed.
@@ -88,6 +92,19 @@ impl<S: Store> House<S> {
         .await
     }
 
+    /// Whether this request was accepted before.
+    pub(super) async fn is_repeated(
+        &self,
+        caller: &Caller,
+        id: &str,
+        idempotency: Option<(&str, &str)>,
+    ) -> Answered<bool> {
+        match key_of(caller, id, idempotency) {
+            Some(key) => Ok(self.store.accepted(&key).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// As `change`, with any number of entries of its own; without one, what the rulebook changed is the first.
     pub(super) async fn change_or_replan(
         &self,
@@ -98,7 +115,7 @@ impl<S: Store> House<S> {
         now: Timestamp,
         mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Vec<Draft>)> + Send,
     ) -> Answered<Changed> {
-        let key = idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")));
+        let key = key_of(caller, id, idempotency);
         if let Some(key) = &key
             && let Some((incident, same)) = self.store.accepted(key).await?
         {
@@ -106,11 +123,7 @@ impl<S: Store> House<S> {
         }
         for _ in 0..ATTEMPTS {
             let mut dossier = self.dossier(caller, id).await?;
-            if let Some(wanted) = if_match
-                && wanted != dossier.version
-            {
-                return Err(Trouble::Stale { current: dossier.version });
-            }
+            Terms { version: if_match, key: None }.hold(dossier.version)?;
             let book = self.book();
             // what another rulebook changed is settled first: the decision is made on what stands
             let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);

@@ -9,7 +9,7 @@ use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
-    Score, Trouble, WaiverRequest,
+    Score, Terms, Trouble, WaiverRequest,
 };
 use crate::escalation::{DeliveryState, Message, Sent, lease_end};
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
@@ -31,12 +31,13 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         ask: AckRequest,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<ObligationView> {
+        let terms = terms.into();
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
-        self.take(caller, incident, &[local.to_string()], &ask, idempotency, now).await?;
+        self.take(caller, incident, &[local.to_string()], &ask, terms, now).await?;
         self.reminded_acknowledged(incident, local, ask.by.as_deref().unwrap_or(&caller.name), now).await?;
         let mut view = self.obligation(caller, id, now).await?;
         if let Some(by) = &ask.by
@@ -58,69 +59,62 @@ impl<S: Store> House<S> {
         incident: &str,
         obligations: &[String],
         ask: &AckRequest,
-        idempotency: Option<&str>,
+        terms: Terms<'_>,
         now: Timestamp,
     ) -> Answered<()> {
         let request = format!("ack {obligations:?} {ask:?}");
-        self.change_or_replan(
-            caller,
-            incident,
-            None,
-            idempotency.map(|key| (key, request.as_str())),
-            now,
-            |house, dossier| {
-                let (_, plan) = house.plan_of(dossier, now);
-                let mut record = dossier.record.clone();
-                let mut drafts = Vec::new();
-                for local in obligations {
-                    let o = find_obligation(&plan, local)
-                        .ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
-                    if !o.standing.is_open() {
-                        if obligations.len() > 1 {
-                            continue;
-                        }
-                        return Err(Trouble::NotNow(format!(
-                            "obligation `{local}` is {}; there is nothing to take",
-                            o.standing.as_str()
-                        )));
-                    }
-                    let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
-                    let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
-                    let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
-                    let name = person.map_or(by, |p| p.name.clone());
-                    let policy_lease = house
-                        .policy_for(&record.incident, &o.duty)
-                        .steps
-                        .iter()
-                        .map(|s| s.lease_seconds)
-                        .min()
-                        .unwrap_or(4 * 3600);
-                    let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
-                    let limit = o.standing.deadline().map(|d| d.conservative_due);
-                    let started = o.started_by.as_ref().map_or(now, |s| s.at);
-                    let ack = Acknowledgement { by: name, role, at: now, until: lease_end(lease, started, limit, now) };
-                    let act = record.acts.entry(local.clone()).or_default();
-                    // one link takes what nobody has, never what somebody else holds
-                    if obligations.len() > 1 && act.holder(now).is_some_and(|holder| holder.by != ack.by) {
+        self.change_or_replan(caller, incident, terms.version, terms.of(&request), now, |house, dossier| {
+            let (_, plan) = house.plan_of(dossier, now);
+            let mut record = dossier.record.clone();
+            let mut drafts = Vec::new();
+            for local in obligations {
+                let o =
+                    find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{local}`")))?;
+                if !o.standing.is_open() {
+                    if obligations.len() > 1 {
                         continue;
                     }
-                    drafts.push(house.draft_acknowledged(&record.incident, local, &ack, caller, ask.decline, now));
-                    if ask.decline {
-                        act.declined.push((ack.by.clone(), now));
-                        // declining ends a lease of one's own
-                        for own in act.acknowledgements.iter_mut().filter(|a| a.by == ack.by && a.until > now) {
-                            own.until = now;
-                        }
-                    } else {
-                        act.acknowledgements.push(ack);
+                    return Err(Trouble::NotNow(format!(
+                        "obligation `{local}` is {}; there is nothing to take",
+                        o.standing.as_str()
+                    )));
+                }
+                let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+                let person = house.settings.directory.people.iter().find(|p| p.id == by || p.name == by);
+                let role = ask.role.clone().or_else(|| person.and_then(|p| p.roles.first().cloned()));
+                let name = person.map_or(by, |p| p.name.clone());
+                let policy_lease = house
+                    .policy_for(&record.incident, &o.duty)
+                    .steps
+                    .iter()
+                    .map(|s| s.lease_seconds)
+                    .min()
+                    .unwrap_or(4 * 3600);
+                let lease = Duration::seconds(ask.lease_seconds.unwrap_or(policy_lease).clamp(60, 7 * 86_400));
+                let limit = o.standing.deadline().map(|d| d.conservative_due);
+                let started = o.started_by.as_ref().map_or(now, |s| s.at);
+                let ack = Acknowledgement { by: name, role, at: now, until: lease_end(lease, started, limit, now) };
+                let act = record.acts.entry(local.clone()).or_default();
+                // one link takes what nobody has, never what somebody else holds
+                if obligations.len() > 1 && act.holder(now).is_some_and(|holder| holder.by != ack.by) {
+                    continue;
+                }
+                drafts.push(house.draft_acknowledged(&record.incident, local, &ack, caller, ask.decline, now));
+                if ask.decline {
+                    act.declined.push((ack.by.clone(), now));
+                    // declining ends a lease of one's own
+                    for own in act.acknowledgements.iter_mut().filter(|a| a.by == ack.by && a.until > now) {
+                        own.until = now;
                     }
+                } else {
+                    act.acknowledgements.push(ack);
                 }
-                if drafts.is_empty() {
-                    return Err(Trouble::NotNow("none of these obligations is open and free any more".into()));
-                }
-                Ok((record, drafts))
-            },
-        )
+            }
+            if drafts.is_empty() {
+                return Err(Trouble::NotNow("none of these obligations is open and free any more".into()));
+            }
+            Ok((record, drafts))
+        })
         .await?;
         Ok(())
     }
@@ -131,9 +125,10 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         ask: FilingRequest,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<Changed> {
+        let terms = terms.into();
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         let at = ask.at.unwrap_or(now);
@@ -144,8 +139,15 @@ impl<S: Store> House<S> {
         let asked = (&ask.at, &ask.by, &ask.reference, ask.proof, ask.complete, &ask.note, &ask.documents);
         let request = format!("file {local} {asked:?}");
         self.are_attachments(incident, &ask.documents).await?;
-        let documents = self.keep_proof(caller, id, &ask, idempotency, now).await?;
-        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+        let repeated = self.is_repeated(caller, incident, terms.of(&request)).await?;
+        if ask.proof_bytes.is_some() && !repeated {
+            // a filing that is refused leaves no file behind
+            terms.hold(self.dossier(caller, incident).await?.version)?;
+        }
+        let documents = self.keep_proof(caller, id, &ask, terms.key, now).await?;
+        // the file is a change of its own
+        let version = terms.version.map(|version| version + u64::from(ask.proof_bytes.is_some()));
+        self.change(caller, incident, version, terms.of(&request), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
             let mut record = dossier.record.clone();
@@ -201,9 +203,10 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         ask: WaiverRequest,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<ObligationView> {
+        let terms = terms.into();
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
         let request = format!("waive {local} {ask:?}");
@@ -215,19 +218,22 @@ impl<S: Store> House<S> {
             let words: Vec<String> = [method, value].into_iter().chain(band).cloned().collect();
             are_words("score", &words)?;
         }
-        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+        self.change(caller, incident, terms.version, terms.of(&request), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
             let mut record = dossier.record.clone();
             let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
             let zone = zone_of(&record.incident);
+            // a program acts for people; whoever logs in acts for nobody but themselves
+            let in_person = house.doors.second_approver || names.is_account(&caller.name);
             let act = record.acts.entry(local.to_string()).or_default();
             let waiver = match act.waiver.take() {
                 Some(pending) if pending.approved_at.is_none() => {
                     if names.same(&pending.by, &by) {
                         return Err(Trouble::NotPermitted("the second approver must be another person".into()));
                     }
-                    let agrees = |second: &String| names.same(second, &by) || names.same(second, &caller.name);
+                    let agrees =
+                        |second: &String| names.same(second, &caller.name) || !in_person && names.same(second, &by);
                     if pending.second_approver.as_ref().is_some_and(|second| !agrees(second)) {
                         let second = pending.second_approver.unwrap_or_default();
                         return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
@@ -246,9 +252,17 @@ impl<S: Store> House<S> {
                         )));
                     }
                     let reason = reason_of(&ask.reason)?;
+                    if house.doors.second_approver && ask.second_approver.is_none() {
+                        let text =
+                            "`second_approver` is missing; two people decide not to notify here: name the other one";
+                        return Err(rejected("/second_approver", text.to_string()));
+                    }
                     if let Some(second) = &ask.second_approver {
                         names.may_approve(second).map_err(|text| rejected("/second_approver", text))?;
-                        if names.same(second, &by) {
+                        if house.doors.second_approver {
+                            names.can_come_in(second).map_err(|text| rejected("/second_approver", text))?;
+                        }
+                        if names.same(second, &by) || in_person && names.same(second, &caller.name) {
                             let text =
                                 format!("`{second}` decides already; the second approver must be another person");
                             return Err(rejected("/second_approver", text));
@@ -283,14 +297,15 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         reason: &str,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<ObligationView> {
+        let terms = terms.into();
         self.permit(caller, Right::Respond)?;
         let (incident, local) = split_obligation(id)?;
         let reason = reason_of(reason)?;
         let request = format!("delay {local} {reason}");
-        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+        self.change(caller, incident, terms.version, terms.of(&request), now, |house, dossier| {
             let (_, plan) = house.plan_of(dossier, now);
             find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
             let mut record = dossier.record.clone();
@@ -396,7 +411,7 @@ impl<S: Store> House<S> {
         }
         let role = person.and_then(|p| p.roles.first().cloned());
         let ask = AckRequest { by: Some(claims.person.clone()), role, ..ask };
-        self.take(&caller, &claims.incident, &claims.obligations, &ask, idempotency, now).await
+        self.take(&caller, &claims.incident, &claims.obligations, &ask, idempotency.into(), now).await
     }
 
     /// Who takes or declines an obligation without the link knows of it all the same: the last message by each way that told

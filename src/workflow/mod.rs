@@ -157,6 +157,8 @@ pub struct Stats {
     pub last_loop: std::sync::atomic::AtomicI64,
     /// Unix microseconds of the last signed checkpoint; 0 before the first.
     pub last_checkpoint: std::sync::atomic::AtomicI64,
+    /// Unix microseconds of when the whole log was last recomputed and held against its signed checkpoint; 0 before.
+    pub last_verification: std::sync::atomic::AtomicI64,
     /// Unix microseconds of the last backup made since the start; 0 before the first.
     pub last_backup: std::sync::atomic::AtomicI64,
     /// How late the last wake-up was handled, microseconds.

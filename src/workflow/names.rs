@@ -72,6 +72,31 @@ impl Names {
         Ok(())
     }
 
+    /// Has whoever acts under this name an account?
+    pub fn is_account(&self, name: &str) -> bool {
+        self.accounts.iter().any(|(login, person, _)| {
+            name.strip_prefix(USER) == Some(login) || person.as_deref().is_some_and(|person| self.same(person, name))
+        })
+    }
+
+    /// # Errors
+    /// Nobody of that name has an account or a token with which to approve.
+    pub fn can_come_in(&self, name: &str) -> Result<(), String> {
+        let approves = |role: &Option<Role>| role.is_some_and(|role| role.may(Right::Approve));
+        let account = self.accounts.iter().any(|(login, person, role)| {
+            approves(role) && self.same(name, person.as_deref().unwrap_or(&format!("{USER}{login}")))
+        });
+        let token =
+            self.tokens.iter().any(|(label, role)| approves(role) && self.same(name, &format!("{TOKEN}{label}")));
+        if account || token {
+            return Ok(());
+        }
+        Err(format!(
+            "`{name}` has no account that may approve, and two people decide not to notify here; invite them \
+             (`breachclock user invite`), or name somebody else"
+        ))
+    }
+
     fn meant_by(&self, name: &str) -> Vec<String> {
         let people = self.people.iter().filter(|(id, known)| id == name || known == name);
         let label = name.strip_prefix(TOKEN).unwrap_or(name);

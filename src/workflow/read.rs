@@ -107,6 +107,7 @@ impl<S: Store> House<S> {
         let open = matches!(law.standing, "running" | "possible");
         ObligationView {
             incident: incident.id.0.clone(),
+            version: dossier.version,
             incident_title: incident.title.clone(),
             entity: incident.entity.name.clone(),
             holder,

@@ -78,7 +78,7 @@ impl<S: Store> House<S> {
             last_checkpoint: micros(self.stats.last_checkpoint.load(Ordering::Relaxed)).map(utc),
             last_anchor: self.last_anchor().await.map(utc),
             witnesses: self.witness_views().await,
-            last_verification: None,
+            last_verification: micros(self.stats.last_verification.load(Ordering::Relaxed)).map(utc),
             rulebook: book.name(),
             duties: book.duties().len(),
             version: env!("CARGO_PKG_VERSION"),

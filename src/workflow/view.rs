@@ -82,6 +82,8 @@ pub struct ObligationView {
     #[serde(flatten)]
     pub law: ObligationAnswer,
     pub incident: String,
+    /// Of the incident, for `If-Match`.
+    pub version: u64,
     pub incident_title: String,
     pub entity: String,
     pub holder: Option<Holder>,
@@ -315,6 +317,40 @@ pub struct PingView {
     pub last_success: Option<String>,
     pub failing_since: Option<String>,
     pub error: Option<String>,
+}
+
+/// What a change asks besides what it changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Of the incident that the caller decides on: another one is refused.
+    pub version: Option<u64>,
+    /// Under which the same request counts once.
+    pub key: Option<&'a str>,
+}
+
+impl<'a> From<Option<&'a str>> for Terms<'a> {
+    fn from(key: Option<&'a str>) -> Terms<'a> {
+        Terms { version: None, key }
+    }
+}
+
+impl<'a> Terms<'a> {
+    /// The key, with the request it stands for.
+    pub(super) fn of<'r>(&self, request: &'r str) -> Option<(&'r str, &'r str)>
+    where
+        'a: 'r,
+    {
+        self.key.map(|key| (key, request))
+    }
+
+    /// # Errors
+    /// 412 when the incident is no longer at the version the caller saw.
+    pub(super) fn hold(&self, current: u64) -> super::Answered<()> {
+        match self.version {
+            Some(wanted) if wanted != current => Err(super::Trouble::Stale { current }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What acknowledging asks for.

@@ -4,7 +4,7 @@
 use super::discharge::reason_of;
 use super::read::split_obligation;
 use super::review::withdrawal;
-use super::{Answered, Caller, House, ObligationView, Right, Trouble};
+use super::{Answered, Caller, House, ObligationView, Right, Terms, Trouble};
 use crate::law::Waiver;
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -32,15 +32,16 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         reason: &str,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<ObligationView> {
+        let terms = terms.into();
         self.permit(caller, Right::Approve)?;
         let (incident, local) = split_obligation(id)?;
         let reason = reason_of(reason)?;
         let names = self.names(now).await?;
         let request = format!("withdraw {local} {reason}");
-        self.change(caller, incident, None, idempotency.map(|key| (key, request.as_str())), now, |house, dossier| {
+        self.change(caller, incident, terms.version, terms.of(&request), now, |house, dossier| {
             let mut record = dossier.record.clone();
             let waiver = record.acts.get_mut(local).and_then(|act| act.waiver.take()).ok_or_else(|| {
                 Trouble::NotNow(format!("no decision about `{local}` waits or stands; there is nothing to take back"))

@@ -178,6 +178,31 @@ async fn a_cookie_from_before_the_login_is_not_the_session() {
     assert_eq!(get(&server, "/api/v1/me", &session).await.status, 200);
 }
 
+/// What is taken out is an entry in somebody's name: a page of another site makes none.
+#[tokio::test]
+async fn what_the_log_records_is_not_taken_by_other_sites() {
+    let server = Server::start().await;
+    let session = account(&server, "kim", "auditor").await;
+    let (incident, _) = server.breach("Taken").await;
+    let file = server.post(Role::Admin, &format!("/api/v1/incidents/{incident}/attachments"), &[], "bytes").await;
+    let entry = file.json()["entry"].clone();
+    let places = [
+        format!("/api/v1/incidents/{incident}/bundle"),
+        format!("/api/v1/incidents/{incident}/attachments/{entry}"),
+        "/api/v1/register?format=csv".to_string(),
+    ];
+    for place in places {
+        let read = async |site: &str| {
+            let headers = [("cookie", session.as_str()), ("sec-fetch-site", site)];
+            let reply = server.send("GET", &place, &headers, b"").await;
+            (reply.status, server.house.store.head().await.expect("a log").size)
+        };
+        let (refused, before) = read("cross-site").await;
+        let (taken, after) = read("none").await;
+        assert_eq!((refused, taken, after > before), (403, 200, true), "{place}");
+    }
+}
+
 #[tokio::test]
 async fn guessing_gets_slow_for_who_guesses() {
     let server = Server::behind_proxy().await;

@@ -4,7 +4,7 @@ use crate::support::{at, caller, house, settings};
 use breachclock::law::Contract;
 use breachclock::rules::{builtin, contract_faults};
 use breachclock::store::MemoryStore;
-use breachclock::workflow::{AckRequest, Answered, Caller, House, Role, Trouble, WaiverRequest};
+use breachclock::workflow::{AckRequest, Answered, Caller, House, NewAccount, Role, Trouble, WaiverRequest};
 use std::fmt::Debug;
 
 const NOW: &str = "2026-03-28T01:00:00Z";
@@ -153,4 +153,79 @@ async fn who_takes_it_and_who_must_agree() {
     let ask = WaiverRequest { reason: "agreed".into(), ..WaiverRequest::default() };
     let view = house.waive(&counsel, &duty, ask, None, now).await.expect("agrees");
     assert_eq!(view.law.standing, "waived");
+}
+
+/// An act of the table below: who calls, in whose name, whom they name as second, and what comes of it.
+type Act<'a> = (&'a Caller, Option<&'a str>, Option<&'a str>, Result<&'a str, &'a str>);
+
+#[tokio::test]
+async fn two_people_decide_each_in_person() {
+    for required in [false, true] {
+        let mut house = with_contracts();
+        house.doors.second_approver = required;
+        let now = at(NOW);
+        for label in ["max", "eve"] {
+            house.create_token(&Caller::system(), Role::Approver, label, Vec::new(), None, now).await.expect("a token");
+        }
+        let ines = NewAccount {
+            login: "ines".into(),
+            name: "Ines".into(),
+            person: Some("ines".into()),
+            role: "approver".into(),
+            ..NewAccount::default()
+        };
+        house.create_account(&Caller::system(), ines, now).await.expect("an account");
+        let named = |name: &str| Caller { name: name.into(), role: Role::Approver, entities: Vec::new() };
+        let (max, eve, ines) = (named("token:max"), named("token:eve"), named("ines"));
+        let acts: &[Act<'_>] = if required {
+            &[
+                (&max, None, None, Err("two people decide not to notify here")),
+                (&max, None, Some("lea"), Err("`lea` has no account that may approve")),
+                (&max, Some("lea"), Some("max"), Err("must be another person")),
+                (&max, None, Some("eve"), Ok("pending")),
+                (&max, Some("eve"), None, Err("waits for `eve`")),
+                (&ines, Some("eve"), None, Err("waits for `eve`")),
+                (&eve, None, None, Ok("approved")),
+            ]
+        } else {
+            &[
+                // a program acts for people, who logs in for nobody else
+                (&ines, Some("lea"), Some("ines"), Err("must be another person")),
+                (&max, Some("lea"), Some("eve"), Ok("pending")),
+                (&ines, Some("eve"), None, Err("waits for `eve`")),
+                (&max, Some("token:eve"), None, Ok("approved")),
+            ]
+        };
+        let report = format!(r#"{{"title": "x", "entity": "acme-fr", "facts": {{{AWARE}}}}}"#);
+        let id = house.report(&max, &report, None, now).await.expect("opens").incident.id;
+        let duty = format!("{id}~eu-gdpr-33-authority@FR");
+        for (caller, by, second, wanted) in acts {
+            let what = format!("required {required}: {} by {by:?} with {second:?}", caller.name);
+            let ask = WaiverRequest {
+                reason: "no risk".into(),
+                by: by.map(str::to_string),
+                second_approver: second.map(str::to_string),
+                ..WaiverRequest::default()
+            };
+            match (house.waive(caller, &duty, ask, None, now).await, wanted) {
+                (Ok(view), Ok(state)) => assert_eq!(view.waiver.expect("a decision").state, *state, "{what}"),
+                (Err(Trouble::NotPermitted(said)), Err(words)) => assert!(said.contains(words), "{what}: {said}"),
+                (Err(Trouble::Rejected(found)), Err(words)) => {
+                    assert_eq!(found[0].pointer, "/second_approver", "{what}");
+                    assert!(found[0].text.contains(words), "{what}: {}", found[0].text);
+                }
+                (other, _) => panic!("{what}: {:?}", other.map(|view| view.waiver.map(|waiver| waiver.state))),
+            }
+        }
+        // the log credits whoever agreed
+        let timeline = house.timeline(&max, &id, now).await.expect("reads");
+        let decisions: Vec<_> = timeline.iter().filter(|item| item.kind == "decision").collect();
+        let agreed = decisions.last().expect("decided");
+        assert!(
+            agreed.text.starts_with("not to notify (approved)") && agreed.text.contains("proposed by"),
+            "{}",
+            agreed.text
+        );
+        assert!(agreed.by.as_deref().is_some_and(|by| by.contains("eve")), "{:?}", agreed.by);
+    }
 }

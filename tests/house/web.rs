@@ -360,6 +360,46 @@ async fn versions_guard_changes() {
 }
 
 #[tokio::test]
+async fn versions_guard_what_is_done_about_an_obligation() {
+    let server = Server::start().await;
+    let (incident, id) = server.breach("Seen before").await;
+    let path = format!("/api/v1/obligations/{id}");
+    let tag = |reply: &Reply| reply.header("etag").to_string();
+    // the second reading is the kept answer to the first
+    let read = [server.get(Role::Approver, &path).await, server.get(Role::Approver, &path).await];
+    let seen = tag(&read[0]);
+    assert_eq!((tag(&read[1]), format!("\"{}\"", read[0].json()["version"])), (seen.clone(), seen.clone()));
+    let facts = format!("/api/v1/incidents/{incident}/facts");
+    assert_eq!(server.post(Role::Reporter, &facts, &[], "{\"risk\":\"high\"}").await.status, 200);
+    // whoever decides on what was, is told so, and nothing is recorded
+    let acts = [
+        ("ack", "{}"),
+        ("filing", "{\"proof\":\"cHJvb2Y=\"}"),
+        ("waiver", "{\"reason\":\"no risk\"}"),
+        ("waiver/withdrawal", "{\"reason\":\"a risk\"}"),
+        ("delay", "{\"reason\":\"the count\"}"),
+    ];
+    for (act, body) in acts {
+        let stale = server.post(Role::Admin, &format!("{path}/{act}"), &[("if-match", &seen)], body).await;
+        assert_eq!(
+            (stale.status, stale.json()["type"].as_str()),
+            (412, Some("urn:breachclock:problem:stale")),
+            "{act}"
+        );
+    }
+    let files = server.get(Role::Admin, &format!("/api/v1/incidents/{incident}/attachments")).await;
+    assert_eq!(files.json()["items"].as_array().map(Vec::len), Some(0), "{}", files.body);
+    let now = tag(&server.get(Role::Admin, &path).await);
+    let headers = [("if-match", now.as_str()), ("idempotency-key", "filed")];
+    let body = "{\"proof\":\"cHJvb2Y=\"}";
+    let filed = server.post(Role::Admin, &format!("{path}/filing"), &headers, body).await;
+    assert_eq!(filed.status, 200, "{}", filed.body);
+    // the same request again was accepted on the version it names
+    let again = server.post(Role::Admin, &format!("{path}/filing"), &headers, body).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+}
+
+#[tokio::test]
 async fn an_obligation_is_taken_filed_and_gone_from_the_board() {
     let server = Server::start().await;
     let (incident, id) = server.breach("From reminder to filing").await;

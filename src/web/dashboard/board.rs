@@ -254,6 +254,9 @@ fn band_of(row: &Row, zone: Zone, now: Timestamp) -> (String, String) {
         (State::Awaiting, _) => ("Waiting for another step", String::new()),
         (State::Held, _) => ("Held", "The law lets a request of an authority delay these".to_string()),
         (State::Filed | State::Waived | State::Ended, _) => ("Filed or decided", String::new()),
+        (State::Possible, Some(at)) if at < now => {
+            ("May be late", "The date has passed if these apply. Answer what decides, or give the notice".to_string())
+        }
         (_, None) => ("No date yet", "No number in the law, or the clock has not started".to_string()),
         (_, Some(at)) if at < now + TimeDelta::hours(24) => {
             ("Next 24 hours", format!("until {}", short_label(now + TimeDelta::hours(24), zone)))

@@ -45,6 +45,8 @@ const HASHERS: usize = 2;
 pub struct Doors {
     /// Whether a password alone is not enough.
     pub require_factor: bool,
+    /// Whether a decision not to notify needs a second person, and each acts in person.
+    pub second_approver: bool,
     pub federation: Option<Arc<Federation>>,
     /// Tokens and accounts as last read, and when: asked with every request. Emptied by whoever changes one.
     pub(super) known: RwLock<Option<(Timestamp, Arc<Known>)>>,
@@ -72,6 +74,7 @@ impl Doors {
     pub fn new(require_factor: bool) -> Doors {
         Doors {
             require_factor,
+            second_approver: false,
             federation: None,
             known: RwLock::default(),
             throttle: Mutex::default(),
