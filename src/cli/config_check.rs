@@ -6,11 +6,16 @@ use std::path::PathBuf;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Read a configuration and everything it names; print each fault with its line
-    Check { file: PathBuf },
+    Check {
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub fn run(command: Command) -> i32 {
-    let Command::Check { file } = command;
+    let Command::Check { file, json } = command;
     let config = match super::configuration(&file) {
         Ok(config) => config,
         Err(code) => return code,
@@ -27,6 +32,22 @@ pub fn run(command: Command) -> i32 {
     let settings = crate::daemon::open::notify_settings(&config);
     if let Err(error) = runtime.block_on(async { crate::notify::Notifiers::from_settings(&settings).map(|_| ()) }) {
         faults.push(crate::config::ConfigFault { file: config.file.clone(), line: 0, text: error.to_string() });
+    }
+    if json {
+        super::print_json(&serde_json::json!({
+            "file": file.display().to_string(),
+            "entities": config.entities.len(),
+            "contracts": config.contracts.len(),
+            "people": config.directory.people.len(),
+            "policies": config.policies.len(),
+            "webhooks": config.webhooks.len(),
+            "channels": config.channels.len(),
+            "duties": book.duties().len(),
+            "faults": faults.iter().map(|f| serde_json::json!({"file": f.file, "line": f.line, "text": f.text})).collect::<Vec<_>>(),
+        }));
+    }
+    if faults.is_empty() && json {
+        return exit::DONE;
     }
     if faults.is_empty() {
         super::print(&format!(

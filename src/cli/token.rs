@@ -27,6 +27,9 @@ pub enum Command {
         /// Ends after this time, e.g. `90d`
         #[arg(long)]
         expires: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Make a calendar subscription and print its address once
     Calendar {
@@ -85,7 +88,7 @@ async fn run_in<S: open::Backend>(command: Command, config: &Config) -> i32 {
     };
     let (caller, now) = (Caller::system(), clock::now());
     let result = match command {
-        Command::Create { role, label, entities, expires, .. } => {
+        Command::Create { role, label, entities, expires, json, .. } => {
             let Some(role) = Role::parse(&role) else {
                 let allowed: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
                 eprintln!("error: `{role}` is no role; it may be {}", allowed.join(", "));
@@ -96,10 +99,13 @@ async fn run_in<S: open::Backend>(command: Command, config: &Config) -> i32 {
                 Err(code) => return code,
             };
             let label = if label.is_empty() { role.as_str().to_string() } else { label };
-            house
-                .create_token(&caller, role, &label, entities, expires_at, now)
-                .await
-                .map(|(_, text)| super::print(&format!("{text}\n")))
+            house.create_token(&caller, role, &label, entities, expires_at, now).await.map(|(made, text)| match json {
+                true => super::print_json(&serde_json::json!({
+                    "id": made.id, "token": text, "role": made.role, "label": made.label,
+                    "entities": made.entities, "expires_at": made.expires_at.map(crate::rules::utc),
+                })),
+                false => super::print(&format!("{text}\n")),
+            })
         }
         Command::Calendar { label, entities, expires, .. } => {
             let expires_at = match expiry(expires.as_deref(), now) {

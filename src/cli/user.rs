@@ -4,7 +4,7 @@ use super::exit;
 use crate::config::{Config, StoreKind};
 use crate::daemon::{clock, open};
 use crate::store::{PgStore, SqliteStore};
-use crate::workflow::{AccountChange, Caller, NewAccount};
+use crate::workflow::{AccountChange, AccountView, Caller, NewAccount};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ pub enum Command {
         /// Limit it to an entity; may be repeated
         #[arg(long = "entity")]
         entities: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Change role, entities, name or person
     Change {
@@ -58,6 +61,9 @@ pub enum Command {
         #[command(flatten)]
         at: Where,
         login: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// End every session, and let nobody in with this account
     Disable {
@@ -98,6 +104,13 @@ pub fn run(command: Command) -> i32 {
     }
 }
 
+fn invited((account, invitation): (AccountView, String), json: bool) {
+    match json {
+        true => super::print_json(&serde_json::json!({ "account": account, "invitation": invitation })),
+        false => super::print(&format!("{invitation}\n")),
+    }
+}
+
 async fn run_in<S: open::Backend>(command: Command, config: &Config) -> i32 {
     let house = match open::open::<S>(config).await {
         Ok(house) => house,
@@ -109,19 +122,19 @@ async fn run_in<S: open::Backend>(command: Command, config: &Config) -> i32 {
     let (caller, now) = (Caller::system(), clock::now());
     let disabled = |disabled| AccountChange { disabled: Some(disabled), ..AccountChange::default() };
     let done = match command {
-        Command::Create { login, role, name, person, entities, .. } => {
+        Command::Create { login, role, name, person, entities, json, .. } => {
             let name = name.unwrap_or_else(|| login.clone());
             let made = house.create_account(&caller, NewAccount { login, name, person, role, entities }, now).await;
-            made.map(|(_, invitation)| super::print(&format!("{invitation}\n")))
+            made.map(|made| invited(made, json))
         }
         Command::Change { login, role, name, person, entities, all_entities, .. } => {
             let entities = (all_entities || !entities.is_empty()).then_some(entities);
             let change = AccountChange { name, person, role, entities, disabled: None };
             house.change_account(&caller, &login, change, now).await.map(drop)
         }
-        Command::Invite { login, .. } => {
+        Command::Invite { login, json, .. } => {
             let made = house.invite(&caller, &login, now).await;
-            made.map(|(_, invitation)| super::print(&format!("{invitation}\n")))
+            made.map(|made| invited(made, json))
         }
         Command::Disable { login, .. } => house.change_account(&caller, &login, disabled(true), now).await.map(drop),
         Command::Enable { login, .. } => house.change_account(&caller, &login, disabled(false), now).await.map(drop),

@@ -11,7 +11,7 @@ use super::reach::Recipient;
 use super::texts::Baseline;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Confidence, Deadline, Duty, DutyId, DutyPeriod, FactBook, Obligation, Place, Stage, Standing, Started, Trigger,
+    Confidence, Deadline, Duty, DutyId, DutyPeriod, Incident, Obligation, Place, Stage, Standing, Started, Trigger,
     Value,
 };
 use crate::time::{CivilDate, Period, Timestamp, Zone};
@@ -78,7 +78,7 @@ impl Rulebook {
         if applies == Truth::No && !options.all {
             return None;
         }
-        let mut start = self.start(duty, &place, facts, &mut missing);
+        let mut start = self.start(duty, &place, incident, &mut missing);
         let clock = clock::of(self, duty, &seat, parties);
         let served = self.served(duty, &mut start, clock.zone, asking, &scene, &mut missing, &mut because);
         let Served { texts, day, ended } = served;
@@ -292,9 +292,18 @@ impl Rulebook {
         }
     }
 
-    fn start(&self, duty: &Duty<Condition>, place: &Place, facts: &FactBook, missing: &mut Vec<String>) -> Start {
+    fn start(&self, duty: &Duty<Condition>, place: &Place, incident: &Incident, missing: &mut Vec<String>) -> Start {
         let (mut started, mut bound, mut fallback) = (None, None, None);
-        match trigger::onset(duty, place, facts, &self.acts_of(&duty.starts)) {
+        let (facts, acts) = (&incident.facts, self.acts_of(&duty.starts));
+        let mut onset = trigger::onset(duty, place, facts, &acts);
+        if matches!(onset, Onset::NotYet { .. }) && !acts.is_empty() {
+            // what was owed first may stand in another clause agreed with the same counterparty
+            let theirs = contract::clauses_beside(duty, &incident.entity, place, &acts)
+                .map(|clause| trigger::onset(duty, &clause.id, facts, &acts))
+                .find(|theirs| matches!(theirs, Onset::Started(_)));
+            onset = theirs.unwrap_or(onset);
+        }
+        match onset {
             Onset::Started(at) => started = Some(at),
             Onset::From { earlier, missing } => (started, fallback) = (Some(earlier), Some(missing)),
             Onset::NotAfter { later, missing: key } => {

@@ -10,8 +10,8 @@ use super::condition::Condition;
 use super::load::did_you_mean;
 use super::trigger;
 use crate::law::{
-    Channel, Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyPeriod, DutyStatus, Entity, FactType,
-    HoldRule, Incident, Obligation, Place, Reach, Recipients, Started, THEIR_NOTICE, THEIR_TRIGGER, Trigger,
+    Channel, Confidence, Contract, ContractPeriod, Deadline, Direction, Duty, DutyId, DutyPeriod, DutyStatus, Entity,
+    FactType, HoldRule, Incident, Obligation, Place, Reach, Recipients, Started, THEIR_NOTICE, THEIR_TRIGGER, Trigger,
     nearest_of,
 };
 use crate::time::{Period, TimeError, Timestamp, Unit, Zone};
@@ -239,6 +239,20 @@ pub(super) fn contract_of<'e>(duty: &Duty<Condition>, entity: &'e Entity, place:
         return None;
     }
     ours(duty, entity).find(|contract| contract.id == place)
+}
+
+/// Clauses agreed with the counterparty of `place` under which one of `acts` is owed.
+pub(super) fn clauses_beside<'e>(
+    duty: &Duty<Condition>,
+    entity: &'e Entity,
+    place: &str,
+    acts: &[DutyId],
+) -> impl Iterator<Item = &'e Contract> {
+    let own = contract_of(duty, entity, place);
+    entity.contracts.iter().filter(move |clause| {
+        own.is_some_and(|own| own.id != clause.id && own.name == clause.name && own.direction == clause.direction)
+            && acts.iter().any(|act| act.0 == template_id(clause))
+    })
 }
 
 /// The contracts of `entity` under which it owes the notice of `duty`.

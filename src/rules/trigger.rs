@@ -104,8 +104,16 @@ pub fn limit_set(facts: &FactBook, duty: &str, place: &str) -> Option<Timestamp>
 
 fn find<'a>(facts: &'a FactBook, prefix: &str, duty: &str, place: &str) -> Option<&'a Fact> {
     let general = format!("{prefix}{duty}");
-    let specific = format!("{general}@{place}");
-    [specific, general].iter().find_map(|key| facts.assertion(key).filter(|fact| fact.value.is_some()))
+    let stated = |key: &str| facts.assertion(key).filter(|fact| fact.value.is_some());
+    // a state's law may follow an act towards the authority of the whole country
+    let country = || place.split_once('-').filter(|(country, _)| is_country(country)).map(|(country, _)| country);
+    stated(&format!("{general}@{place}"))
+        .or_else(|| stated(&general))
+        .or_else(|| stated(&format!("{general}@{}", country()?)))
+}
+
+fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 fn latest(fact: &Fact) -> Option<Timestamp> {

@@ -69,8 +69,10 @@ pub async fn watch<S: Store>(State(web): State<Shared<S>>, request: Request, nex
     let now = web.now();
     let client =
         Client::of(&parts, web.options.behind_proxy).filter(|_| !is_always_heard(&parts.method, parts.uri.path()));
-    let bearer = credential(&parts.headers).or_else(|| session_cookie(&parts.headers, web.options.secure_cookies));
-    let token = bearer.map(str::to_string);
+    let (bearer, cookie) = (credential(&parts.headers), session_cookie(&parts.headers, web.options.secure_cookies));
+    // a session that has ended is nobody's attempt
+    let by_program = bearer.is_some();
+    let token = bearer.or(cookie).map(str::to_string);
     let place = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_string());
     let method = parts.method.clone();
     if let Some(client) = &client
@@ -84,18 +86,28 @@ pub async fn watch<S: Store>(State(web): State<Shared<S>>, request: Request, nex
             if let Some(client) = &client {
                 web.pace.take(client, WRONG, now);
             }
+            if by_program {
+                noted(web.house.record_unknown_token(now).await);
+            }
         }
-        (StatusCode::FORBIDDEN, Some(token)) => {
-            // what is refused was changed nowhere: a log that cannot take the entry changes nothing about the answer
+        // what belongs to another entity is not there
+        (status @ (StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), Some(token)) => {
             if let (Ok(Some(caller)), Some(place)) = (web.house.authenticate(&token, now).await, place)
-                && let Err(error) = web.house.record_refused(&caller, &format!("{method}:{place}"), now).await
+                && (status == StatusCode::FORBIDDEN || method == Method::POST && !caller.entities.is_empty())
             {
-                tracing::warn!(%error, "that a request was refused could not be recorded");
+                noted(web.house.record_refused(&caller, &format!("{method}:{place}"), now).await);
             }
         }
         _ => {}
     }
     response
+}
+
+/// What is refused was changed nowhere: a log that cannot take the entry changes nothing about the answer.
+fn noted<E: std::fmt::Display>(recorded: Result<(), E>) {
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "that a request was refused could not be recorded");
+    }
 }
 
 fn too_many() -> Response {

@@ -133,11 +133,16 @@ impl<S: Store> House<S> {
             return Err(Trouble::KeyReused);
         }
         let incident = self.incident(caller, id, now).await?;
-        let first = self.store.stream(id).await?.into_iter().next();
-        let evidence = first.map(|entry| EvidenceReceipt {
-            log_index: entry.idx,
-            leaf_hash: hex(&crate::evidence::leaf_hash(&entry.bytes)),
-            entries: 1,
+        let stream = self.store.stream(id).await?;
+        let written_at = |entry: &crate::store::StoredEntry| {
+            let body: serde_json::Value = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+            body["ts"].as_str().map(str::to_string)
+        };
+        let evidence = stream.first().map(|first| EvidenceReceipt {
+            log_index: first.idx,
+            leaf_hash: hex(&crate::evidence::leaf_hash(&first.bytes)),
+            // one commit has one instant
+            entries: stream.iter().take_while(|entry| written_at(entry) == written_at(first)).count(),
         });
         Ok(Reported { incident, evidence, created: false })
     }

@@ -193,6 +193,35 @@ async fn who_is_refused_stands_in_the_log_once_a_minute() {
     );
 }
 
+/// A change of what belongs to somebody else is answered as if it were not there, and stands in the log all the same; so does
+/// a token that nobody has. Who may see everything and mistypes an id is no case.
+#[tokio::test]
+async fn attempts_on_others_and_wrong_tokens_stand_in_the_log() {
+    let (server, _, foreign, tokens) = two_entities().await;
+    let token = |wanted: Role| &tokens.iter().find(|(role, _)| *role == wanted).expect("a token").1;
+    let attempt = async |token: &str, incident: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let path = format!("/api/v1/incidents/{incident}/facts");
+        server.send("POST", &path, &headers, br#"{"facts": {"encrypted": false}}"#).await.status
+    };
+    assert_eq!(attempt(token(Role::Responder), &foreign.incident).await, 404);
+    assert_eq!(attempt("bct_nobody-has-this", &foreign.incident).await, 401);
+    let all = server
+        .post(Role::Responder, "/api/v1/incidents/inc-none/facts", &[], r#"{"facts": {"encrypted": false}}"#)
+        .await;
+    assert_eq!(all.status, 404);
+    let entries = server.house.store.stream("_system").await.expect("a stream");
+    let entries = entries.iter().map(|entry| String::from_utf8_lossy(&entry.bytes).into_owned());
+    let refused: Vec<String> = entries.filter(|entry| entry.contains("\"access.refused\"")).collect();
+    let said =
+        [r#""place":"POST:/api/v1/incidents/:id:/facts","count":1"#, r#""actor":"nobody","place":"token","count":1"#];
+    assert_eq!(refused.len(), said.len(), "{refused:?}");
+    for (entry, said) in refused.iter().zip(said) {
+        assert!(entry.contains(said), "{entry}");
+    }
+}
+
 #[tokio::test]
 async fn an_administrator_of_one_entity_stays_inside_it() {
     let (server, ..) = two_entities().await;

@@ -256,6 +256,7 @@ async fn a_report_is_created_once() {
     assert!(first.json()["evidence"]["log_index"].is_u64(), "{}", first.body);
     let again = server.post(Role::Reporter, "/api/v1/incidents", &key, body).await;
     assert_eq!((again.status, again.json()["incident"]["id"].as_str()), (200, Some(id.as_str())));
+    assert_eq!(again.json()["evidence"], first.json()["evidence"], "the first receipt");
     let other = server.post(Role::Reporter, "/api/v1/incidents", &key, r#"{"title":"Something else"}"#).await;
     assert_eq!((other.status, other.json()["type"].as_str()), (422, Some("urn:breachclock:problem:key-reused")));
     let toml = server
