@@ -62,7 +62,7 @@ pub async fn bundle<S: Store>(
     Ok((headers, bytes).into_response())
 }
 
-/// What an export would disclose and withhold: `{ "profile": … }` or `?profile=`.
+/// What an export would disclose and withhold: `{ "profile": …, "withhold": […] }` or `?profile=&withhold=`.
 pub async fn preview<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
@@ -73,12 +73,13 @@ pub async fn preview<S: Store>(
 ) -> Answer<Response> {
     // nothing is recorded, so repeating is harmless; a bad key is still the sender's mistake
     idempotency(&headers)?;
-    params.only(&["profile"])?;
-    let mut members = Members::read(&text, &["profile"])?;
-    let asked = members.text("profile");
+    params.only(&["profile", "withhold"])?;
+    let mut members = Members::read(&text, &["profile", "withhold"])?;
+    let (asked, mut withhold) = (members.text("profile"), members.words("withhold"));
     members.finish()?;
+    withhold.extend(params.all("withhold").map(str::to_string));
     let profile = profile(asked.as_deref().or(params.get("profile")))?;
-    Ok(Json(web.house.bundle_preview(&caller, &id, profile, web.now()).await?).into_response())
+    Ok(Json(web.house.bundle_preview(&caller, &id, profile, &withhold, web.now()).await?).into_response())
 }
 
 /// The signed note, as text. Open to everybody: it names a size and a hash, and witnesses have no account.

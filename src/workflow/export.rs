@@ -8,7 +8,7 @@ use crate::evidence::export::{self, ExportCreated, ExportInput, Withheld};
 use crate::evidence::report::{
     EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, ReportModel, StepRow, Words,
 };
-use crate::evidence::{Checkpoint, Disclosure, Happening, Hash, Nodes, hex, merkle};
+use crate::evidence::{Checkpoint, Disclosure, Happening, Hash, Id, Nodes, hex, merkle};
 use crate::law::Standing;
 use crate::store::{Change, Changeset, Dossier, Store, StoredCheckpoint};
 use crate::time::{Timestamp, Zone};
@@ -144,25 +144,52 @@ impl<S: Store> House<S> {
     }
 
     /// What an export would show and leave out, by kind, before it is made.
-    pub async fn bundle_preview(&self, caller: &Caller, id: &str, profile: &str, _now: Timestamp) -> Answered<Value> {
+    pub async fn bundle_preview(
+        &self,
+        caller: &Caller,
+        id: &str,
+        profile: &str,
+        withhold: &[String],
+        _now: Timestamp,
+    ) -> Answered<Value> {
         self.permit(caller, Right::Export)?;
         let (profile, its_kinds) = self::profile(profile)?;
+        let left_out = withhold_kinds(its_kinds.iter().copied().chain(withhold.iter().map(String::as_str)))?;
         self.dossier(caller, id).await?;
         let entries = self.store.stream(id).await?;
-        let disclosures = self.store.disclosures(id).await?;
-        let commitments = export::commitments(entries.iter().map(|e| e.bytes.as_slice()));
+        let mut disclosures = self.store.disclosures(id).await?;
+        let lines: Vec<&[u8]> = entries.iter().map(|e| e.bytes.as_slice()).collect();
+        let commitments = export::commitments(lines.iter().copied());
+        let erased = commitments.iter().filter(|c| !disclosures.contains_key(*c)).count();
         let mut kinds = serde_json::Map::new();
         for (kind, ends) in WITHHOLDABLE {
             let count = disclosures.values().filter(|bytes| stands_at(bytes, ends)).count();
             kinds.insert(kind.to_string(), json!(count));
         }
+        let mut standing = 0;
+        if profile != "internal" {
+            let withheld = withheld_of(&entries);
+            let before = disclosures.len();
+            disclosures.retain(|commitment, _| !withheld.contains_key(commitment));
+            standing = before - disclosures.len();
+        }
+        let (withheld, disclosed) = partition(&lines, &disclosures, &left_out);
+        let not_at_hand = Id::from(NOT_AT_HAND);
+        let by_kind: serde_json::Map<String, Value> = withheld
+            .iter()
+            .filter(|left| left.reason != not_at_hand)
+            .map(|left| (plain(&json!(left.reason)), json!(left.commitments.len())))
+            .collect();
         Ok(json!({
             "profile": profile,
             "entries": entries.len() + 1,
             "personal_fields": commitments.len(),
-            "erased": commitments.iter().filter(|c| !disclosures.contains_key(*c)).count(),
+            "erased": erased,
             "withholdable": kinds,
-            "withheld": its_kinds,
+            "withheld": left_out.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+            "disclosed_fields": disclosed.len(),
+            "withheld_fields": by_kind,
+            "withheld_one_by_one": standing,
         }))
     }
 

@@ -366,7 +366,7 @@ pub(super) fn known_to(book: &Rulebook, entity: &Entity) -> Answered<()> {
     Err(Trouble::Rejected(faults.into_iter().map(rejection).collect()))
 }
 
-fn queued(message: Message) -> Sent {
+pub(super) fn queued(message: Message) -> Sent {
     Sent { message: message.into(), state: DeliveryState::Queued, attempts: 0, settled_at: None, detail: None }
 }
 

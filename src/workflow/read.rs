@@ -1,6 +1,6 @@
 //! Reading: incidents, obligations, timeline. Everything that depends on the present is computed here, never stored.
 
-use super::intake::NOT_STATED;
+use super::intake::{NOT_STATED, queued};
 use super::lateness::reasons_missing;
 use super::{
     Answered, Caller, DelayView, EntityView, FactView, FilingView, Filter, Holder, House, IncidentSummary,
@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 /// Incidents read per round when a filter has to be applied.
 const BATCH: u32 = 200;
 const MAX_PAGE: u32 = 500;
+/// Wake-ups looked at for the next reminder of one obligation: others of its incident may come first.
+const LOOK_AHEAD: usize = 4;
 
 impl<S: Store> House<S> {
     /// A dossier the caller may see.
@@ -165,35 +167,54 @@ impl<S: Store> House<S> {
         let limit = filter.limit.clamp(1, MAX_PAGE) as usize;
         let book = self.book();
         let mut items: Vec<(Option<Timestamp>, ObligationView)> = Vec::new();
-        let mut after = filter.after.clone().map(IncidentId);
+        // the obligations of `dossier` behind the one named; answers the last one taken when there is no room for the next
+        let mut take = |dossier: &Dossier, behind: Option<&str>| {
+            if !caller.may_see(&dossier.record.incident.entity) {
+                return None;
+            }
+            let plan = self.plan_record(&book, &dossier.record, now);
+            let mut found: Vec<&Obligation> = plan.obligations.iter().filter(|o| matches(o, &filter, now)).collect();
+            found.sort_by(|a, b| a.id.cmp(&b.id));
+            for o in found.into_iter().filter(|o| behind.is_none_or(|behind| o.id.as_str() > behind)) {
+                if items.len() == limit {
+                    return items.last().map(|(_, last)| last.law.id.clone());
+                }
+                let due = o.standing.deadline().map(|d| d.conservative_due);
+                items.push((due, self.dress_obligation(dossier, plan.book_of(&book, o), o, now)));
+            }
+            None
+        };
+        // a page may end inside an incident: the cursor then names an obligation
+        let (incident, behind) = match filter.after.as_deref().map(|after| after.split_once('~').ok_or(after)) {
+            Some(Ok((incident, behind))) => (Some(incident), Some(behind)),
+            Some(Err(incident)) => (Some(incident), None),
+            None => (None, None),
+        };
+        let mut after = incident.map(|id| IncidentId(id.to_string()));
         let mut next = None;
-        'pages: loop {
-            let batch = self
-                .store
-                .list(Query {
-                    open_only: true,
-                    entity: filter.entity.clone(),
-                    after: after.clone(),
-                    limit: BATCH,
-                    ..Query::default()
-                })
-                .await?;
+        if let (Some(id), Some(_)) = (&after, behind) {
+            match self.store.dossier(id).await {
+                Ok(dossier) if dossier.record.incident.closed_at.is_none() => next = take(&dossier, behind),
+                Ok(_) | Err(crate::store::StoreError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        while next.is_none() {
+            let query = Query {
+                open_only: true,
+                entity: filter.entity.clone(),
+                after: after.clone(),
+                limit: BATCH,
+                ..Query::default()
+            };
+            let batch = self.store.list(query).await?;
             let last_batch = batch.len() < BATCH as usize;
-            for dossier in batch {
-                if items.len() >= limit {
-                    next = after.map(|id| id.0);
-                    break 'pages;
+            for dossier in &batch {
+                next = take(dossier, None);
+                if next.is_some() {
+                    break;
                 }
-                let incident = &dossier.record.incident;
-                after = Some(incident.id.clone());
-                if !caller.may_see(&incident.entity) {
-                    continue;
-                }
-                let plan = self.plan_record(&book, &dossier.record, now);
-                for o in plan.obligations.iter().filter(|o| matches(o, &filter, now)) {
-                    let due = o.standing.deadline().map(|d| d.conservative_due);
-                    items.push((due, self.dress_obligation(&dossier, plan.book_of(&book, o), o, now)));
-                }
+                after = Some(dossier.record.incident.id.clone());
             }
             if last_batch {
                 break;
@@ -208,7 +229,33 @@ impl<S: Store> House<S> {
         let dossier = self.dossier(caller, incident).await?;
         let (book, plan) = self.plan_of(&dossier, now);
         let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
-        Ok(self.dress_obligation(&dossier, plan.book_of(&book, o), o, now))
+        let mut view = self.dress_obligation(&dossier, plan.book_of(&book, o), o, now);
+        if view.next_reminder.is_some() {
+            view.next_reminder = self.next_told(&book, &dossier, local, now).or(view.next_reminder);
+        }
+        Ok(view)
+    }
+
+    /// Who is told next about an obligation, and when, if nothing else happens: what the next wake-ups will decide. `None`
+    /// when they are about others.
+    fn next_told(&self, book: &Rulebook, dossier: &Dossier, local: &str, now: Timestamp) -> Option<NextReminder> {
+        let (mut record, mut sent, mut wake) = (dossier.record.clone(), dossier.sent.clone(), dossier.wake_at);
+        for _ in 0..LOOK_AHEAD {
+            let at = wake?.max(now);
+            let decision = self.outlook(book, &mut record, &sent, at).decision;
+            let told = decision.messages.iter().filter(|message| {
+                let also = message.brief.also.iter().any(|also| also.obligation == local);
+                message.is_step() && (message.obligation.as_deref() == Some(local) || also)
+            });
+            let mut to: Vec<String> = told.map(|message| message.target.name()).collect();
+            to.dedup();
+            if !to.is_empty() {
+                return Some(NextReminder { at: utc(at), to: Some(to.join(", ")) });
+            }
+            sent.extend(decision.messages.into_iter().map(queued));
+            wake = decision.wake_at.filter(|next| *next > at);
+        }
+        None
     }
 
     pub(super) fn plan_of(&self, dossier: &Dossier, now: Timestamp) -> (std::sync::Arc<Rulebook>, Plan) {

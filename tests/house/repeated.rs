@@ -121,11 +121,13 @@ async fn a_secret_that_was_lost_on_its_way_comes_again() {
 /// Reads a list page by page. Answers the ids, in their order.
 async fn pages(server: &Server, path: &str, next: impl Fn(&Value) -> Option<String>, id: &str) -> Vec<String> {
     let (mut found, mut at) = (Vec::new(), path.to_string());
+    let most: usize = path.split_once("limit=").expect("a limit").1.parse().expect("a number");
     for _ in 0..500 {
         let reply = server.get(Role::Auditor, &at).await;
         assert_eq!(reply.status, 200, "{at}: {}", reply.body);
         let page = reply.json();
         let items = page["items"].as_array().expect("items");
+        assert!(items.len() <= most, "{at}: {} on a page", items.len());
         found.extend(items.iter().map(|item| item[id].to_string()));
         match next(&page["next"]) {
             Some(cursor) => at = format!("{path}{cursor}"),

@@ -370,6 +370,9 @@ async fn versions_guard_what_is_done_about_an_obligation() {
     let read = [server.get(Role::Approver, &path).await, server.get(Role::Approver, &path).await];
     let seen = tag(&read[0]);
     assert_eq!((tag(&read[1]), format!("\"{}\"", read[0].json()["version"])), (seen.clone(), seen.clone()));
+    // who hears of it next is what the next step of the policy will say
+    let next = &read[0].json()["next_reminder"];
+    assert!(next["to"].as_str().is_some_and(|to| !to.is_empty()), "{next}");
     let facts = format!("/api/v1/incidents/{incident}/facts");
     assert_eq!(server.post(Role::Reporter, &facts, &[], "{\"risk\":\"high\"}").await.status, 200);
     // whoever decides on what was, is told so, and nothing is recorded

@@ -53,7 +53,7 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
     };
     let may = May::of(&caller);
     let preview = match may.export {
-        true => web.house.bundle_preview(&caller, &id, "authority", now).await.unwrap_or_default(),
+        true => web.house.bundle_preview(&caller, &id, "authority", &[], now).await.unwrap_or_default(),
         false => Value::Null,
     };
     show_template(&EvidencePage {
