@@ -5,11 +5,11 @@ use breachclock::escalation::{DeliveryState, EscalationPolicy, Repeat, Step, Ste
 use breachclock::law::IncidentId;
 use breachclock::store::Store;
 use breachclock::store::memory::MemoryStore;
-use breachclock::workflow::{AckRequest, Role};
+use breachclock::time::Timestamp;
+use breachclock::workflow::{AckRequest, FilingRequest, House, Role, Trouble};
 
-#[tokio::test]
-async fn a_message_is_acknowledged_without_its_link() {
-    let start = at("2026-06-01T08:00:00Z");
+/// A house whose policy tells two people at the start, and the report that starts it.
+fn told_at_once(start: Timestamp) -> (House<MemoryStore>, String) {
     let step = Step {
         name: "start".into(),
         at: StepAt::parse("start").expect("a step"),
@@ -20,8 +20,59 @@ async fn a_message_is_acknowledged_without_its_link() {
         lease_seconds: 1800,
     };
     let house = house(MemoryStore::new("test.example/log"), settings(vec![EscalationPolicy::new("one", vec![step])]));
-    let report = "title = \"Tape lost\"\nentity = \"acme-fr\"\n[facts]\npersonal_data = true\nrisk = \"risk\"\n\"times.aware\" = \"2026-06-01T08:00:00Z\"\n";
-    house.report(&caller(Role::Admin), report, None, start).await.expect("reported");
+    let report = format!(
+        "title = \"Tape lost\"\nentity = \"acme-fr\"\n[facts]\npersonal_data = true\nrisk = \"risk\"\n\"times.aware\" = \"{}\"\n",
+        start.format("%Y-%m-%dT%H:%M:%SZ")
+    );
+    (house, report)
+}
+
+/// A link acts for its person and once: what it cannot do any more is refused with the reason, and stands in the log.
+#[tokio::test]
+async fn a_used_link_is_refused_and_the_log_says_so() {
+    let start = at("2026-06-01T08:00:00Z");
+    let (house, report) = told_at_once(start);
+    let id = house.report(&caller(Role::Admin), &report, None, start).await.expect("reported").incident.id;
+    let told = take_messages(&house, &[], start).await;
+    let link = |person: &str| {
+        let message = told.iter().find(|m| m.target.person() == Some(person)).expect("told");
+        message.ack_token.clone().expect("a link")
+    };
+    let (lea, ines) = (link("lea"), link("ines"));
+    let take =
+        async |token: &str, when: &str| house.ack_by_link(token, AckRequest::default(), at(when)).await.map(drop);
+    take(&lea, "2026-06-01T08:01:00Z").await.expect("taken");
+    let filing = FilingRequest { by: Some("ines".into()), ..FilingRequest::default() };
+    let duty = format!("{id}~eu-gdpr-33-authority@FR");
+    let refusals = [
+        (lea.clone(), "2026-06-01T08:02:00Z", "you have this already"),
+        (lea, "2026-06-01T10:00:00Z", "open and free"),
+        (ines, "2026-09-01T10:00:00Z", "this link has expired"),
+    ];
+    for (n, (token, when, words)) in refusals.iter().enumerate() {
+        if n == 1 {
+            house
+                .file(&caller(Role::Responder), &duty, filing.clone(), None, at("2026-06-01T09:00:00Z"))
+                .await
+                .expect("filed");
+        }
+        match take(token, when).await {
+            Err(Trouble::NotNow(said)) => assert!(said.contains(words) || said.contains("nothing to take"), "{said}"),
+            other => panic!("{words}: {other:?}"),
+        }
+        let log = house.store.stream(&id).await.expect("reads");
+        let refused = log.iter().filter(|e| String::from_utf8_lossy(&e.bytes).contains("acknowledgement.link-refused"));
+        assert_eq!(refused.count(), n + 1, "{words}");
+    }
+    let forged = house.ack_by_link("bm90.b3Vycw", AckRequest::default(), start).await.map(drop);
+    assert!(matches!(forged, Err(Trouble::NotFound(_))), "{forged:?}");
+}
+
+#[tokio::test]
+async fn a_message_is_acknowledged_without_its_link() {
+    let start = at("2026-06-01T08:00:00Z");
+    let (house, report) = told_at_once(start);
+    house.report(&caller(Role::Admin), &report, None, start).await.expect("reported");
     let told = take_messages(&house, &[], start).await;
     assert_eq!(told.len(), 2, "two people are told");
     let incident = told[0].incident.0.clone();

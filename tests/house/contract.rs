@@ -1,5 +1,5 @@
-//! The real daemon held to its own `openapi.json` by schemathesis, see `support/contract.py`; and the document held to what
-//! the handlers read.
+//! The real daemon held to its own `openapi.json` by schemathesis, see `support/contract.py`. That the document names what
+//! the handlers read is asked in `document`.
 
 use crate::support::site::Site;
 use std::process::Command;

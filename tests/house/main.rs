@@ -20,6 +20,7 @@ mod default_policy;
 mod depend;
 mod digests;
 mod doctor;
+mod document;
 mod draft;
 mod drill;
 mod entity;

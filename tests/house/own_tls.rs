@@ -47,6 +47,10 @@ fn tls_with_a_certificate_that_is_renewed() {
     }
     let port = free_port();
     let config = write_config(dir.path(), port, "[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n");
+    let mut kim = binary();
+    kim.args(["user", "create", "kim", "--role", "responder", "--json", "--config"]).arg(&config);
+    let made: serde_json::Value = serde_json::from_slice(&kim.output().expect("runs").stdout).expect("JSON");
+    let invitation = made["invitation"].as_str().expect("an address").to_string();
     let mut command = binary();
     command.args(["serve", "--config"]).arg(&config);
     let daemon = start_by(command, port);
@@ -60,6 +64,21 @@ fn tls_with_a_certificate_that_is_renewed() {
     };
     let login = curl("/login");
     assert!(login.starts_with("HTTP/1.1 200") && login.contains("strict-transport-security"), "{login}");
+
+    // the session's cookie is for this host alone, and for TLS alone
+    let form = "password=correct+horse+battery&again=correct+horse+battery";
+    let taken = Command::new("curl")
+        .args(["-sS", "-i", "--cacert", "own.pem", "-H", "sec-fetch-site: same-origin", "-d", form, &invitation])
+        .current_dir(dir.path())
+        .output();
+    let taken = String::from_utf8_lossy(&taken.expect("curl").stdout).to_lowercase();
+    let cookie = taken.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap_or_else(|| panic!("{taken}"));
+    assert!(cookie.starts_with("__host-"), "{cookie}");
+    let flags: Vec<&str> = cookie.split(';').skip(1).map(str::trim).collect();
+    for flag in ["path=/", "secure", "httponly", "samesite=lax"] {
+        assert!(flags.contains(&flag), "{flag}: {cookie}");
+    }
+    assert!(!flags.iter().any(|flag| flag.starts_with("domain")), "{cookie}");
 
     // the readiness check speaks TLS too
     let doctor = binary().args(["doctor", "--config"]).arg(&config).output().expect("runs");
@@ -103,6 +122,8 @@ fn a_public_address_needs_tls_or_a_proxy_and_a_bad_certificate_is_named() {
     assert!(code == Some(78) && words.contains("name a certificate under `[tls]`"), "{words}");
     let tls = "[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n";
     assert_eq!(said("0.0.0.0:7272", tls, check).0, Some(0));
+    let proxied = "0.0.0.0:7272\"\nbehind_proxy = true\npublic_url = \"https://breach.example";
+    assert_eq!(said(proxied, "", check).0, Some(0));
     let port = free_port();
     for (extra, wanted) in [
         ("[tls]\ncertificate = \"none.pem\"\nkey = \"own.key\"\n", "none.pem` cannot be read"),
