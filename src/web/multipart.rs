@@ -62,7 +62,7 @@ impl Fields {
     /// 400 for what is no form, 408 for what comes too slowly.
     pub async fn within(request: Request, room: Room, patience: Duration) -> Answer<Fields> {
         let kind = kind(&request);
-        let limit = room.text + room.file;
+        let limit = room.text + if is_multipart(&kind) { room.file } else { 0 };
         let read = Raw::beginning(request, limit, limit + MOST_DROPPED, patience).await?;
         let mut fields = Fields::read(&kind, read).await?;
         if let Some(at) = fields.files.iter().position(|(_, bytes)| room.file > 0 && bytes.len() > room.file) {

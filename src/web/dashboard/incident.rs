@@ -173,7 +173,9 @@ fn is_from_queue(sent: &Sent) -> bool {
 /// Which field a fault is about, for each form.
 fn fields_of(form: &str) -> &'static [(&'static str, &'static str)] {
     match form {
-        "facts" => &[("/key", "fk"), ("/note", "fn"), ("/facts", "value"), ("/value", "value"), ("/certainty", "fc")],
+        "facts" => {
+            &[("/key", "fk"), ("/note", "fn"), ("/facts", "value"), ("/value", "value"), ("/certainty", "fsure")]
+        }
         "entity" => &[("/entity", "ent")],
         _ => &[("/reason", "sor")],
     }

@@ -25,6 +25,47 @@ pub struct FormFault {
     pub text: String,
 }
 
+impl FormFault {
+    /// What the page calls the field; empty for one it has no word for.
+    pub fn label(&self) -> &'static str {
+        match self.field {
+            "t" => "What happened",
+            "w" => "When",
+            "e" => "Entity",
+            "r" => "Ticket or alert number",
+            "fa" => "Filed at",
+            "fr" => "Reference",
+            "fp" => "Proof",
+            "fc" => "This was",
+            "fnote" | "fn" => "Note",
+            "wr" | "ww" => "Why",
+            "w2" => "Second approver",
+            "wd" => "Look again on",
+            "wo" => "Open it again when",
+            "dl" => "Reasons for the delay",
+            "by" => "Your name",
+            "fk" => "Fact",
+            "value" => "Value",
+            "fsure" => "How sure",
+            "ent" => "Which entity is this about",
+            "sor" | "ws" => "Why the later limit is right",
+            "exp" => "For whom",
+            "exw" => "Withhold",
+            "exl" => "Language of the report",
+            "exz" => "Time zone of the reader",
+            "login" => "Login",
+            "name" => "Name",
+            "role" | "change-role" => "Role",
+            "person" => "Is the person",
+            "entity" | "change-entity" => "Limited to",
+            "old" | "present" => "Present password",
+            "again" => "The same again",
+            "code" => "Code",
+            _ => "",
+        }
+    }
+}
+
 /// What was typed into one form of a page, and what is wrong with it.
 #[derive(Debug, Default)]
 pub struct Typed {
@@ -134,6 +175,8 @@ struct UnsentPage<'a> {
     action: &'a str,
     pairs: Vec<(&'a str, &'a str)>,
     file: bool,
+    /// The page on which the form was; empty where that is not known.
+    page: String,
 }
 
 /// A problem as a page, with what was typed: a form that cannot be shown loses nothing either.
@@ -154,9 +197,20 @@ pub fn unsent<S: Store>(web: &Shared<S>, problem: &Problem, action: &str, fields
         action: if is_worth_it { action } else { "" },
         pairs: if is_worth_it { fields.texts().collect() } else { Vec::new() },
         file: fields.has_file(),
+        page: page_of(action),
     });
     *response.status_mut() = problem.status();
     response
+}
+
+/// The page from which a form is sent to this address.
+fn page_of(action: &str) -> String {
+    let mut parts = action.trim_matches('/').split('/');
+    match (parts.next(), parts.next()) {
+        (Some(page @ ("incidents" | "obligations")), Some(id)) => format!("/{page}/{id}"),
+        (Some(page @ ("people" | "report")), _) => format!("/{page}"),
+        _ => String::new(),
+    }
 }
 
 /// The name of a field as people read it.
@@ -260,5 +314,18 @@ mod tests {
         assert!(typed.picked("filing", "note", "", false) && typed.picked("waiver", "x", "1", true));
         assert_eq!((typed.or("filing", "note", "a"), typed.or("waiver", "note", "a")), ("", "a"));
         assert_eq!(typed.page("filing", "key", "-f"), "key-f");
+    }
+
+    #[test]
+    fn a_form_leads_back_to_its_page() {
+        for (action, page) in [
+            ("/obligations/a~b%40FR/waiver/withdrawal", "/obligations/a~b%40FR"),
+            ("/incidents/a/export", "/incidents/a"),
+            ("/people/kim", "/people"),
+            ("//evil.example/x", ""),
+            ("", ""),
+        ] {
+            assert_eq!(page_of(action), page);
+        }
     }
 }
