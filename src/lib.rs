@@ -87,6 +87,7 @@
 //! | a kind of access in the audit | `src/workflow/access_log.rs`, one `AccessKind` | `tests/house/pages.rs` |
 //! | where the coverage map draws a place | `src/web/assets/regions.txt`; no Rust | its tests |
 //! | a page | `src/web/dashboard`, one file and one template; every page is looked at by axe-core | `tests/browser` |
+//! | a form of a page | its handler takes `Sent`, its page `Typed`; the way back in `src/web/dashboard/typed.rs` | a row of `tests/house/forms.toml` |
 //! | a command, route, metric or fact | its page in `docs/src` | `scripts/check-docs.py` |
 //! | a store | `src/store` one folder; `src/config/store.rs` and `src/daemon/open.rs` name it | `tests/house/store_contract.rs` |
 //! | a fault to survive | the layer that meets it | `tests/house/crash.rs` and the files named `fault_` beside it; heavier: `scripts/faults.sh` |

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Bytes a file may have. It lies in memory while it is sealed.
-const MAX_FILE: usize = 32 << 20;
+pub(super) const MAX_FILE: usize = 32 << 20;
 const KNOWN: [&str; 7] = ["name", "kind", "obligation", "by", "at", "how", "tool"];
 
 /// The body is the file; the address says what it is: `?name=&kind=&obligation=&by=&at=&how=&tool=`.

@@ -9,7 +9,7 @@ use crate::workflow::accounts::SESSION_HOURS;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
 /// A browser drops a `__Host-` cookie that is not `Secure`, so the name follows the option.
 const COOKIE: &str = "breachclock";
@@ -48,10 +48,10 @@ impl<S: Store> FromRequestParts<Shared<S>> for Visitor {
         match Api::from_request_parts(parts, web).await {
             Ok(Api(caller)) => Ok(Visitor(caller)),
             Err(problem) if problem.status == 401 => {
-                // a form cannot be sent again by a redirect: it comes back to the page it was on
+                // what was typed into a form is kept by `Sent`; this one had nothing but passwords
                 let wanted = parts.uri.path_and_query().map_or("/", |p| p.as_str());
                 let next = if changes(&parts.method) { "/" } else { wanted };
-                Err(Redirect::to(&format!("/login?next={}", super::query::encode(next))).into_response())
+                Err(super::dashboard::login::first(next))
             }
             Err(problem) => Err(super::dashboard::error_page(&problem, web.now())),
         }

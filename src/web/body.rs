@@ -45,24 +45,38 @@ impl Raw {
         if announced.is_some_and(|bytes| bytes > limit as u64) {
             return Err(Problem::too_large(limit));
         }
-        Raw::gather(request.into_body(), limit, patience).await
+        match Raw::gather(request.into_body(), limit, limit, patience).await? {
+            (bytes, false) => Ok(Raw(bytes.into())),
+            (_, true) => Err(Problem::too_large(limit)),
+        }
     }
 
-    async fn gather(body: Body, limit: usize, patience: Duration) -> Result<Raw, Problem> {
-        let (mut stream, mut bytes) = (body.into_data_stream(), Vec::new());
+    /// The first `limit` bytes of a body, and whether there were more. What comes after them is read and dropped, up to `most`
+    /// in all: a browser that is answered while it still sends shows a broken connection, not the answer.
+    ///
+    /// # Errors
+    /// 408 when it comes too slowly; 400 when it ends early.
+    pub async fn beginning(request: Request, limit: usize, most: usize, patience: Duration) -> Answer<(Bytes, bool)> {
+        let (bytes, is_cut) = Raw::gather(request.into_body(), limit, most, patience).await?;
+        Ok((bytes.into(), is_cut))
+    }
+
+    async fn gather(body: Body, limit: usize, most: usize, patience: Duration) -> Answer<(Vec<u8>, bool)> {
+        let (mut stream, mut bytes, mut came) = (body.into_data_stream(), Vec::new(), 0);
         let mut patience = pin!(sleep(patience));
         loop {
             let piece: Bytes = tokio::select! {
                 piece = stream.next() => match piece {
-                    None => return Ok(Raw(bytes.into())),
+                    None => return Ok((bytes, came > limit)),
                     Some(piece) => piece.map_err(|_| Problem::bad_request("the body ended early; send it again"))?,
                 },
                 () = &mut patience => return Err(Problem::too_slow()),
             };
-            if bytes.len() + piece.len() > limit {
-                return Err(Problem::too_large(limit));
+            came += piece.len();
+            bytes.extend_from_slice(&piece[..piece.len().min(limit - bytes.len())]);
+            if came > most {
+                return Ok((bytes, true));
             }
-            bytes.extend_from_slice(&piece);
             let longer = Duration::from_micros(piece.len() as u64 * 1_000_000 / SLOWEST);
             let until = patience.deadline() + longer;
             patience.as_mut().reset(until);
@@ -282,14 +296,17 @@ mod tests {
             });
             Body::from_stream(pieces)
         };
-        let status = async |body, limit| match Raw::gather(body, limit, Duration::from_millis(200)).await {
-            Ok(Raw(bytes)) => bytes.len(),
+        let status = async |body, limit| match Raw::gather(body, limit, limit, Duration::from_millis(200)).await {
+            Ok((_, true)) => 413,
+            Ok((bytes, false)) => bytes.len(),
             Err(problem) => problem.status.into(),
         };
         assert_eq!(status(endless(1), 1000).await, 413);
         assert_eq!(status(endless(50), 100_000).await, 408, "slower than the slowest");
         assert_eq!(status(Body::from("short"), 5).await, 5);
         assert_eq!(status(Body::empty(), 0).await, 0);
+        let long = Raw::gather(Body::from("much too long"), 4, 100, Duration::from_millis(200)).await.expect("read");
+        assert_eq!(long, (b"much".to_vec(), true), "the rest is read and dropped");
     }
 
     #[test]

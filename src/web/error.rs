@@ -72,6 +72,15 @@ impl Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large", detail)
     }
 
+    /// A field of a form holds more than is taken.
+    pub fn field_too_large(field: &str, limit: usize) -> Problem {
+        let shown = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{} KiB", limit >> 10) };
+        let detail = format!("`{field}` holds more than {shown} ({limit} bytes), the most that is taken; give less");
+        let mut problem = Problem::too_large(limit);
+        problem.errors = vec![Fault { pointer: format!("/{field}"), line: None, detail: detail.clone() }];
+        Problem { detail, ..problem }
+    }
+
     pub fn too_slow() -> Problem {
         let detail = "the body came too slowly; send it again over a better line";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body came too slowly", detail)

@@ -29,6 +29,7 @@ mod query;
 mod register;
 mod repeat;
 mod router;
+mod sent;
 mod serve;
 mod stream;
 mod tls;

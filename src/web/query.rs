@@ -137,6 +137,19 @@ pub fn encode(text: &str) -> String {
     encoded
 }
 
+/// A part of a path as it was before it was encoded.
+pub fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let code = text.get(at + 1..at + 3).and_then(|code| u8::from_str_radix(code, 16).ok());
+        let (byte, step) = if *byte == b'%' { code.map_or((*byte, 1), |code| (code, 3)) } else { (*byte, 1) };
+        decoded.push(byte);
+        at += step;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +171,14 @@ mod tests {
             assert_eq!(problem.status, 400, "{bad}");
             assert!(problem.detail.contains('`'), "{}", problem.detail);
         }
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        for text in ["inc-1~x@FR", "a/b?c%", "ü %41"] {
+            assert_eq!(decode(&encode(text)), text);
+        }
+        assert_eq!(decode("%4"), "%4");
     }
 
     #[test]

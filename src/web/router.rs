@@ -2,7 +2,7 @@
 
 use super::dashboard::{
     self, access, account, ack, board, decisions, evidence as evidence_page, incident, law, law_changes, login,
-    obligation, people, report, settings, sheet, whatif,
+    obligation, people, report, settings, sheet, typed, whatif,
 };
 use super::error::Problem;
 use super::{
@@ -133,6 +133,8 @@ routes! {
     post "/invitation/{token}" => account::take_invitation::<S>,
     get "/login" => login::form::<S>,
     post "/login" => login::open::<S>,
+    get "/again" => typed::elsewhere::<S>,
+    post "/again" => typed::come_back::<S>,
     get "/login/provider" => login::provider::<S>,
     get "/login/callback" => login::callback::<S>,
     post "/logout" => login::close::<S>,

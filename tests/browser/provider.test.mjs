@@ -67,6 +67,28 @@ test('the provider says who it is and what they may', async () => {
   quiet(lea, ines)
 })
 
+test('a report typed on an expired session comes back after the provider, in the window it was typed in', async () => {
+  const lea = await h.person()
+  const { page, context } = lea
+  await logIn(lea, 'lea')
+  await page.fill('#t', 'Laptop left on a train')
+  await context.clearCookies({ name: 'breachclock' })
+  await page.click('text=Open the incident')
+  assert.match(await page.textContent('main'), /What you typed is kept/)
+  await accessible(lea, 'the login with a provider and a form that waits')
+  const opened = context.waitForEvent('page')
+  await page.click('text=Log in with Acme login, in another window')
+  const other = await opened
+  await other.waitForURL(`${h.url}/again`)
+  assert.match(await other.textContent('main'), /Go back to it/)
+  await other.close()
+  await page.click('text=Show what I typed')
+  assert.equal(await page.inputValue('#t'), 'Laptop left on a train')
+  await page.click('text=Open the incident')
+  await page.waitForURL('**/incidents/*')
+  quiet(lea)
+})
+
 test('who has no role, or brings an answer that is not theirs, stays outside', async () => {
   const guest = await h.person()
   await logIn(guest, 'guest')

@@ -235,7 +235,7 @@ async fn guessing_gets_slow_for_who_guesses() {
 }
 
 /// The code an authenticator shows for the letters of the page.
-fn shown(letters: &str, now: breachclock::time::Timestamp) -> String {
+pub fn shown(letters: &str, now: breachclock::time::Timestamp) -> String {
     let output = std::process::Command::new("oathtool")
         .args([
             "--totp",

@@ -32,6 +32,7 @@ mod fault_disk;
 mod fault_fast_clock;
 mod fault_hang;
 mod fault_wake;
+mod forms;
 mod fsck;
 mod fuzz;
 mod head_to_head;

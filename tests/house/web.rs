@@ -1,6 +1,7 @@
 //! The HTTP face over a real house: statuses, headers, problems, sessions and pages, through a socket on port 0.
 
 use crate::support;
+use breachclock::store::Store;
 use breachclock::store::memory::MemoryStore;
 use breachclock::time::Timestamp;
 use breachclock::web::{Options, Patience, Peer, router};
@@ -18,8 +19,8 @@ fn now() -> Timestamp {
 }
 
 /// A server, and one token per role.
-pub struct Server {
-    pub house: Arc<breachclock::workflow::House<MemoryStore>>,
+pub struct Server<S: Store = MemoryStore> {
+    pub house: Arc<breachclock::workflow::House<S>>,
     pub address: SocketAddr,
     tokens: Vec<(Role, String)>,
 }
@@ -64,7 +65,7 @@ impl Reply {
     }
 }
 
-impl Server {
+impl Server<MemoryStore> {
     pub async fn start() -> Server {
         Server::with(support::settings(Vec::new())).await
     }
@@ -95,17 +96,20 @@ impl Server {
         let house = support::house(MemoryStore::new("test.example/log"), support::settings(Vec::new()));
         Server::of_patience(house, false, true, patience).await
     }
+}
 
-    async fn of(house: breachclock::workflow::House<MemoryStore>, behind_proxy: bool, with_tokens: bool) -> Server {
+impl<S: Store> Server<S> {
+    /// Over a house of the test's own.
+    pub async fn of(house: breachclock::workflow::House<S>, behind_proxy: bool, with_tokens: bool) -> Server<S> {
         Server::of_patience(house, behind_proxy, with_tokens, Patience::default()).await
     }
 
     async fn of_patience(
-        house: breachclock::workflow::House<MemoryStore>,
+        house: breachclock::workflow::House<S>,
         behind_proxy: bool,
         with_tokens: bool,
         patience: Patience,
-    ) -> Server {
+    ) -> Server<S> {
         let house = Arc::new(house);
         let mut tokens = Vec::new();
         for role in Role::ALL.into_iter().filter(|_| with_tokens) {

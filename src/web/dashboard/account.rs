@@ -9,6 +9,7 @@ use crate::web::body::Id;
 use crate::web::client::Client;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
+use crate::web::sent::Carried;
 use crate::workflow::{AccountView, LoggedIn, Pending, Trouble};
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode};
@@ -61,6 +62,8 @@ struct EnrolPage {
     ticket: String,
     next: String,
     faults: Vec<FormFault>,
+    /// A form that waits for the login.
+    carried: Carried,
 }
 
 #[derive(Template)]
@@ -69,6 +72,7 @@ struct RecoveryPage {
     frame: Frame,
     codes: Vec<String>,
     next: String,
+    carried: Carried,
 }
 
 // ---------------------------------------------------------------- the own account
@@ -117,7 +121,7 @@ pub async fn password<S: Store>(
     let token = session_cookie(&headers, web.options.secure_cookies).unwrap_or_default();
     let (old, new) = (fields.exact("old"), fields.exact("password"));
     match web.house.change_password(token, old, new, &client, web.now()).await {
-        Ok(logged_in) => entered(&web, logged_in, "/account", true),
+        Ok(logged_in) => entered(&web, logged_in, "/account", true, &Carried::default()).await,
         Err(trouble) => account_page(&web, visitor, &headers, form_faults(&trouble.into(), &POINTERS)).await,
     }
 }
@@ -135,7 +139,7 @@ pub async fn factor<S: Store>(
     };
     let token = session_cookie(&headers, web.options.secure_cookies).unwrap_or_default();
     match web.house.begin_factor(token, fields.exact("present"), fields.get("present-code"), &client, web.now()).await {
-        Ok(pending) => enrol_page(&web, &pending, "/account", false, Vec::new()),
+        Ok(pending) => enrol_page(&web, &pending, "/account", false, Vec::new(), Carried::default()),
         Err(trouble @ Trouble::Rejected(_)) => {
             account_page(&web, visitor, &headers, form_faults(&trouble.into(), &POINTERS)).await
         }
@@ -149,6 +153,7 @@ fn enrol_page<S: Store>(
     next: &str,
     required: bool,
     faults: Vec<FormFault>,
+    carried: Carried,
 ) -> Response {
     let drawn = QrCode::new(pending.address.as_bytes()).map(|code| {
         let text = code.render::<svg::Color<'_>>().min_dimensions(200, 200).quiet_zone(true).build();
@@ -164,6 +169,7 @@ fn enrol_page<S: Store>(
         ticket: pending.ticket.clone(),
         next: next.to_string(),
         faults,
+        carried,
     })
 }
 
@@ -182,20 +188,23 @@ pub async fn enrol<S: Store>(
         return error_page(&Problem::forbidden("this form was sent from another site; open it here"), now);
     }
     let next = super::login::local(fields.get("next")).to_string();
+    let carried = Carried::from(&fields, &headers);
     let (ticket, code) = (fields.get("ticket").unwrap_or_default(), fields.get("code").unwrap_or_default());
     match web.house.confirm_factor(ticket, code, now).await {
         Ok((LoggedIn::Open(token), codes)) => {
-            let page = render(&RecoveryPage { frame: open_frame(&web, now), codes, next });
+            let page = render(&RecoveryPage { frame: open_frame(&web, now), codes, next, carried });
             with_session(page, &token, web.options.secure_cookies)
         }
-        Ok(_) => see_other("/login"),
+        Ok(_) => super::login::ended(&web, carried).await,
         Err(trouble @ Trouble::Rejected(_)) => {
             let word = |name| fields.get(name).unwrap_or_default().to_string();
             let pending = Pending { ticket: ticket.into(), address: word("address"), spelled: word("spelled") };
-            let mut page = enrol_page(&web, &pending, &next, false, form_faults(&trouble.into(), &POINTERS));
+            let mut page = enrol_page(&web, &pending, &next, false, form_faults(&trouble.into(), &POINTERS), carried);
             *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             page
         }
+        // the ticket has ended: the login begins anew, and what it is for stays
+        Err(_) if !carried.is_none() => super::login::ended(&web, carried).await,
         Err(trouble) => error_page(&trouble.into(), now),
     }
 }
@@ -239,7 +248,7 @@ pub async fn set_up<S: Store>(
     }
     let (login, name) = (fields.get("login").unwrap_or_default(), fields.get("name").unwrap_or_default());
     match web.house.set_up(&token, login, name, fields.exact("password"), now).await {
-        Ok(logged_in) => entered(&web, logged_in, "/account", true),
+        Ok(logged_in) => entered(&web, logged_in, "/account", true, &Carried::default()).await,
         Err(trouble @ Trouble::Rejected(_)) => {
             refused(setup_page(&web, &token, &fields, form_faults(&trouble.into(), &POINTERS)))
         }
@@ -294,7 +303,7 @@ pub async fn take_invitation<S: Store>(
         return refused(page(vec![fault]));
     }
     match web.house.take_invitation(&token, fields.exact("password"), now).await {
-        Ok(logged_in) => entered(&web, logged_in, "/", true),
+        Ok(logged_in) => entered(&web, logged_in, "/", true, &Carried::default()).await,
         Err(trouble @ Trouble::Rejected(_)) => refused(page(form_faults(&trouble.into(), &POINTERS))),
         Err(trouble) => error_page(&trouble.into(), now),
     }
@@ -318,11 +327,26 @@ fn refused(page: PasswordPage) -> Response {
     response
 }
 
-/// On with the session; or first to what is missing.
-pub(super) fn entered<S: Store>(web: &Shared<S>, logged_in: LoggedIn, next: &str, required: bool) -> Response {
-    match logged_in {
-        LoggedIn::Open(token) => with_session(see_other(next), &token, web.options.secure_cookies),
-        LoggedIn::MustEnrol(pending) => enrol_page(web, &pending, next, required, Vec::new()),
-        LoggedIn::NeedsCode => see_other("/login"),
-    }
+/// On with the session, to what waits for it; or first to what is missing.
+pub(super) async fn entered<S: Store>(
+    web: &Shared<S>,
+    logged_in: LoggedIn,
+    next: &str,
+    required: bool,
+    carried: &Carried,
+) -> Response {
+    let token = match logged_in {
+        LoggedIn::Open(token) => token,
+        LoggedIn::MustEnrol(pending) => return enrol_page(web, &pending, next, required, Vec::new(), carried.clone()),
+        LoggedIn::NeedsCode => return see_other("/login"),
+    };
+    let response = match carried.is_none() {
+        true => see_other(next),
+        false => match web.house.authenticate(&token, web.now()).await {
+            Ok(Some(caller)) => super::typed::again(web, &caller, carried).await,
+            // the session is there, and what it is for is carried until the store answers
+            _ => super::login::ended(web, carried.clone()).await,
+        },
+    };
+    with_session(response, &token, web.options.secure_cookies)
 }

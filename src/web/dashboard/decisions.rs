@@ -2,14 +2,14 @@
 
 use super::row::Row;
 use super::words::{When, fact_name, fact_value, instant, person, relative};
-use super::{Frame, May, error_page, frame, page_key, reader_zone, show as show_template};
+use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, show as show_template};
 use crate::notify::words::before_label;
 use crate::store::Store;
 use crate::time::{Timestamp, Zone};
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::query::{Params, encode};
-use crate::workflow::{BasisView, DecisionView, Waiting};
+use crate::workflow::{BasisView, Caller, DecisionView, Waiting};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -57,13 +57,24 @@ struct DecisionsPage {
     done: &'static str,
     may: May,
     people: Vec<String>,
+    /// What was typed into the form of the item with the id `w`, and into those of the others.
+    typed: Typed,
+    nothing: Typed,
+}
+
+/// The id of the item into which somebody typed: with what follows it, its fields have the ids of the page of an obligation.
+const WRITTEN: &str = "w";
+
+impl DecisionsPage {
+    fn of(&self, item: &Item) -> &Typed {
+        if item.id == WRITTEN { &self.typed } else { &self.nothing }
+    }
 }
 
 pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, params: Params) -> Response {
-    let (now, zone) = (web.now(), reader_zone(&web));
-    let found = match web.house.decisions(&caller, now).await {
+    let found = match web.house.decisions(&caller, web.now()).await {
         Ok(found) => found,
-        Err(trouble) => return error_page(&trouble.into(), now),
+        Err(trouble) => return error_page(&trouble.into(), web.now()),
     };
     let done = match params.get("done") {
         Some("approved") => "The decision not to notify is approved and on record.",
@@ -72,14 +83,59 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
         Some("signed-off") => "The later limit is signed off and on record.",
         _ => "",
     };
-    let mut page_frame = frame(&web, &caller, "decisions").await;
+    page(&web, &caller, found, done, (None, Typed::default())).await
+}
+
+/// The queue with what was typed into one of its forms, about an obligation or, of a sign-off, an incident. The text comes back
+/// when the form is not there for this reader, or not any more.
+pub async fn with<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    mut typed: Typed,
+) -> Result<Response, Box<Typed>> {
+    let Ok(found) = web.house.decisions(caller, web.now()).await else { return Err(Box::new(typed)) };
+    let named = if typed.is("sign-off") { typed.text("sign-off", "obligation") } else { id };
+    let offers = |kind| match typed.form() {
+        "sign-off" => kind == Waiting::SignOff,
+        "waiver" => matches!(kind, Waiting::Review | Waiting::SecondApproval),
+        "withdrawal" => matches!(kind, Waiting::Review | Waiting::SecondApproval),
+        _ => false,
+    };
+    let at = found.iter().position(|d| d.obligation.law.id == named && offers(d.kind));
+    let Some(at) = at.filter(|_| May::of(caller).approve) else { return Err(Box::new(typed)) };
+    for fault in &mut typed.faults {
+        // the fields of this form have the ids it has on the page of its obligation
+        fault.field = match fault.field {
+            "sor" => "ws",
+            other => other,
+        };
+    }
+    Ok(page(web, caller, found, "", (Some(at), typed)).await)
+}
+
+async fn page<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    found: Vec<DecisionView>,
+    done: &'static str,
+    (written, typed): (Option<usize>, Typed),
+) -> Response {
+    let (now, zone) = (web.now(), reader_zone(web));
+    let mut page_frame = frame(web, caller, "decisions").await;
     page_frame.here = "/decisions".to_string();
+    let mut items: Vec<Item> = found.into_iter().enumerate().map(|(at, d)| item(at, d, zone, now)).collect();
+    if let Some(item) = written.and_then(|at| items.get_mut(at)) {
+        item.id = WRITTEN.to_string();
+    }
     show_template(&DecisionsPage {
         frame: page_frame,
-        items: found.into_iter().enumerate().map(|(at, d)| item(at, d, zone, now)).collect(),
+        items,
         done,
-        may: May::of(&caller),
+        may: May::of(caller),
         people: web.house.settings.directory.people.iter().map(|p| p.name.clone()).collect(),
+        typed,
+        nothing: Typed::default(),
     })
 }
 

@@ -1,15 +1,16 @@
 //! Evidence of one incident and its export; the log as a whole; and the state of this installation.
 
+use super::typed::Unshown;
 use super::words::{When, instant, person};
-use super::{Frame, May, error_page, frame, reader_zone, show as show_template};
+use super::{Frame, May, Typed, error_page, frame, reader_zone, show as show_template, unsent};
 use crate::store::Store;
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::body::Id;
-use crate::web::error::Problem;
-use crate::web::multipart::Fields;
+use crate::web::error::{Answer, Problem};
+use crate::web::sent::Sent;
 use crate::workflow::export::ExportRequest;
-use crate::workflow::{Filter, StatusView};
+use crate::workflow::{Caller, Filter, StatusView};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::http::{HeaderValue, header};
@@ -39,25 +40,37 @@ struct EvidencePage {
     may: May,
     /// What may be left out of an export: kind, words, number of fields.
     kinds: Vec<(String, String, u64)>,
+    /// Code and name.
+    languages: [(&'static str, &'static str); 3],
+    typed: Typed,
 }
 
 pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id) -> Response {
-    let (now, zone) = (web.now(), reader_zone(&web));
-    let incident = match web.house.incident(&caller, &id, now).await {
-        Ok(incident) => incident,
-        Err(trouble) => return error_page(&trouble.into(), now),
+    let page = page(&web, &caller, &id, Typed::default()).await;
+    page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()))
+}
+
+async fn page<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, typed: Typed) -> Result<Response, Unshown> {
+    let (now, zone, may) = (web.now(), reader_zone(web), May::of(caller));
+    let read = async {
+        let incident = web.house.incident(caller, id, now).await?;
+        Answer::Ok((incident, web.house.evidence_entries(caller, id, now).await?))
     };
-    let entries = match web.house.evidence_entries(&caller, &id, now).await {
-        Ok(entries) => entries,
-        Err(trouble) => return error_page(&trouble.into(), now),
+    let (incident, entries) = match read.await {
+        Ok(_) if typed.is("export") && !may.export => {
+            return Err(Unshown { problem: super::typed::not_here(caller), typed });
+        }
+        Ok(read) => read,
+        Err(problem) => return Err(Unshown { problem, typed }),
     };
-    let may = May::of(&caller);
     let preview = match may.export {
-        true => web.house.bundle_preview(&caller, &id, "authority", &[], now).await.unwrap_or_default(),
+        true => web.house.bundle_preview(caller, id, "authority", &[], now).await.unwrap_or_default(),
         false => Value::Null,
     };
-    show_template(&EvidencePage {
-        frame: frame(&web, &caller, "evidence").await,
+    Ok(show_template(&EvidencePage {
+        frame: frame(web, caller, "evidence").await,
+        typed,
+        languages: [("en", "English"), ("de", "Deutsch"), ("fr", "Français")],
         kinds: kinds(&preview),
         entries: entries.iter().rev().map(|e| entry(e, zone)).collect(),
         // an empty log has no checkpoint; the page says so
@@ -67,7 +80,7 @@ pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): V
         may,
         id: incident.id,
         title: incident.title,
-    })
+    }))
 }
 
 /// The kinds of the preview, in words where we have some.
@@ -104,25 +117,22 @@ fn entry(value: &Value, zone: crate::time::Zone) -> Entry {
     }
 }
 
+/// Which field a fault is about.
+const FIELDS: [(&str, &str); 4] = [("/profile", "exp"), ("/withhold", "exw"), ("/language", "exl"), ("/zone", "exz")];
+
 /// A POST: the export becomes an entry of the log, and looking never acts.
-pub async fn export<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn export<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let wanted = ExportRequest {
+            profile: fields.get("profile").unwrap_or("authority").to_string(),
+            withhold: fields.all("withhold").map(str::to_string).collect(),
+            language: fields.get("language").unwrap_or("en").to_string(),
+            zone: fields.get("zone").map(str::to_string),
+        };
+        Answer::Ok(web.house.bundle(&sent.caller, &id, &wanted, web.now()).await?)
     };
-    let wanted = ExportRequest {
-        profile: fields.get("profile").unwrap_or("authority").to_string(),
-        withhold: fields.all("withhold").map(str::to_string).collect(),
-        language: fields.get("language").unwrap_or("en").to_string(),
-        zone: fields.get("zone").filter(|zone| !zone.trim().is_empty()).map(|zone| zone.trim().to_string()),
-    };
-    match web.house.bundle(&caller, &id, &wanted, now).await {
+    match result.await {
         Ok((name, bytes)) => {
             let named = format!("attachment; filename=\"{}\"", crate::web::evidence::file_name(&name));
             let mut response = bytes.into_response();
@@ -132,7 +142,31 @@ pub async fn export<S: Store>(
             }
             response
         }
-        Err(trouble) => error_page(&trouble.into(), now),
+        Err(problem) => {
+            let typed = Typed::refused("export", sent.fields, &problem, &FIELDS);
+            let mut response = with(&web, &sent.caller, &id, typed, (&problem, &sent.action)).await;
+            *response.status_mut() = problem.status();
+            response
+        }
+    }
+}
+
+/// Filled again after a login.
+pub async fn again<S: Store>(web: &Shared<S>, id: &str, sent: Sent) -> Response {
+    let problem = super::typed::not_here(&sent.caller);
+    with(web, &sent.caller, id, Typed::again("export", sent.fields, &sent.caller), (&problem, &sent.action)).await
+}
+
+async fn with<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    typed: Typed,
+    (problem, action): (&Problem, &str),
+) -> Response {
+    match page(web, caller, id, typed).await {
+        Ok(response) => response,
+        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
     }
 }
 

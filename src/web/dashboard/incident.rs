@@ -4,8 +4,9 @@ use super::lanes::Chart;
 use super::question::{Asked, Input, Other};
 use super::row::Row;
 use super::state::State;
+use super::typed::Unshown;
 use super::words::{When, fact_name, fact_value, instant, person, relative};
-use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other, unsent};
 use super::{story, timeline};
 use crate::rules::{NotCovered, Warning};
 use crate::store::Store;
@@ -13,9 +14,10 @@ use crate::time::{Timestamp, Zone};
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::body::Id;
-use crate::web::error::Problem;
+use crate::web::error::{Answer, Problem};
 use crate::web::multipart::Fields;
 use crate::web::query::{Params, encode};
+use crate::web::sent::Sent;
 use crate::workflow::{Caller, Changed, Diff, DiffEntry, FactView, IncidentView};
 use askama::Template;
 use axum::extract::State as Extract;
@@ -86,11 +88,12 @@ struct IncidentPage {
     zone: String,
     key: String,
     may: May,
-    faults: Vec<FormFault>,
     unsigned: Vec<UnsignedRow>,
     /// Id and name to choose from, while the incident's own is not stated.
     entities: Vec<(String, String)>,
-    kept: (String, String),
+    typed: Typed,
+    /// Where the form is that was typed into.
+    anchor: &'static str,
 }
 
 /// What a page shows besides the incident.
@@ -98,8 +101,7 @@ struct IncidentPage {
 struct Extra {
     skip: Vec<String>,
     changed: Option<Changed>,
-    faults: Vec<FormFault>,
-    kept: (String, String),
+    typed: Typed,
 }
 
 pub async fn show<S: Store>(
@@ -110,85 +112,125 @@ pub async fn show<S: Store>(
 ) -> Response {
     let skip = params.all("skip").map(str::to_string).collect();
     // a supposition carried over: the form is filled, and nothing is asserted until it is sent
-    let text = |name: &str| params.get(name).unwrap_or_default().to_string();
-    render(&web, &caller, &id, Extra { skip, kept: (text("fact"), text("value")), ..Extra::default() }).await
+    let typed = match params.get("fact") {
+        Some(fact) => Typed::given("facts", &[("key", fact), ("value", params.get("value").unwrap_or_default())]),
+        None => Typed::default(),
+    };
+    let page = render(&web, &caller, &id, Extra { skip, typed, ..Extra::default() }).await;
+    page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()))
 }
 
 /// One fact, from the question or from the form. The page that follows says what it changed.
-pub async fn answer<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn answer<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let key = fields.get("key").unwrap_or_default();
+        let kind = web.house.book().catalogue().kind(key);
+        let body = super::question::body_of(fields, key, kind);
+        Ok(web.house.assert_facts(&sent.caller, &id, &body, None, fields.get("page"), web.now()).await?)
     };
-    let key = fields.get("key").unwrap_or_default().to_string();
-    let kind = web.house.book().catalogue().kind(&key);
-    let body = super::question::body_of(&fields, &key, kind);
-    let idempotency = fields.get("page");
-    match web.house.assert_facts(&caller, &id, &body, None, idempotency, now).await {
-        Ok(changed) => render(&web, &caller, &id, Extra { changed: Some(changed), ..Extra::default() }).await,
-        Err(trouble) => {
-            let problem = Problem::from(trouble);
-            if !matches!(problem.status, 400 | 422) {
-                return error_page(&problem, now);
-            }
-            let faults = form_faults(&problem, &[("/facts", "value")]);
-            let kept = (key, fields.get("value").or(fields.get("text")).unwrap_or_default().to_string());
-            let mut response = render(&web, &caller, &id, Extra { faults, kept, ..Extra::default() }).await;
-            *response.status_mut() = problem.status();
-            response
-        }
-    }
+    let result = result.await;
+    finish(&web, &id, "facts", result, sent).await
 }
 
-pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(id): Id) -> Response {
-    match web.house.close(&caller, &id, None, None, web.now()).await {
+pub async fn close<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    match web.house.close(&sent.caller, &id, None, None, web.now()).await {
         Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
         Err(trouble) => error_page(&trouble.into(), web.now()),
     }
 }
 
-pub async fn set_entity<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn set_entity<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let entity = fields.get("entity").unwrap_or_default();
+        Ok(web.house.set_entity(&sent.caller, &id, entity, None, fields.get("page"), web.now()).await?)
     };
-    let entity = fields.get("entity").unwrap_or_default();
-    match web.house.set_entity(&caller, &id, entity, None, fields.get("page"), now).await {
-        Ok(changed) => render(&web, &caller, &id, Extra { changed: Some(changed), ..Extra::default() }).await,
-        Err(trouble) => error_page(&trouble.into(), now),
+    let result = result.await;
+    finish(&web, &id, "entity", result, sent).await
+}
+
+pub async fn sign_off<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let reason = fields.get("reason").unwrap_or_default();
+        let named: Vec<String> = fields.all("obligation").map(str::to_string).collect();
+        web.house.sign_off(&sent.caller, &id, &named, reason, None, fields.get("page"), web.now()).await?;
+        Answer::Ok(())
+    };
+    let problem = match result.await {
+        Ok(()) if is_from_queue(&sent) => return see_other("/decisions?done=signed-off"),
+        Ok(()) => return see_other(&format!("/incidents/{}", encode(&id))),
+        Err(problem) => problem,
+    };
+    finish(&web, &id, "sign-off", Err(problem), sent).await
+}
+
+fn is_from_queue(sent: &Sent) -> bool {
+    sent.fields.get("back") == Some("decisions")
+}
+
+/// Which field a fault is about, for each form.
+fn fields_of(form: &str) -> &'static [(&'static str, &'static str)] {
+    match form {
+        "facts" => {
+            &[("/key", "fk"), ("/note", "fn"), ("/facts", "value"), ("/value", "value"), ("/certainty", "fsure")]
+        }
+        "entity" => &[("/entity", "ent")],
+        _ => &[("/reason", "sor")],
     }
 }
 
-pub async fn sign_off<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+/// What changed; or the page with what was typed and why not.
+async fn finish<S: Store>(web: &Shared<S>, id: &str, form: &str, result: Answer<Changed>, sent: Sent) -> Response {
+    let problem = match result {
+        Ok(changed) => {
+            let page = render(web, &sent.caller, id, Extra { changed: Some(changed), ..Extra::default() }).await;
+            return page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()));
+        }
+        Err(problem) => problem,
     };
-    let reason = fields.get("reason").unwrap_or_default();
-    let named: Vec<String> = fields.all("obligation").map(str::to_string).collect();
-    match web.house.sign_off(&caller, &id, &named, reason, None, fields.get("page"), now).await {
-        Ok(_) if fields.get("back") == Some("decisions") => see_other("/decisions?done=signed-off"),
-        Ok(_) => see_other(&format!("/incidents/{}", encode(&id))),
-        Err(trouble) => error_page(&trouble.into(), now),
+    let from_queue = is_from_queue(&sent);
+    let typed = Typed::refused(form, one_value(sent.fields), &problem, fields_of(form));
+    let mut response = finish_typed(web, &sent.caller, id, typed, (&problem, &sent.action, from_queue)).await;
+    *response.status_mut() = problem.status();
+    response
+}
+
+/// Filled again after a login.
+pub async fn again<S: Store>(web: &Shared<S>, id: &str, form: &str, sent: Sent) -> Response {
+    let (problem, from_queue) = (super::typed::not_here(&sent.caller), is_from_queue(&sent));
+    let typed = Typed::again(form, one_value(sent.fields), &sent.caller);
+    finish_typed(web, &sent.caller, id, typed, (&problem, &sent.action, from_queue)).await
+}
+
+/// The page the form was on; where it is not there any more, what was typed.
+async fn finish_typed<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    mut typed: Typed,
+    (problem, action, from_queue): (&Problem, &str, bool),
+) -> Response {
+    if from_queue {
+        typed = match super::decisions::with(web, caller, id, typed).await {
+            Ok(response) => return response,
+            Err(typed) => *typed,
+        };
     }
+    match render(web, caller, id, Extra { typed, ..Extra::default() }).await {
+        Ok(response) => response,
+        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
+    }
+}
+
+/// An answer to the question goes into the form for any fact, which has one field for all kinds.
+fn one_value(mut fields: Fields) -> Fields {
+    let words: Vec<&str> = fields.all("words").collect();
+    let typed = ["value", "number", "at", "text"].into_iter().find_map(|name| fields.get(name));
+    let value = typed.map_or_else(|| words.join(", "), str::to_string);
+    fields.set("value", &value);
+    fields
 }
 
 /// A limit that the rule packs in force would move later.
@@ -199,16 +241,32 @@ pub struct UnsignedRow {
     pub would_be: String,
 }
 
-async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Response {
+async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Result<Response, Unshown> {
     let (now, zone) = (web.now(), reader_zone(web));
-    let incident = match web.house.incident(caller, id, now).await {
-        Ok(incident) => incident,
-        Err(trouble) => return error_page(&trouble.into(), now),
+    let read = async {
+        let incident = web.house.incident(caller, id, now).await?;
+        let items = web.house.timeline(caller, id, now).await?;
+        Answer::Ok((incident, items))
     };
-    let items = match web.house.timeline(caller, id, now).await {
-        Ok(items) => items,
-        Err(trouble) => return error_page(&trouble.into(), now),
+    let (incident, items) = match read.await {
+        Ok(read) => read,
+        Err(problem) => return Err(Unshown { problem, typed: extra.typed }),
     };
+    let (may, unsigned) = (May::of(caller), unsigned(&incident));
+    let entities = match incident.entity.id {
+        Some(_) => Vec::new(),
+        None => super::entities(web, caller),
+    };
+    let is_there = match extra.typed.form() {
+        "" => true,
+        _ if incident.closed_at.is_some() => false,
+        "facts" => may.report,
+        "entity" => may.report && !entities.is_empty(),
+        _ => may.approve && !unsigned.is_empty(),
+    };
+    if !is_there && (extra.typed.again || !extra.typed.faults.is_empty()) {
+        return Err(Unshown { problem: super::typed::not_here(caller), typed: extra.typed });
+    }
     let book = web.house.book();
     let (asked, others) = super::question::choose(&incident, book.catalogue(), &extra.skip, zone, now);
     let mut rows: Vec<Row> = incident
@@ -218,7 +276,6 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         .filter(|r| r.state != State::Ended)
         .collect();
     rows.sort_by_key(|r| (!r.state.is_open(), r.dates.conservative.is_none(), r.dates.conservative, r.title.clone()));
-    let unsigned = unsigned(&incident);
     let (facts, aware) = facts(&incident.facts, zone);
     let known: Vec<&str> = facts.iter().map(|f| f.key.as_str()).collect();
     let unknown = incident
@@ -263,21 +320,22 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         keys: book.catalogue().iter().map(|d| (d.key.clone(), d.question.clone())).collect(),
         zone: super::zone_name(zone),
         key: page_key(id, incident.version, now),
-        may: May::of(caller),
-        faults: extra.faults,
+        may,
         unsigned,
-        entities: match incident.entity.id {
-            Some(_) => Vec::new(),
-            None => super::entities(web, caller),
+        entities,
+        anchor: match extra.typed.form() {
+            "entity" => "ent",
+            "sign-off" => "sign-off",
+            _ => "add",
         },
-        kept: extra.kept,
+        typed: extra.typed,
         id: incident.id,
         title: incident.title,
         entity: incident.entity.name,
         not_covered: incident.not_covered,
         warnings: incident.warnings,
     };
-    super::show(&page)
+    Ok(super::show(&page))
 }
 
 fn unsigned(incident: &IncidentView) -> Vec<UnsignedRow> {

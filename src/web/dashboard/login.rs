@@ -8,7 +8,8 @@ use crate::web::auth::{came_from_elsewhere, cookie, errand, errand_cookie, sessi
 use crate::web::client::Client;
 use crate::web::error::Problem;
 use crate::web::multipart::Fields;
-use crate::web::query::Params;
+use crate::web::query::{Params, encode};
+use crate::web::sent::Carried;
 use crate::workflow::{LoggedIn, Trouble};
 use askama::Template;
 use axum::extract::State as Extract;
@@ -27,14 +28,45 @@ struct LoginPage {
     /// Id of the field the fault is about.
     field: &'static str,
     token_open: bool,
+    /// A form that waits for the login.
+    carried: Carried,
+}
+
+impl LoginPage {
+    fn new<S: Store>(web: &Shared<S>, next: &str, carried: Carried) -> LoginPage {
+        LoginPage {
+            frame: open_frame(web, web.now()),
+            next: next.to_string(),
+            login: String::new(),
+            fault: String::new(),
+            provider: web.house.provider().unwrap_or_default().to_string(),
+            field: "",
+            token_open: false,
+            carried,
+        }
+    }
+
+    fn answer(&self, status: StatusCode) -> Response {
+        let mut response = show(self);
+        *response.status_mut() = status;
+        response
+    }
 }
 
 pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, params: Params) -> Response {
-    let frame = open_frame(&web, web.now());
     let token_open = !web.house.has_accounts(web.now()).await;
-    let next = local(params.get("next")).to_string();
-    let provider = web.house.provider().unwrap_or_default().to_string();
-    show(&LoginPage { frame, next, login: String::new(), fault: String::new(), provider, field: "", token_open })
+    show(&LoginPage { token_open, ..LoginPage::new(&web, local(params.get("next")), Carried::default()) })
+}
+
+/// To the login, and from there to `next`.
+pub fn first(next: &str) -> Response {
+    see_other(&format!("/login?next={}", encode(next)))
+}
+
+/// The login, for a form that came on a session which had ended: it is carried along.
+pub async fn ended<S: Store>(web: &Shared<S>, carried: Carried) -> Response {
+    let token_open = !web.house.has_accounts(web.now()).await;
+    LoginPage { token_open, ..LoginPage::new(web, "/", carried) }.answer(StatusCode::UNAUTHORIZED)
 }
 
 pub async fn open<S: Store>(
@@ -52,27 +84,24 @@ pub async fn open<S: Store>(
         return error_page(&Problem::forbidden("this form was sent from another site; open the login here"), now);
     }
     let next = local(fields.get("next"));
+    let carried = Carried::from(&fields, &headers);
     let page = |login: &str, fault: &str, field: &'static str, status: StatusCode| {
-        let mut response = show(&LoginPage {
-            frame: open_frame(&web, now),
-            next: next.to_string(),
-            login: login.to_string(),
-            fault: fault.to_string(),
-            provider: web.house.provider().unwrap_or_default().to_string(),
-            field,
-            token_open: field == "token",
-        });
-        *response.status_mut() = status;
-        response
+        let page = LoginPage::new(&web, next, carried.clone());
+        let (login, fault) = (login.to_string(), fault.to_string());
+        LoginPage { login, fault, field, token_open: field == "token", ..page }.answer(status)
+    };
+    let failed = |login: &str, field: &'static str, trouble: Trouble| {
+        let problem = Problem::from(trouble);
+        page(login, &super::words::sentence(&problem.detail), field, problem.status())
     };
     let Some(login) = fields.get("login") else {
         // a token is printable ASCII without blanks; anything else cannot be one, nor a cookie
         let plain = |t: &&str| t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\'));
         let token = fields.get("token").filter(plain).unwrap_or_default();
         return match web.house.authenticate(token, now).await {
-            Ok(Some(_)) => with_session(see_other(next), token, web.options.secure_cookies),
+            Ok(Some(_)) => entered(&web, LoggedIn::Open(token.to_string()), next, true, &carried).await,
             Ok(None) => page("", "This token is unknown, expired or revoked.", "token", StatusCode::UNAUTHORIZED),
-            Err(trouble) => error_page(&trouble.into(), now),
+            Err(trouble) => failed("", "token", trouble),
         };
     };
     match web.house.log_in(login, fields.exact("password"), fields.get("code"), &client, now).await {
@@ -82,14 +111,14 @@ pub async fn open<S: Store>(
             "code",
             StatusCode::UNAUTHORIZED,
         ),
-        Ok(logged_in) => entered(&web, logged_in, next, true),
+        Ok(logged_in) => entered(&web, logged_in, next, true, &carried).await,
         Err(trouble @ Trouble::NotPermitted(_)) => {
             page(login, &super::words::sentence(&trouble.to_string()), "password", StatusCode::UNAUTHORIZED)
         }
         Err(trouble @ Trouble::NotNow(_)) => {
             page(login, &super::words::sentence(&trouble.to_string()), "password", StatusCode::TOO_MANY_REQUESTS)
         }
-        Err(trouble) => error_page(&trouble.into(), now),
+        Err(trouble) => failed(login, "password", trouble),
     }
 }
 
@@ -110,7 +139,7 @@ pub async fn callback<S: Store>(Extract(web): Extract<Shared<S>>, headers: Heade
         (Some(code), None) => {
             let state = params.get("state").unwrap_or_default();
             match web.house.finish_provider_login(&ticket, state, code, now).await {
-                Ok((logged_in, next)) => entered(&web, logged_in, local(Some(&next)), true),
+                Ok((logged_in, next)) => entered(&web, logged_in, local(Some(&next)), true, &Carried::default()).await,
                 Err(trouble) => error_page(&trouble.into(), now),
             }
         }

@@ -28,6 +28,7 @@ pub mod sheet;
 mod state;
 mod story;
 mod timeline;
+pub mod typed;
 pub mod whatif;
 mod whatif_chart;
 mod words;
@@ -42,6 +43,8 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+pub use typed::unsent;
+use typed::{FormFault, Typed};
 use words::{instant, iso};
 
 /// One line at the foot of a page.
@@ -207,14 +210,6 @@ fn see_other(address: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, place);
     }
     response
-}
-
-/// One fault of a form, with the field it belongs to.
-#[derive(Clone, Debug)]
-pub struct FormFault {
-    /// Id of the field; empty when it belongs to none.
-    pub field: &'static str,
-    pub text: String,
 }
 
 /// The faults of a problem, each led to the field that `fields` names for its pointer.

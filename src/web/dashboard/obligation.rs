@@ -4,8 +4,9 @@ use super::hours::{self, Hours};
 use super::receipt::{self, Dated, Reading, Rung, Step};
 use super::row::Row;
 use super::state::State;
+use super::typed::Unshown;
 use super::words::{Limit, When, instant, person};
-use super::{FormFault, Frame, May, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other, unsent};
 use crate::draft::{Block, NoticeField, Run, State as FieldState};
 use crate::ingest;
 use crate::store::Store;
@@ -13,10 +14,11 @@ use crate::time::Zone;
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::body::Id;
-use crate::web::error::Problem;
+use crate::web::error::{Answer, Problem};
 use crate::web::multipart::Fields;
 use crate::web::obligations::is_date;
 use crate::web::query::{Params, encode};
+use crate::web::sent::Sent;
 use crate::workflow::{AckRequest, Caller, Drafted, FilingRequest, Trouble, WaiverRequest};
 use askama::Template;
 use axum::extract::State as Extract;
@@ -90,25 +92,17 @@ struct ObligationPage {
     may: May,
     is_open: bool,
     done: &'static str,
-    faults: Vec<FormFault>,
-    kept: Kept,
-}
-
-/// What was typed, so that a refused form loses nothing.
-#[derive(Default)]
-struct Kept {
-    at: String,
-    reference: String,
-    note: String,
-    why: String,
-    delay: String,
+    typed: Typed,
+    /// Where the form is that was typed into.
+    anchor: &'static str,
+    /// Of a proof.
+    largest_mib: usize,
 }
 
 #[derive(Default)]
 struct Extra {
     done: &'static str,
-    faults: Vec<FormFault>,
-    kept: Kept,
+    typed: Typed,
     /// Of the draft; the closest when empty or unknown.
     form: String,
 }
@@ -130,49 +124,36 @@ pub async fn show<S: Store>(
         _ => "",
     };
     let form = params.get("form").unwrap_or_default().to_string();
-    render(&web, &caller, &id, Extra { done, form, ..Extra::default() }).await
+    let page = render(&web, &caller, &id, Extra { done, form, ..Extra::default() }).await;
+    page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()))
 }
 
-pub async fn acknowledge<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn acknowledge<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let decline = fields.get("act") == Some("decline");
+        let ask = AckRequest {
+            lease_seconds: fields.get("lease").and_then(|s| s.parse().ok()).filter(|s| *s > 0),
+            by: fields.get("by").map(str::to_string),
+            role: None,
+            decline,
+        };
+        web.house.acknowledge(&sent.caller, &id, ask, fields.get("page"), web.now()).await?;
+        Answer::Ok(if decline { "declined" } else { "taken" })
     };
-    let decline = fields.get("act") == Some("decline");
-    let ask = AckRequest {
-        lease_seconds: fields.get("lease").and_then(|s| s.parse().ok()).filter(|s| *s > 0),
-        by: fields.get("by").map(str::to_string),
-        role: None,
-        decline,
-    };
-    let done = if decline { "declined" } else { "taken" };
-    let result = web.house.acknowledge(&caller, &id, ask, fields.get("page"), now).await;
-    finish(&web, &caller, &id, result.map(|_| done), &fields).await
+    let result = result.await;
+    finish(&web, &id, "ack", result, sent).await
 }
 
-pub async fn file<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn file<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let ask = filing(fields, reader_zone(&web))?;
+        web.house.file(&sent.caller, &id, ask, fields.get("page"), web.now()).await?;
+        Answer::Ok("filing")
     };
-    let ask = match filing(&fields, reader_zone(&web)) {
-        Ok(ask) => ask,
-        Err(trouble) => return finish(&web, &caller, &id, Err(trouble), &fields).await,
-    };
-    let result = web.house.file(&caller, &id, ask, fields.get("page"), now).await;
-    finish(&web, &caller, &id, result.map(|_| "filing"), &fields).await
+    let result = result.await;
+    finish(&web, &id, "filing", result, sent).await
 }
 
 fn filing(fields: &Fields, zone: Zone) -> Result<FilingRequest, Trouble> {
@@ -193,126 +174,163 @@ fn filing(fields: &Fields, zone: Zone) -> Result<FilingRequest, Trouble> {
     })
 }
 
-pub async fn waive<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn waive<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let text = |name: &str| fields.get(name).map(str::to_string);
+        let review_on = text("review");
+        if let Some(day) = review_on.as_ref().filter(|day| !is_date(day)) {
+            let text = format!("the day to look again is `{day}`, no date; give one such as `2026-09-30`");
+            return Err(fault("/review_on", text).into());
+        }
+        let ask = WaiverRequest {
+            reason: text("why").unwrap_or_default(),
+            by: text("by"),
+            second_approver: text("second"),
+            review_on,
+            reopen_when: fields.all("reopen").map(str::to_string).collect(),
+            ..WaiverRequest::default()
+        };
+        let view = web.house.waive(&sent.caller, &id, ask, fields.get("page"), web.now()).await?;
+        Answer::Ok(match view.waiver {
+            Some(waiver) if waiver.state == "approved" => "approved",
+            _ => "waiver",
+        })
     };
-    let text = |name: &str| fields.get(name).map(str::to_string);
-    let review_on = text("review");
-    if review_on.as_ref().is_some_and(|d| !is_date(d)) {
-        let trouble = fault("/review_on", "the day to look again is not a date".to_string());
-        return finish(&web, &caller, &id, Err(trouble), &fields).await;
-    }
-    let ask = WaiverRequest {
-        reason: text("why").unwrap_or_default(),
-        by: text("by"),
-        second_approver: text("second"),
-        review_on,
-        reopen_when: fields.all("reopen").map(str::to_string).collect(),
-        ..WaiverRequest::default()
-    };
-    let result = web.house.waive(&caller, &id, ask, fields.get("page"), now).await;
-    let result = result.map(|view| match view.waiver {
-        Some(waiver) if waiver.state == "approved" => "approved",
-        _ => "waiver",
-    });
-    finish(&web, &caller, &id, result, &fields).await
+    let result = result.await;
+    finish(&web, &id, "waiver", result, sent).await
 }
 
 /// A decision not to notify is withdrawn, refused, or taken back; from this page or from the queue of decisions.
-pub async fn withdraw<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn withdraw<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let reason = fields.get("why").unwrap_or_default();
+        web.house.withdraw_decision(&sent.caller, &id, reason, fields.get("page"), web.now()).await?;
+        Answer::Ok("withdrawn")
     };
-    let reason = fields.get("why").unwrap_or_default();
-    let result = web.house.withdraw_decision(&caller, &id, reason, fields.get("page"), now).await;
-    finish(&web, &caller, &id, result.map(|_| "withdrawn"), &fields).await
+    let result = result.await;
+    finish(&web, &id, "withdrawal", result, sent).await
 }
 
-pub async fn delay<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(id): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let now = web.now();
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+pub async fn delay<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let reason = fields.get("delay").unwrap_or_default();
+        web.house.delay(&sent.caller, &id, reason, fields.get("page"), web.now()).await?;
+        Answer::Ok("delay")
     };
-    let reason = fields.get("delay").unwrap_or_default();
-    let result = web.house.delay(&caller, &id, reason, fields.get("page"), now).await;
-    finish(&web, &caller, &id, result.map(|_| "delay"), &fields).await
+    let result = result.await;
+    finish(&web, &id, "delay", result, sent).await
 }
 
 fn fault(pointer: &str, text: String) -> Trouble {
     Trouble::Rejected(vec![ingest::Rejection { pointer: pointer.into(), line: None, text }])
 }
 
+/// Which field a fault is about, for each form.
+fn fields_of(form: &str) -> &'static [(&'static str, &'static str)] {
+    match form {
+        "filing" => &[("/at", "fa"), ("/reference", "fr"), ("/proof", "fp"), ("/part", "fc"), ("/note", "fnote")],
+        "waiver" => &[
+            ("/reason", "wr"),
+            ("/why", "wr"),
+            ("/second", "w2"),
+            // of an overlong field the name in the form, else the member of the request
+            ("/review", "wd"),
+            ("/reopen", "wo"),
+        ],
+        "withdrawal" => &[("/reason", "ww"), ("/why", "ww")],
+        "delay" => &[("/reason", "dl"), ("/delay", "dl")],
+        "ack" => &[("/by", "by"), ("/lease", "ls")],
+        _ => &[],
+    }
+}
+
+/// Where a form begins.
+fn anchor_of(form: &str) -> &'static str {
+    match form {
+        "filing" => "file",
+        "waiver" => "waive",
+        "withdrawal" => "decision",
+        "delay" => "late",
+        _ => "take",
+    }
+}
+
+/// Filled again after a login.
+pub async fn again<S: Store>(web: &Shared<S>, id: &str, form: &str, sent: Sent) -> Response {
+    let (caller, problem) = (sent.caller.clone(), super::typed::not_here(&sent.caller));
+    let from_queue = sent.fields.get("back") == Some("decisions");
+    let (action, typed) = (sent.action, Typed::again(form, sent.fields, &sent.caller));
+    finish_typed(web, &caller, id, typed, (&problem, &action, from_queue)).await
+}
+
 /// Back to the page: by a redirect when it is done, with what was typed and why not when it is not.
 async fn finish<S: Store>(
     web: &Shared<S>,
-    caller: &Caller,
     id: &str,
-    result: Result<&'static str, Trouble>,
-    fields: &Fields,
+    form: &str,
+    result: Result<&'static str, Problem>,
+    sent: Sent,
 ) -> Response {
+    let from_queue = sent.fields.get("back") == Some("decisions");
     let problem = match result {
-        Ok(done) if fields.get("back") == Some("decisions") => return see_other(&format!("/decisions?done={done}")),
+        Ok(done) if from_queue => return see_other(&format!("/decisions?done={done}")),
         Ok(done) => return see_other(&format!("/obligations/{}?done={done}", encode(id))),
-        Err(trouble) => Problem::from(trouble),
+        Err(problem) => problem,
     };
-    if !matches!(problem.status, 409 | 422) {
-        return error_page(&problem, web.now());
-    }
-    let reason = if fields.get("delay").is_some() { "dl" } else { "wr" };
-    let lead = [
-        ("/at", "fa"),
-        ("/reference", "fr"),
-        ("/proof", "fp"),
-        ("/review_on", "wd"),
-        ("/second_approver", "w2"),
-        ("/reason", reason),
-    ];
-    let text = |name: &str| fields.get(name).unwrap_or_default().to_string();
-    let kept = Kept {
-        at: text("at"),
-        reference: text("reference"),
-        note: text("note"),
-        why: text("why"),
-        delay: text("delay"),
-    };
-    let mut response =
-        render(web, caller, id, Extra { faults: form_faults(&problem, &lead), kept, ..Extra::default() }).await;
+    let typed = Typed::refused(form, sent.fields, &problem, fields_of(form));
+    let mut response = finish_typed(web, &sent.caller, id, typed, (&problem, &sent.action, from_queue)).await;
     *response.status_mut() = problem.status();
     response
 }
 
-async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Response {
+/// The page the form was on; where it is not there any more, what was typed.
+async fn finish_typed<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    mut typed: Typed,
+    (problem, action, from_queue): (&Problem, &str, bool),
+) -> Response {
+    if from_queue {
+        typed = match super::decisions::with(web, caller, id, typed).await {
+            Ok(response) => return response,
+            Err(typed) => *typed,
+        };
+    }
+    match render(web, caller, id, Extra { typed, ..Extra::default() }).await {
+        Ok(response) => response,
+        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
+    }
+}
+
+async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Result<Response, Unshown> {
     let (now, zone) = (web.now(), reader_zone(web));
     let o = match web.house.obligation(caller, id, now).await {
         Ok(o) => o,
-        Err(trouble) => return error_page(&trouble.into(), now),
+        Err(trouble) => return Err(Unshown { problem: trouble.into(), typed: extra.typed }),
     };
     let draft = draft_of(web, caller, id, &extra.form).await;
     let checks: Vec<Check> = draft.iter().flat_map(|d| &d.checklist).map(check).collect();
     let book = web.house.book();
     let question = o.law.missing.first().map(|key| book.catalogue().question(key));
     let row = Row::of(&o, question.as_deref(), zone, now);
+    let (may, is_open) = (May::of(caller), row.state.is_open() || row.state == State::Ended);
+    let is_there = match extra.typed.form() {
+        "filing" | "ack" => may.respond && is_open,
+        "waiver" => match &o.waiver {
+            Some(waiver) => may.approve && extra.typed.text("waiver", "why") == waiver.reason,
+            None => may.approve && may.respond && is_open,
+        },
+        "withdrawal" => may.approve && o.waiver.is_some(),
+        "delay" => may.respond && (is_open || row.may_explain),
+        _ => true,
+    };
+    if !is_there {
+        return Err(Unshown { problem: super::typed::not_here(caller), typed: extra.typed });
+    }
     let grid: Vec<serde_json::Value> = o.law.grid.iter().filter_map(|day| serde_json::to_value(day).ok()).collect();
     let drawn = row.dates.due.zip(row.dates.conservative).and_then(|(due, conservative)| {
         let counting_from = o.law.counting_from.as_deref().and_then(instant).or(row.dates.started)?;
@@ -366,8 +384,8 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         zone: super::zone_name(zone),
         civil_now: zone.local(now).format("%Y-%m-%dT%H:%M").to_string(),
         key: page_key("o", 0, now),
-        may: May::of(caller),
-        is_open: row.state.is_open() || row.state == State::Ended,
+        may,
+        is_open,
         law: o.law.law.clone(),
         source_url: web_address(&o.law.source_url),
         portal: o.law.channel.as_ref().and_then(|c| c.url.as_deref()).map(web_address).unwrap_or_default(),
@@ -380,10 +398,11 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         draft,
         row,
         done: extra.done,
-        faults: extra.faults,
-        kept: extra.kept,
+        largest_mib: crate::web::attachments::MAX_FILE.max(web.options.max_body) >> 20,
+        anchor: anchor_of(extra.typed.form()),
+        typed: extra.typed,
     };
-    super::show(&page)
+    Ok(super::show(&page))
 }
 
 fn check(field: &NoticeField) -> Check {

@@ -1,20 +1,18 @@
 //! `/people`: who is reminded and on duty; and for administrators, who may come in.
 
+use super::typed::Unshown;
 use super::words::When;
-use super::{
-    Extract, FormFault, Frame, entities, error_page, form_faults, frame, reader_zone, see_other, show as render,
-};
+use super::{Extract, Frame, Typed, entities, error_page, frame, reader_zone, see_other, show as render, unsent};
 use crate::escalation::Rota;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::web::Shared;
 use crate::web::auth::Visitor;
 use crate::web::body::Id;
-use crate::web::error::Problem;
-use crate::web::multipart::Fields;
+use crate::web::error::{Answer, Problem};
+use crate::web::sent::Sent;
 use crate::workflow::{AccountChange, AccountView, Caller, NewAccount, Right, Role};
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::Duration;
 
@@ -24,6 +22,12 @@ const AHEAD_HOURS: i64 = 24 * 21;
 
 const POINTERS: [(&str, &str); 5] =
     [("/login", "login"), ("/name", "name"), ("/role", "role"), ("/person", "person"), ("/entities", "entity")];
+
+/// The same, where an account is changed: its fields stand beside the account.
+const CHANGED: [(&str, &str); 2] = [("/role", "change-role"), ("/entities", "change-entity")];
+/// The names of the forms; of a change the login follows.
+const INVITE: &str = "invite";
+const CHANGE: &str = "change:";
 
 /// Who is on duty, and who comes then.
 struct Duty {
@@ -47,23 +51,21 @@ struct PeoplePage {
     entities: Vec<(String, String)>,
     invitation: String,
     invited: String,
-    kept: NewAccount,
-    /// Whether the form is shown without being asked for.
-    open: bool,
-    faults: Vec<FormFault>,
+    typed: Typed,
 }
 
 pub async fn show<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
-    page(&web, &caller, None, None).await
+    let page = page(&web, &caller, None, Typed::default()).await;
+    page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()))
 }
 
-/// `made` is an invitation to show, `refused` what was typed and why it was refused.
+/// `made` is an invitation to show.
 async fn page<S: Store>(
     web: &Shared<S>,
     caller: &Caller,
     made: Option<(AccountView, String)>,
-    refused: Option<(NewAccount, Vec<FormFault>)>,
-) -> Response {
+    typed: Typed,
+) -> Result<Response, Unshown> {
     let (now, zone) = (web.now(), reader_zone(web));
     let admin = caller.role.may(Right::Administer);
     let accounts = match admin {
@@ -72,8 +74,16 @@ async fn page<S: Store>(
     };
     let accounts = match accounts {
         Ok(accounts) => accounts,
-        Err(trouble) => return error_page(&trouble.into(), now),
+        Err(trouble) => return Err(Unshown { problem: trouble.into(), typed }),
     };
+    let changed = typed.form().strip_prefix(CHANGE);
+    let is_there = match changed {
+        Some(login) => accounts.iter().any(|account| account.login == login),
+        None => admin || typed.form().is_empty(),
+    };
+    if !is_there {
+        return Err(Unshown { problem: super::typed::not_here(caller), typed });
+    }
     let directory = &web.house.settings.directory;
     let name = |id: &str| directory.people.iter().find(|p| p.id == id).map_or(id.to_string(), |p| p.name.clone());
     let people = directory.people.iter().map(|p| {
@@ -88,11 +98,8 @@ async fn page<S: Store>(
             .map(|(at, who)| (When::at(at, zone), who.map_or("nobody".into(), |who| name(&who))))
             .collect(),
     });
-    let (kept, faults) = refused.unwrap_or_default();
-    let (status, open) =
-        if faults.is_empty() { (StatusCode::OK, false) } else { (StatusCode::UNPROCESSABLE_ENTITY, true) };
     let (invited, invitation) = made.map(|(account, address)| (account.name, address)).unwrap_or_default();
-    let mut response = render(&PeoplePage {
+    Ok(render(&PeoplePage {
         frame: frame(web, caller, "people").await,
         admin,
         accounts,
@@ -103,12 +110,8 @@ async fn page<S: Store>(
         entities: entities(web, caller),
         invitation,
         invited,
-        kept,
-        open,
-        faults,
-    });
-    *response.status_mut() = status;
-    response
+        typed,
+    }))
 }
 
 /// The next instants at which somebody else is on duty, to the hour.
@@ -130,63 +133,86 @@ fn changes(rota: &Rota, now: Timestamp) -> Vec<(Timestamp, Option<String>)> {
     found
 }
 
-pub async fn create<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, web.now()),
+pub async fn create<S: Store>(Extract(web): Extract<Shared<S>>, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let word = |name| fields.get(name).unwrap_or_default().to_string();
+        let new = NewAccount {
+            login: word("login"),
+            name: word("name"),
+            role: word("role"),
+            person: fields.get("person").map(str::to_string),
+            entities: fields.all("entity").map(str::to_string).collect(),
+        };
+        Answer::Ok(web.house.create_account(&sent.caller, new, web.now()).await?)
     };
-    let word = |name| fields.get(name).unwrap_or_default().to_string();
-    let new = NewAccount {
-        login: word("login"),
-        name: word("name"),
-        role: word("role"),
-        person: fields.get("person").map(str::to_string),
-        entities: fields.all("entity").map(str::to_string).collect(),
-    };
-    match web.house.create_account(&caller, new.clone(), web.now()).await {
-        Ok(made) => page(&web, &caller, Some(made), None).await,
-        Err(trouble) => {
-            let problem: Problem = trouble.into();
-            match problem.errors.is_empty() {
-                true => error_page(&problem, web.now()),
-                false => page(&web, &caller, None, Some((new, form_faults(&problem, &POINTERS)))).await,
-            }
-        }
+    match result.await {
+        Ok(made) => invited(&web, &sent.caller, made).await,
+        Err(problem) => refused(&web, INVITE, &POINTERS, &problem, sent).await,
     }
 }
 
-pub async fn change<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    Id(login): Id,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, web.now()),
+pub async fn change<S: Store>(Extract(web): Extract<Shared<S>>, Id(login): Id, sent: Sent) -> Response {
+    let result = async {
+        let fields = sent.whole()?;
+        let change = match fields.get("act") {
+            Some("disable") => AccountChange { disabled: Some(true), ..AccountChange::default() },
+            Some("enable") => AccountChange { disabled: Some(false), ..AccountChange::default() },
+            _ => AccountChange {
+                role: fields.get("role").map(str::to_string),
+                entities: fields.get("scoped").map(|_| fields.all("entity").map(str::to_string).collect()),
+                ..AccountChange::default()
+            },
+        };
+        Answer::Ok(web.house.change_account(&sent.caller, &login, change, web.now()).await?)
     };
-    let change = match fields.get("act") {
-        Some("disable") => AccountChange { disabled: Some(true), ..AccountChange::default() },
-        Some("enable") => AccountChange { disabled: Some(false), ..AccountChange::default() },
-        _ => AccountChange {
-            role: fields.get("role").map(str::to_string),
-            entities: fields.get("scoped").map(|_| fields.all("entity").map(str::to_string).collect()),
-            ..AccountChange::default()
-        },
-    };
-    match web.house.change_account(&caller, &login, change, web.now()).await {
+    match result.await {
         Ok(_) => see_other("/people"),
-        Err(trouble) => error_page(&trouble.into(), web.now()),
+        Err(problem) => refused(&web, &format!("{CHANGE}{login}"), &CHANGED, &problem, sent).await,
     }
 }
 
-pub async fn invite<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor, Id(login): Id) -> Response {
-    match web.house.invite(&caller, &login, web.now()).await {
-        Ok(made) => page(&web, &caller, Some(made), None).await,
+/// The page with what was typed, and why it was refused.
+async fn refused<S: Store>(
+    web: &Shared<S>,
+    form: &str,
+    fields: &[(&str, &'static str)],
+    problem: &Problem,
+    sent: Sent,
+) -> Response {
+    let typed = Typed::refused(form, sent.fields, problem, fields);
+    let mut response = with(web, &sent.caller, typed, (problem, &sent.action)).await;
+    *response.status_mut() = problem.status();
+    response
+}
+
+/// Filled again after a login: the invitation, or the change of an account.
+pub async fn again<S: Store>(web: &Shared<S>, changed: Option<&str>, sent: Sent) -> Response {
+    let form = changed.map_or_else(|| INVITE.to_string(), |login| format!("{CHANGE}{login}"));
+    let problem = super::typed::not_here(&sent.caller);
+    with(web, &sent.caller, Typed::again(&form, sent.fields, &sent.caller), (&problem, &sent.action)).await
+}
+
+async fn with<S: Store>(
+    web: &Shared<S>,
+    caller: &Caller,
+    typed: Typed,
+    (problem, action): (&Problem, &str),
+) -> Response {
+    match page(web, caller, None, typed).await {
+        Ok(response) => response,
+        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
+    }
+}
+
+async fn invited<S: Store>(web: &Shared<S>, caller: &Caller, made: (AccountView, String)) -> Response {
+    let page = page(web, caller, Some(made), Typed::default()).await;
+    page.unwrap_or_else(|unshown| error_page(&unshown.problem, web.now()))
+}
+
+pub async fn invite<S: Store>(Extract(web): Extract<Shared<S>>, Id(login): Id, sent: Sent) -> Response {
+    match web.house.invite(&sent.caller, &login, web.now()).await {
+        Ok(made) => invited(&web, &sent.caller, made).await,
         Err(trouble) => error_page(&trouble.into(), web.now()),
     }
 }

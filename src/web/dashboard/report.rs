@@ -1,15 +1,16 @@
 //! `/report`: one line is enough, and unknown is an answer.
 
-use super::{FormFault, Frame, error_page, form_faults, frame, page_key, reader_zone, see_other};
+use super::{Frame, Typed, frame, page_key, reader_zone, see_other};
 use crate::ingest;
 use crate::store::Store;
 use crate::time::{Timestamp, Zone};
 use crate::web::Shared;
 use crate::web::auth::Visitor;
-use crate::web::error::Problem;
+use crate::web::error::{Answer, Problem};
 use crate::web::multipart::Fields;
 use crate::web::query::encode;
-use crate::workflow::Caller;
+use crate::web::sent::Sent;
+use crate::workflow::{Caller, Trouble};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -24,63 +25,39 @@ struct ReportPage {
     zone: String,
     civil_now: String,
     key: String,
-    faults: Vec<FormFault>,
-    kept: Kept,
+    typed: Typed,
 }
 
-#[derive(Default)]
-struct Kept {
-    title: String,
-    noticed: String,
-    at: String,
-    personal: String,
-    down: String,
-    entity: String,
-    reference: String,
-}
+/// Which field a fault is about.
+const FIELDS: [(&str, &str); 4] = [("/title", "t"), ("/facts/times", "w"), ("/entity", "e"), ("/reference", "r")];
 
 pub async fn form<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(caller): Visitor) -> Response {
-    render(&web, &caller, Vec::new(), Kept::default()).await
+    render(&web, &caller, Typed::default()).await
 }
 
-pub async fn send<S: Store>(
-    Extract(web): Extract<Shared<S>>,
-    Visitor(caller): Visitor,
-    fields: Result<Fields, Problem>,
-) -> Response {
-    let (now, zone) = (web.now(), reader_zone(&web));
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(problem) => return error_page(&problem, now),
+/// Filled again after a login.
+pub async fn again<S: Store>(web: &Shared<S>, sent: Sent) -> Response {
+    render(web, &sent.caller, Typed::again("report", sent.fields, &sent.caller)).await
+}
+
+pub async fn send<S: Store>(Extract(web): Extract<Shared<S>>, sent: Sent) -> Response {
+    let problem = match record(&web, &sent).await {
+        Ok(id) => return see_other(&format!("/incidents/{}", encode(&id))),
+        Err(problem) => problem,
     };
-    let problem = match body(&fields, zone, now) {
-        Ok(text) => match web.house.report(&caller, &text, fields.get("page"), now).await {
-            Ok(reported) => return see_other(&format!("/incidents/{}", encode(&reported.incident.id))),
-            Err(trouble) => Problem::from(trouble),
-        },
-        Err(text) => {
-            let rejection = ingest::Rejection { pointer: "/facts/times.detected".into(), line: None, text };
-            crate::workflow::Trouble::Rejected(vec![rejection]).into()
-        }
-    };
-    if problem.status != 422 {
-        return error_page(&problem, now);
-    }
-    let faults =
-        form_faults(&problem, &[("/title", "t"), ("/facts/times", "w"), ("/entity", "e"), ("/reference", "r")]);
-    let text = |name: &str| fields.get(name).unwrap_or_default().to_string();
-    let kept = Kept {
-        title: text("title"),
-        noticed: text("noticed"),
-        at: text("at"),
-        personal: text("personal"),
-        down: text("down"),
-        entity: text("entity"),
-        reference: text("reference"),
-    };
-    let mut response = render(&web, &caller, faults, kept).await;
+    let mut response = render(&web, &sent.caller, Typed::refused("report", sent.fields, &problem, &FIELDS)).await;
     *response.status_mut() = problem.status();
     response
+}
+
+async fn record<S: Store>(web: &Shared<S>, sent: &Sent) -> Answer<String> {
+    let (now, zone, fields) = (web.now(), reader_zone(web), sent.whole()?);
+    let text = body(fields, zone, now).map_err(|text| {
+        let rejection = ingest::Rejection { pointer: "/facts/times.detected".into(), line: None, text };
+        Problem::from(Trouble::Rejected(vec![rejection]))
+    })?;
+    let reported = web.house.report(&sent.caller, &text, fields.get("page"), now).await?;
+    Ok(reported.incident.id)
 }
 
 /// The report the form stands for. What was left unknown is left out.
@@ -116,7 +93,7 @@ fn body(fields: &Fields, zone: Zone, now: Timestamp) -> Result<String, String> {
     Ok(report.to_string())
 }
 
-async fn render<S: Store>(web: &Shared<S>, caller: &Caller, faults: Vec<FormFault>, kept: Kept) -> Response {
+async fn render<S: Store>(web: &Shared<S>, caller: &Caller, typed: Typed) -> Response {
     let (now, zone) = (web.now(), reader_zone(web));
     let page = ReportPage {
         frame: frame(web, caller, "").await,
@@ -124,8 +101,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, faults: Vec<FormFaul
         zone: super::zone_name(zone),
         civil_now: zone.local(now).format("%Y-%m-%dT%H:%M").to_string(),
         key: page_key("report", 0, now),
-        faults,
-        kept,
+        typed,
     };
     super::show(&page)
 }
