@@ -19,7 +19,7 @@ use crate::web::multipart::Fields;
 use crate::web::obligations::is_date;
 use crate::web::query::{Params, encode};
 use crate::web::sent::Sent;
-use crate::workflow::{AckRequest, Caller, Drafted, FilingRequest, Trouble, WaiverRequest};
+use crate::workflow::{AckRequest, Caller, Drafted, FilingRequest, Score, Trouble, WaiverRequest};
 use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -93,6 +93,8 @@ struct ObligationPage {
     is_open: bool,
     done: &'static str,
     typed: Typed,
+    /// A decision not to notify needs a second person here.
+    two_decide: bool,
     /// Where the form is that was typed into.
     anchor: &'static str,
     /// Of a proof.
@@ -178,6 +180,15 @@ pub async fn waive<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent:
     let result = async {
         let fields = sent.whole()?;
         let text = |name: &str| fields.get(name).map(str::to_string);
+        let words = |name: &str| -> Vec<String> {
+            let typed = fields.get(name).unwrap_or_default();
+            typed.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_string).collect()
+        };
+        let score = match (text("score_method"), text("score")) {
+            (Some(method), Some(value)) => Some(Score { method, value, band: None }),
+            (None, None) => None,
+            _ => return Err(fault("/score", "a score and its method belong together; give both".to_string()).into()),
+        };
         let review_on = text("review");
         if let Some(day) = review_on.as_ref().filter(|day| !is_date(day)) {
             let text = format!("the day to look again is `{day}`, no date; give one such as `2026-09-30`");
@@ -189,7 +200,9 @@ pub async fn waive<S: Store>(Extract(web): Extract<Shared<S>>, Id(id): Id, sent:
             second_approver: text("second"),
             review_on,
             reopen_when: fields.all("reopen").map(str::to_string).collect(),
-            ..WaiverRequest::default()
+            grounds: words("grounds"),
+            inputs: words("inputs"),
+            score,
         };
         let view = web.house.waive(&sent.caller, &id, ask, fields.get("page"), web.now()).await?;
         Answer::Ok(match view.waiver {
@@ -239,6 +252,9 @@ fn fields_of(form: &str) -> &'static [(&'static str, &'static str)] {
             // of an overlong field the name in the form, else the member of the request
             ("/review", "wd"),
             ("/reopen", "wo"),
+            ("/grounds", "wg"),
+            ("/inputs", "wi"),
+            ("/score", "wsc"),
         ],
         "withdrawal" => &[("/reason", "ww"), ("/why", "ww")],
         "delay" => &[("/reason", "dl"), ("/delay", "dl")],
@@ -399,6 +415,7 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         row,
         done: extra.done,
         largest_mib: crate::web::attachments::MAX_FILE.max(web.options.max_body) >> 20,
+        two_decide: web.house.doors.second_approver,
         anchor: anchor_of(extra.typed.form()),
         typed: extra.typed,
     };
