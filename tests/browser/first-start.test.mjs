@@ -50,6 +50,7 @@ test('codes from a telephone', async () => {
   await admin.page.click('form >> text=Log in')
   const kim = await h.join(admin, { login: 'max', name: 'Max Imum', role: 'approver' })
   await kim.page.goto('/account')
+  await kim.page.fill('#present', PASSWORD)
   await kim.page.click('text=Set up codes')
   await accessible(kim, 'setting up codes')
   assert.ok(await kim.page.locator('.qr svg').isVisible())
