@@ -13,6 +13,7 @@
 //! own strict readers and share only the hash functions and the signature check with what writes.
 
 pub mod attachment;
+mod certification;
 mod checkpoint;
 pub mod cosign;
 mod entry;

@@ -1,7 +1,7 @@
 //! What a bundle shows to whom: nothing that is withheld stands in any of its files, in every language.
 
 use crate::support::{at, caller, house, run_until, settings};
-use breachclock::evidence::{verify_bundle, zipfile};
+use breachclock::evidence::{hex, sha256, verify_bundle, zipfile};
 use breachclock::store::MemoryStore;
 use breachclock::workflow::export::ExportRequest;
 use breachclock::workflow::{FilingRequest, House, Role};
@@ -79,6 +79,38 @@ async fn the_report_speaks_the_language_and_the_zone_of_its_reader() {
         assert!(page.contains(heading) && page.contains(words), "{language}: {page}");
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
         assert!(page.matches("<svg").count() >= 2, "a timeline and a strip of days");
+    }
+}
+
+#[tokio::test]
+async fn the_statement_is_filled_with_what_the_log_knows_and_left_open_for_its_signer() {
+    let (house, id) = lived().await;
+    let cases = [("en", "Signature "), ("de", "Unterschrift "), ("fr", "Signature ")];
+    for (language, blank) in cases {
+        let files = bundle(&house, &id, &request("client", &[], language, None)).await;
+        let text = String::from_utf8(files["certification.txt"].clone()).expect("text");
+        let note = String::from_utf8(files["checkpoint.txt"].clone()).expect("text");
+        let known: Vec<String> = ["checkpoint.txt", "bundle.json", "report.html"]
+            .iter()
+            .map(|name| hex(&sha256(&files[*name])))
+            .chain(note.lines().take(3).map(str::to_string))
+            .chain([
+                id.clone(),
+                format!("breachclock {}", env!("CARGO_PKG_VERSION")),
+                "902(13)".into(),
+                "902(14)".into(),
+                "28 U.S.C. 1746".into(),
+                house.log_key.public().fingerprint(),
+                house.export_key.public().fingerprint(),
+            ])
+            .collect();
+        for word in known {
+            assert!(text.contains(&word), "{language}: `{word}` is missing: {text}");
+        }
+        let signed = |line: &str| line.trim_start().starts_with(blank) && line.ends_with("____");
+        assert!(text.lines().any(signed), "{language}: no place to sign: {text}");
+        assert!(!text.contains(['{', '}', '<']), "{language}: a gap was left: {text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 120 && line.trim_end() == line), "{language}: {text}");
     }
 }
 
