@@ -4,8 +4,8 @@
 
 use super::zipfile::is_name;
 use super::{
-    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, certification, check_stream, hex,
-    leaf_hash, merkle, report, sha256, sshsig, unhex32, zipfile,
+    Checkpoint, Clk, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, certification, check_stream,
+    hex, leaf_hash, merkle, report, sha256, sshsig, unhex32, zipfile,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +33,9 @@ pub struct ExportCreated {
     /// Entries of the stream, this one included.
     pub entries: u64,
     pub withheld: Vec<Withheld>,
+    /// What was known of the clock; entries of earlier programs do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clk: Option<Clk>,
 }
 
 /// Fields left out of one export for one reason; each could be handed in later and checked against its commitment.
@@ -171,8 +174,11 @@ fn reports(
         .iter()
         .map(|row| report::EntryLine { n: row.n, idx: row.idx, ts: &row.ts, kind: &row.kind, sha256: &row.sha256 })
         .collect();
+    let reported = rows.iter().find(|row| row.kind == "incident.reported");
+    let clock = [reported, rows.last()].map(|row| row.map_or(&Value::Null, |row| &row.body["clk"]));
     let frame = report::Frame {
         entries: &hashes,
+        clock,
         counts,
         checkpoint: &input.checkpoint,
         stamped: report::Stamped {

@@ -15,6 +15,7 @@
 pub mod attachment;
 mod certification;
 mod checkpoint;
+mod clk;
 pub mod cosign;
 mod entry;
 mod error;
@@ -37,6 +38,7 @@ pub mod witness;
 pub mod zipfile;
 
 pub use checkpoint::{Checkpoint, Unverified};
+pub use clk::Clk;
 pub use cosign::{Cosignature, Cosigner};
 pub use entry::{Draft, EvidenceEntry, StreamHead, check_origin, check_stream, seal, utc_micros};
 pub use error::EvidenceError;
