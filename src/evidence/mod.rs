@@ -22,6 +22,7 @@ mod error;
 pub mod export;
 pub mod fsck;
 mod key;
+mod kinds;
 pub mod merkle;
 mod personal;
 mod public;
@@ -45,6 +46,7 @@ pub use error::EvidenceError;
 pub use export::{Bundle, ExportCreated, ExportInput, Withheld};
 pub use fsck::{LogReport, verify_log};
 pub use key::{PublicKey, SigningKey};
+pub use kinds::{KINDS, is_kind};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
 #[doc(hidden)]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const DUTY: &str = "eu-gdpr-33-authority@FR";
 
 /// An incident with a name, a note, free words and a reason in it.
-async fn lived() -> (House<MemoryStore>, String) {
+pub(super) async fn lived() -> (House<MemoryStore>, String) {
     let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
     let report = r#"{"title": "x", "entity": "acme-fr", "facts": {
         "personal_data": {"value": true, "by": "Nadia Namesake", "note": "counsel says NOTEWORTHY"},

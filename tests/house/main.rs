@@ -23,6 +23,7 @@ mod doctor;
 mod draft;
 mod drill;
 mod entity;
+mod entry_types;
 mod erasure;
 mod evidence_vectors;
 mod export;
