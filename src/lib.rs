@@ -63,7 +63,7 @@
 //! | a form of calendar entry | `src/ingest/ical`; a case in `tests/vectors/ical` | `tests/house/ical.rs` |
 //! | a duty whose delay is announced before the limit | `delay_notice` in its pack; the step is `src/escalation/delay.rs` | `tests/scenarios/delay-notice.toml` |
 //! | a part of a digest | `src/workflow/digests.rs`, one variant | `tests/house/digests.rs`, `tests/vectors/digests.toml` |
-//! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs` | the compiler |
+//! | a kind of entry | `src/workflow/evidence_of.rs`, one `entry_body!`; see `src/evidence/public.rs`; its type in `src/evidence/kinds.rs`, its schema in `docs/schemas/entry.json` | the compiler, `tests/house/entry_types.rs` |
 //! | a text about an incident, besides the log | `src/workflow/erase/texts.rs`: erasing must reach it | the compiler |
 //! | a language of the report | `src/evidence/bundle/words.toml`, one table | its tests, `tests/house/export.rs` |
 //! | a part of the report | `src/evidence/report/mod.rs`; both renderers draw blocks | `tests/house/export.rs`, `report-pdf/tests` |

@@ -5,6 +5,7 @@
 
 use super::clock_watch::Look;
 use crate::time::Timestamp;
+use crate::workflow::Machine;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -71,6 +72,23 @@ impl Pace {
     fn wall_of(&self, at: Timestamp) -> Timestamp {
         self.wall + (at - self.origin) / self.speed.min(i32::MAX as u32) as i32
     }
+}
+
+/// The run of this machine, when its clock is the one of [`now`].
+pub fn machine() -> Option<Machine> {
+    PACE.get().is_none().then(|| Machine { boot: boot(), up_micros })
+}
+
+/// A word that each run of the machine has for itself. The unit hands it in, as it hides `/proc/sys` from the daemon.
+fn boot() -> Option<String> {
+    let told = std::env::var("BREACHCLOCK_BOOT").ok();
+    let told = told.or_else(|| std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok())?;
+    let word: String = told.chars().filter(char::is_ascii_hexdigit).collect();
+    (word.len() == 32).then_some(word)
+}
+
+fn up_micros() -> u64 {
+    micros(ALWAYS).try_into().unwrap_or_default()
 }
 
 /// Readings that lie further apart than this were interrupted and are taken again.

@@ -24,6 +24,8 @@ struct Said {
     ntpq: Option<bool>,
     /// Seconds since systemd-timesyncd last synchronised.
     timesyncd: Option<u64>,
+    /// How far off the clock is at most, microseconds, by chrony or else by ntpd.
+    error_micros: Option<u64>,
 }
 
 impl Said {
@@ -70,6 +72,7 @@ pub async fn watch<S: Store>(house: Arc<House<S>>, mut stop: watch::Receiver<boo
         // programs are waited for: not on the threads that serve
         let said = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
         let (verdict, source) = said.verdict();
+        house.stats.health.estimated(said.error_micros);
         if let Some(changed) = confirm.hear(verdict) {
             match changed {
                 Discipline::Synchronised => tracing::info!(source, "the machine's clock is synchronised"),
@@ -95,8 +98,10 @@ pub fn ask_now() -> (Discipline, &'static str) {
 fn ask() -> Said {
     let timedatectl = program::output("timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
     let chronyc = program::output("chronyc", &["-n", "-c", "tracking"]);
-    let ntpq = program::output("ntpq", &["-c", "rv 0 leap,sync"]);
+    let ntpq = program::output("ntpq", &["-c", "rv 0 leap,sync,offset,rootdelay,rootdisp"]);
+    let error = chronyc.as_deref().and_then(chronyc_errs).or_else(|| ntpq.as_deref().and_then(ntpq_errs));
     Said {
+        error_micros: error,
         timedatectl: timedatectl.as_deref().and_then(timedatectl_says),
         chronyc: chronyc.as_deref().and_then(chronyc_says),
         ntpq: ntpq.as_deref().and_then(ntpq_says),
@@ -135,6 +140,30 @@ fn ntpq_says(text: &str) -> Option<bool> {
     }
 }
 
+/// As chrony's manual bounds it: the offset, the root dispersion and half of the root delay, all in seconds.
+fn chronyc_errs(text: &str) -> Option<u64> {
+    let fields: Vec<&str> = text.trim().split(',').collect();
+    let [offset, delay, dispersion] = [4, 10, 11].map(|at| fields.get(at)?.trim().parse::<f64>().ok());
+    chronyc_says(text).filter(|synchronised| *synchronised)?;
+    bound(offset?, delay?, dispersion?, 1e6)
+}
+
+/// The same of ntpd, whose numbers are milliseconds.
+fn ntpq_errs(text: &str) -> Option<u64> {
+    let named = |name: &str| {
+        let value = text.split([',', '\n']).find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+        value?.trim().parse::<f64>().ok()
+    };
+    ntpq_says(text).filter(|synchronised| *synchronised)?;
+    bound(named("offset")?, named("rootdelay")?, named("rootdisp")?, 1e3)
+}
+
+/// In microseconds; nothing that a time service would not say of a clock that it keeps.
+fn bound(offset: f64, delay: f64, dispersion: f64, micros: f64) -> Option<u64> {
+    let bound = (offset.abs() + dispersion + delay / 2.0) * micros;
+    (bound.is_finite() && (0.0..1e9).contains(&bound)).then(|| bound.round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +184,7 @@ mod tests {
             ((None, None, None), Unknown, "no source"),
         ];
         for ((timedatectl, chronyc, timesyncd), wanted, source) in cases {
-            let said = Said { timedatectl, chronyc, timesyncd, ntpq: None };
+            let said = Said { timedatectl, chronyc, timesyncd, ..Said::default() };
             assert_eq!(said.verdict(), (wanted, source), "{said:?}");
         }
     }
@@ -170,6 +199,12 @@ mod tests {
         assert_eq!(
             [normal, never, "506 Cannot talk to daemon\n", ""].map(chronyc_says),
             [Some(true), Some(false), None, None]
+        );
+        assert_eq!([normal, never, ""].map(chronyc_errs), [Some(1012), None, None]);
+        let kept = "leap=00, sync=ntp, offset=-0.250, rootdelay=11.500,\nrootdisp=20.000\n";
+        assert_eq!(
+            [kept, "leap=11, offset=0, rootdelay=0, rootdisp=0", "leap=00"].map(ntpq_errs),
+            [Some(26_000), None, None]
         );
         let leap = ["leap=00, sync=ntp\n", "leap=11\n", "timed out"];
         assert_eq!(leap.map(ntpq_says), [Some(true), Some(false), None]);

@@ -79,6 +79,9 @@ pub async fn run<S: Store>(
         },
     );
     let (prove, proven) = watch::channel(None);
+    if let Some(machine) = clock::machine() {
+        house.stats.health.runs_on(machine);
+    }
     if let Some(behind) = zone_data::behind_machine() {
         tracing::warn!("{behind}");
         house.stats.health.warn("zone-data", Some(behind));

@@ -2,7 +2,7 @@
 //!
 //! Absent: reading entries back. Readers that judge are in `verify` and `fsck`; readers that show parse the bytes.
 
-use super::{Disclosure, EvidenceError, Hash, Public, Timestamp, hex, leaf_hash, sha256};
+use super::{Disclosure, EvidenceError, Hash, Public, Timestamp, hex, is_kind, leaf_hash, sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{Datelike, Timelike};
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     pub stream: String,
-    /// Dotted lower-case type, e.g. `awareness.set`.
+    /// One of [`KINDS`](super::KINDS), e.g. `awareness.set`.
     pub kind: Cow<'static, str>,
     pub at: Timestamp,
     /// 128 random bits: proofs show leaf hashes of other incidents, which must not be guessable.
@@ -27,7 +27,7 @@ impl Draft {
     /// A draft without disclosures. `body` must serialise to an object without floats, integers within 2^53.
     ///
     /// # Panics
-    /// When `body` has no JSON form or is no object: a mistake in the caller's types, not in its data.
+    /// When `kind` is no type of entry, or `body` has no JSON form or is no object: a mistake of the program, not in its data.
     pub fn new(
         stream: impl Into<String>,
         kind: impl Into<Cow<'static, str>>,
@@ -35,13 +35,16 @@ impl Draft {
         nonce: [u8; 16],
         body: &impl Public,
     ) -> Draft {
+        let kind = kind.into();
+        assert!(is_kind(&kind), "`{kind}` is no type of entry: it stands in evidence::KINDS and has a schema");
         Draft::unchecked(stream, kind, at, nonce, body)
     }
 
-    /// [`Draft::new`] without the question whether the body may stand in clear: for tests, which play other writers.
+    /// [`Draft::new`] without the questions whether the type exists and the body may stand in clear: for tests, which play
+    /// other writers.
     ///
     /// # Panics
-    /// As [`Draft::new`].
+    /// As [`Draft::new`], but for the type.
     #[doc(hidden)]
     pub fn unchecked(
         stream: impl Into<String>,
@@ -54,7 +57,7 @@ impl Draft {
         assert!(body.starts_with('{'), "an entry's body is a JSON object");
         let (stream, kind) = (stream.into(), kind.into());
         debug_assert!(check_stream(&stream), "stream `{stream}`");
-        debug_assert!(is_kind(&kind), "type `{kind}`");
+        debug_assert!(is_dotted(&kind), "type `{kind}`");
         Draft { stream, kind, at, nonce, body, disclosures: Vec::new() }
     }
 
@@ -151,6 +154,6 @@ pub fn check_stream(stream: &str) -> bool {
     (1..=100).contains(&stream.len()) && stream.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
-fn is_kind(kind: &str) -> bool {
+fn is_dotted(kind: &str) -> bool {
     !kind.is_empty() && kind.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
 }

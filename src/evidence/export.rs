@@ -4,8 +4,8 @@
 
 use super::zipfile::is_name;
 use super::{
-    Checkpoint, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, check_stream, hex, leaf_hash,
-    merkle, report, sha256, sshsig, unhex32, zipfile,
+    Checkpoint, Clk, Disclosure, EvidenceError, Hash, Id, ReportModel, SigningKey, Stamps, certification, check_stream,
+    hex, leaf_hash, merkle, report, sha256, sshsig, unhex32, zipfile,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +33,9 @@ pub struct ExportCreated {
     /// Entries of the stream, this one included.
     pub entries: u64,
     pub withheld: Vec<Withheld>,
+    /// What was known of the clock; entries of earlier programs do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clk: Option<Clk>,
 }
 
 /// Fields left out of one export for one reason; each could be handed in later and checked against its commitment.
@@ -143,7 +146,15 @@ pub fn build_stamped(input: &ExportInput<'_>, stamps: &Stamps) -> Result<Bundle,
     keys(input, &mut files);
     files
         .insert("bundle.json".into(), index(input, stamps, &stream, &rows, &fields, &rules, &attachments).into_bytes());
-    let not_printed = reports(input, stamps, &rows, &fields, &mut files);
+    let counts = report::Counts {
+        disclosed: input.disclosures.len(),
+        erased: fields.erased.len(),
+        withheld: fields.withheld.values().map(Vec::len).sum(),
+    };
+    let not_printed = reports(input, stamps, &rows, counts, &mut files);
+    let made_at = &rows[rows.len() - 1].ts;
+    let certification = certification::text(input, &stream, made_at, counts, &files);
+    files.insert("certification.txt".into(), certification.into_bytes());
     files.insert("verify.sh".into(), VERIFY_SH.into());
     files.insert("verify.py".into(), VERIFY_PY.into());
     files.insert("README.txt".into(), readme(input, stamps, &stream, &rows).into_bytes());
@@ -156,20 +167,18 @@ fn reports(
     input: &ExportInput<'_>,
     stamps: &Stamps,
     rows: &[Row],
-    fields: &Fields,
+    counts: report::Counts,
     files: &mut BTreeMap<String, Vec<u8>>,
 ) -> Option<String> {
-    let counts = report::Counts {
-        disclosed: input.disclosures.len(),
-        erased: fields.erased.len(),
-        withheld: fields.withheld.values().map(Vec::len).sum(),
-    };
     let hashes: Vec<report::EntryLine<'_>> = rows
         .iter()
         .map(|row| report::EntryLine { n: row.n, idx: row.idx, ts: &row.ts, kind: &row.kind, sha256: &row.sha256 })
         .collect();
+    let reported = rows.iter().find(|row| row.kind == "incident.reported");
+    let clock = [reported, rows.last()].map(|row| row.map_or(&Value::Null, |row| &row.body["clk"]));
     let frame = report::Frame {
         entries: &hashes,
+        clock,
         counts,
         checkpoint: &input.checkpoint,
         stamped: report::Stamped {

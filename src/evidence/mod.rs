@@ -13,13 +13,16 @@
 //! own strict readers and share only the hash functions and the signature check with what writes.
 
 pub mod attachment;
+mod certification;
 mod checkpoint;
+mod clk;
 pub mod cosign;
 mod entry;
 mod error;
 pub mod export;
 pub mod fsck;
 mod key;
+mod kinds;
 pub mod merkle;
 mod personal;
 mod public;
@@ -36,12 +39,14 @@ pub mod witness;
 pub mod zipfile;
 
 pub use checkpoint::{Checkpoint, Unverified};
+pub use clk::Clk;
 pub use cosign::{Cosignature, Cosigner};
 pub use entry::{Draft, EvidenceEntry, StreamHead, check_origin, check_stream, seal, utc_micros};
 pub use error::EvidenceError;
 pub use export::{Bundle, ExportCreated, ExportInput, Withheld};
 pub use fsck::{LogReport, verify_log};
 pub use key::{PublicKey, SigningKey};
+pub use kinds::{KINDS, is_kind};
 pub use merkle::{Head, Nodes, completed_nodes, leaf_hash, node_hash};
 pub use personal::{Disclosure, Personal, Sealer};
 #[doc(hidden)]

@@ -60,8 +60,8 @@
 //! impl breachclock::evidence::Public for Reported {}
 //! ```
 
-use super::Personal;
 use super::export::{ExportCreated, Withheld};
+use super::{Clk, Personal};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -91,7 +91,7 @@ macro_rules! public {
 
 public!(bool, u8, u16, u32, u64, usize, i32, i64, &'static str, Id<'_>, Made, Detail);
 // their texts are names and hashes
-public!(ExportCreated, Withheld);
+public!(ExportCreated, Withheld, Clk);
 
 impl<T> sealed::Sealed for Personal<T> {}
 impl<T> Public for Personal<T> {}

@@ -9,7 +9,7 @@ pub(super) use messages::MailNews;
 
 use super::rulebook::Ruled;
 use super::{Caller, House};
-use crate::evidence::{Detail, Draft, Id, Made, Personal, Public, Sealer, ids};
+use crate::evidence::{Clk, Detail, Draft, Id, Made, Personal, Public, Sealer, ids};
 use crate::law::{Entity, Fact, Incident, Obligation, Standing, Value};
 use crate::rules::{Dates, Plan, Rulebook, Shift, hex, utc};
 use crate::store::Store;
@@ -30,6 +30,7 @@ entry_body! {
         reference: Option<Personal<String>>,
         by: Id<'static>,
         facts: Vec<FactBody>,
+        clk: Clk,
     }
 }
 
@@ -46,6 +47,9 @@ entry_body! {
     struct FactsAsserted {
         by: Id<'static>,
         facts: Vec<FactBody>,
+        /// Of an `awareness.set`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        clk: Option<Clk>,
     }
 }
 
@@ -150,6 +154,7 @@ entry_body! {
         /// Entries that name the files which show it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         documents: Vec<u64>,
+        clk: Clk,
     }
 }
 
@@ -257,6 +262,7 @@ impl<S: Store> House<S> {
             reference: incident.reference.clone().map(|r| sealer.seal("/reference", r)),
             by: actor(caller),
             facts: fact_bodies(incident.facts.history(), &mut sealer),
+            clk: self.stats.health.clk(),
         };
         self.draft(&incident.id.0, "incident.reported", now, &body, sealer)
     }
@@ -274,8 +280,10 @@ impl<S: Store> House<S> {
 
     pub(super) fn draft_facts(&self, incident: &Incident, facts: &[Fact], caller: &Caller, now: Timestamp) -> Draft {
         let mut sealer = self.sealer();
-        let body = FactsAsserted { by: actor(caller), facts: fact_bodies(facts, &mut sealer) };
-        let kind = if facts.iter().any(|f| f.key == "times.aware") { "awareness.set" } else { "facts.asserted" };
+        let aware = facts.iter().any(|f| f.key == "times.aware");
+        let clk = aware.then(|| self.stats.health.clk());
+        let body = FactsAsserted { by: actor(caller), facts: fact_bodies(facts, &mut sealer), clk };
+        let kind = if aware { "awareness.set" } else { "facts.asserted" };
         self.draft(&incident.id.0, kind, now, &body, sealer)
     }
 
@@ -334,6 +342,7 @@ impl<S: Store> House<S> {
             complete: filing.complete,
             note: filing.note.clone().map(|n| sealer.seal("/note", n)),
             documents: documents.to_vec(),
+            clk: self.stats.health.clk(),
         };
         self.draft(&incident.id.0, "notification.filed", now, &body, sealer)
     }

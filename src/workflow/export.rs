@@ -102,6 +102,7 @@ impl<S: Store> House<S> {
                 profile: profile.to_string().into(),
                 entries: before.len() as u64 + 1,
                 withheld,
+                clk: Some(self.stats.health.clk()),
             };
             let first = self.draft_export(id, &body, now);
             self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;

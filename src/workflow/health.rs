@@ -3,7 +3,7 @@
 
 use super::{Answered, ClockView, House, PingView};
 use crate::detail;
-use crate::evidence::{Detail, Made};
+use crate::evidence::{Clk, Detail, Id, Made};
 use crate::rules::utc;
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -40,6 +40,15 @@ impl Discipline {
     }
 }
 
+/// A run of the machine, and a clock of it that nobody can set.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// `None` where the machine does not say.
+    pub boot: Option<String>,
+    /// Microseconds since its start, sleep included.
+    pub up_micros: fn() -> u64,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Health(Mutex<Known>);
@@ -48,6 +57,10 @@ pub struct Health(Mutex<Known>);
 pub(super) struct Known {
     discipline: Discipline,
     since: Option<Timestamp>,
+    /// Who said so.
+    source: Option<String>,
+    error_micros: Option<u64>,
+    machine: Option<Machine>,
     steps: u64,
     suspensions: u64,
     last_event: Option<(Timestamp, String)>,
@@ -95,6 +108,30 @@ impl Health {
     /// Sets or takes away a fault: the house is not ready while one stands.
     pub fn fault(&self, about: &'static str, text: Option<String>) {
         put(&mut self.known().faults, about, text);
+    }
+
+    /// Entries are dated by the clock of this machine.
+    pub fn runs_on(&self, machine: Machine) {
+        self.known().machine = Some(machine);
+    }
+
+    /// Notes how far off the clock is at most; `None` when nobody estimates it.
+    pub fn estimated(&self, error_micros: Option<u64>) {
+        self.known().error_micros = error_micros;
+    }
+
+    /// What is known of the clock that dates entries. Of synthetic time nothing is.
+    pub(super) fn clk(&self) -> Clk {
+        let known = self.known();
+        let Some(machine) = &known.machine else { return Clk::default() };
+        let synchronised = known.discipline == Discipline::Synchronised;
+        Clk {
+            sync: known.discipline.as_str(),
+            source: known.source.clone().map(Id::new).filter(|_| known.discipline != Discipline::Unknown),
+            error_us: known.error_micros.filter(|_| synchronised),
+            boot: machine.boot.clone().map(Id::new),
+            up_us: machine.boot.is_some().then(machine.up_micros),
+        }
     }
 
     pub(super) fn clock(&self) -> ClockView {
@@ -224,7 +261,7 @@ impl<S: Store> House<S> {
         self.stats.health.fault("clock", fault);
         self.stats.health.warn("clock", unknown);
         let mut known = self.stats.health.known();
-        (known.discipline, known.since) = (discipline, Some(now));
+        (known.discipline, known.since, known.source) = (discipline, Some(now), Some(source.to_string()));
         Ok(())
     }
 }

@@ -72,7 +72,7 @@ pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoratio
 pub use decisions::{BasisView, DecisionView, InputView, Waiting};
 pub use digests::{DigestLog, DigestPlan, Part as DigestPart};
 pub use draft::{Drafted, FormChoice};
-pub use health::{Discipline, Happening, Health};
+pub use health::{Discipline, Happening, Health, Machine};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
 pub use outline::Part;

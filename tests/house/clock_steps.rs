@@ -164,7 +164,7 @@ async fn a_retry_planned_by_a_wrong_clock_goes_out() {
     assert_eq!(claims.len(), 1);
     let settlements = claims.into_iter().map(|claim| {
         let outcome = Outcome::Retry { error: "certificate expired".into(), after_seconds: None };
-        let draft = house.draft_system("test.delivered", "test", breachclock::detail! {}, wrong);
+        let draft = house.draft_system("clock.unknown", "test", breachclock::detail! {}, wrong);
         (claim, Settlement { outcome, at: wrong, retry_at: Some(wrong + chrono::Duration::seconds(5)) }, draft)
     });
     house.store.settle(settlements.collect()).await.expect("settles");

@@ -71,7 +71,7 @@ async fn stamped_and_cosigned() {
     let size = size_of(&house).await;
     // the second one sees the log a little later, where nobody stamped it
     house.cosign(0, clock).await.expect("the store answers");
-    house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
+    house.record_system("clock.unknown", breachclock::detail! {}, clock()).await.expect("recorded");
     house.cosign(1, clock).await.expect("the store answers");
     house.rotate_key(&SigningKey::from_seed(&[31; 32]), clock()).await.expect("changed");
     house.log_key = SigningKey::from_seed(&[31; 32]);

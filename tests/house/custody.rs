@@ -1,6 +1,6 @@
 //! Files with their chain of custody, filings that name them, and decisions not to notify that do not last for ever.
 
-use crate::support::{at, caller, house, run_until, settings};
+use crate::support::{at, caller, house, run_until, schema, settings};
 use crate::web::Server;
 use breachclock::evidence::{verify_bundle, zipfile};
 use breachclock::store::{MemoryStore, Store};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 const DUTY: &str = "eu-gdpr-33-authority@FR";
 
 async fn entries<S: Store>(house: &House<S>, id: &str) -> Vec<Value> {
+    schema::holds(&*house.store).await;
     let entries = house.store.stream(id).await.expect("a stream");
     entries.iter().map(|e| serde_json::from_slice(&e.bytes).expect("JSON")).collect()
 }

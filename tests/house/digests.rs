@@ -1,6 +1,6 @@
 //! Digests: at the right instants on days of any length, over restarts and outages, with what is open in them.
 
-use crate::support::{at, caller, house, settings, take_messages};
+use crate::support::{at, caller, house, schema, settings, take_messages};
 use breachclock::config;
 use breachclock::escalation::{Event, Message, Who};
 use breachclock::notify::{Context, render};
@@ -71,6 +71,7 @@ async fn each_occurrence_is_told_once() {
             faults.push(format!("{}: stands for {most} missed ones, wanted {}", case.name, case.coalesced));
         }
         house.check_log().await.expect("the log is whole");
+        schema::holds(&*house.store).await;
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -270,7 +270,7 @@ async fn a_hold_refuses_with_its_ground_until_it_is_lifted() {
 async fn close<S: Store>(house: &House<S>, dossier: breachclock::store::Dossier) {
     use breachclock::store::{Change, Changeset};
     let id = dossier.record.incident.id.0.clone();
-    let first = house.draft_system("test.closed", "test", breachclock::detail! {}, at(NOW));
+    let first = house.draft_system("clock.unknown", "test", breachclock::detail! {}, at(NOW));
     let change = Change::Incident {
         expected: Some(dossier.version),
         record: dossier.record,

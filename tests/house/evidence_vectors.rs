@@ -7,7 +7,7 @@ use breachclock::evidence::export::{self, ExportCreated, ExportInput, Withheld, 
 use breachclock::evidence::merkle::{self, Leaves};
 use breachclock::evidence::report::{EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, StepRow, Words};
 use breachclock::evidence::{
-    Checkpoint, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
+    Checkpoint, Clk, Disclosure, Draft, EvidenceEntry, Hash, Head, Nodes, Personal, PublicKey, ReportModel, Sealer,
     SigningKey, Stamps, StreamHead, Trust, VerifyReport, completed_nodes, hex, leaf_hash, node_hash, seal, sha256,
     sshsig, verify_bundle, verify_bundle_with, verify_log, zipfile,
 };
@@ -282,7 +282,9 @@ impl World {
         } else {
             vec![Withheld { reason: "privileged".into(), commitments }]
         };
-        let body = ExportCreated { actor: "counsel".into(), profile: "authority".into(), entries, withheld };
+        // the form of earlier programs, and today's
+        let clk = (stream == "inc-03").then(|| Clk { boot: Some("0f".into()), up_us: Some(7), ..Clk::default() });
+        let body = ExportCreated { actor: "counsel".into(), profile: "authority".into(), entries, withheld, clk };
         self.append(stream, "export.created", &body, None);
     }
 

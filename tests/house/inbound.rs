@@ -69,6 +69,7 @@ impl Round {
     }
 
     async fn entries(&self, kind: &str) -> Vec<Value> {
+        support::schema::holds(&*self.house.store).await;
         let all = self.house.store.stream(&self.incident.0).await.expect("entries");
         all.iter()
             .map(|entry| serde_json::from_slice::<Value>(&entry.bytes).expect("JSON"))
@@ -274,7 +275,7 @@ async fn a_message_about_the_house_itself_can_bounce_as_well() {
     let mut message = crate::notify_support::message("self-test/1", about);
     (message.incident, message.obligation, message.ack_token) = (IncidentId::house(), None, None);
     let id = format!("{}@acme.example", breachclock::notify::mail_id::MailId::of(&message));
-    let first = house.draft_system("test.queued", "test", breachclock::detail! {}, sent_at());
+    let first = house.draft_system("clock.unknown", "test", breachclock::detail! {}, sent_at());
     let change = breachclock::store::Change::Messages(vec![message]);
     house.store.commit(breachclock::store::Changeset { change, first, more: Vec::new() }).await.expect("queued");
 

@@ -1,6 +1,6 @@
 //! Life signs and self-tests: through the ordinary outbox and channels, with evidence, each exactly once.
 
-use crate::support::{at, caller, house, settings, take_messages};
+use crate::support::{at, caller, house, schema, settings, take_messages};
 use breachclock::escalation::{Event, Target, Who};
 use breachclock::notify::{Context, Notifiers, Settings, email, render};
 use breachclock::store::memory::MemoryStore;
@@ -24,6 +24,7 @@ fn plan(maildir: Option<PathBuf>) -> LifePlan {
 }
 
 async fn kinds<S: Store>(house: &House<S>) -> Vec<String> {
+    schema::holds(&*house.store).await;
     let entries = house.store.stream("_system").await.expect("the stream");
     let kind = |bytes: &[u8]| {
         let entry: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");

@@ -24,6 +24,7 @@ mod document;
 mod draft;
 mod drill;
 mod entity;
+mod entry_types;
 mod erasure;
 mod evidence_vectors;
 mod export;

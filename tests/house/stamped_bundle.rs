@@ -32,7 +32,8 @@ async fn exported(house: &House<MemoryStore>, stamped: bool) -> Files {
             "facts": {{"personal_data": true, "times.aware": "{}"}}}}"#,
         breachclock::rules::utc(now - chrono::TimeDelta::hours(1))
     );
-    let foreign = async || house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
+    let foreign =
+        async || house.record_system("clock.unknown", breachclock::detail! {}, clock()).await.expect("recorded");
     foreign().await;
     let id = house.report(&admin, &report, None, now).await.expect("reported").incident.id;
     if stamped {
@@ -393,7 +394,7 @@ async fn without_an_answer_the_export_says_so() {
     // stamped once, then the authority is gone: the first entries keep their age
     server.set(Mood::Stamps);
     let house = witnessed(vec![authority(&server, Some(&tsa), "tsa.example")]);
-    house.record_system("note", breachclock::detail! {}, clock()).await.expect("recorded");
+    house.record_system("clock.unknown", breachclock::detail! {}, clock()).await.expect("recorded");
     let admin = caller(Role::Admin);
     let report = r#"{"title": "A lost disk", "entity": "acme-fr"}"#;
     let id = house.report(&admin, report, None, clock()).await.expect("reported").incident.id;

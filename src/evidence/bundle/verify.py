@@ -22,7 +22,7 @@ FIXED = {
 }
 HEX = "[0-9a-f]{64}"
 WITNESSES = "keys/witness.vkeys"
-OPTIONAL = {"checkpoint.txt.tsr", "SHA256SUMS.tsr", WITNESSES}
+OPTIONAL = {"certification.txt", "checkpoint.txt.tsr", "SHA256SUMS.tsr", WITNESSES}
 KNOWN = re.compile(rf"(rotations/\d{{10}}/(checkpoint\.txt|consistency\.txt|entry\.json|entry\.tlog-proof)|anchors/\d{{10}}/(checkpoint\.txt|checkpoint\.txt\.tsr|consistency\.txt|\d{{6,}}\.tlog-proof)|"
                    rf"tsa/[A-Za-z0-9._-]+\.pem|entries/\d{{6,}}\.json|proofs/\d{{6,}}\.tlog-proof|(disclosures|rules)/{HEX}\.json|attachments/{HEX}|report\.pdf)", re.A)
 ENVELOPE = re.compile(
@@ -804,7 +804,8 @@ def check_entries(files, origin, size, root):
         fault("entries", "there are no entries")
         return rows
     last = rows[-1]
-    if last["type"] != "export.created" or list(last["body"]) != ["actor", "profile", "entries", "withheld"]:
+    known = ["actor", "profile", "entries", "withheld", "clk"]
+    if last["type"] != "export.created" or list(last["body"]) not in (known, known[:4]):
         fault(last["file"], "is not the record of this export: entries after it are missing")
     elif last["body"]["entries"] != len(rows):
         fault(last["file"], f"does not count {len(rows)} entries")

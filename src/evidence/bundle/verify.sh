@@ -59,7 +59,7 @@ for f in * .[!.]* ..?* */* */.[!.]* */..?* anchors/*/* anchors/*/.[!.]* anchors/
     *) n=$(sed -n "s|^$x64  ||p" SHA256SUMS | grep -cxF "$f"); [ "$n" -eq 1 ] || fail "$f" "is listed $n times in SHA256SUMS" ;;
   esac
   case $f in
-    README.txt | bundle.json | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
+    README.txt | bundle.json | certification.txt | checkpoint.txt | checkpoint.txt.sig | report.html | report.pdf | verify.py | verify.sh) continue ;;
     keys/allowed_signers | keys/log.pub.pem | keys/log.vkey | keys/witness.vkeys | checkpoint.txt.tsr) continue ;;
     rotations/*/checkpoint.txt | rotations/*/consistency.txt | rotations/*/entry.json | rotations/*/entry.tlog-proof) continue ;;
     anchors/*/checkpoint.txt | anchors/*/checkpoint.txt.tsr | anchors/*/consistency.txt) continue ;;

@@ -16,6 +16,7 @@ pub use words::Words;
 use super::{Checkpoint, Timestamp, utc_micros};
 use crate::time::{GridDay, Zone};
 use document::{Blocks, Cell, Document, Figure, Line, cell};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What the report says besides the entries. Empty parts are left out.
@@ -155,6 +156,8 @@ pub(super) struct EntryLine<'a> {
 /// What the report says of the bundle itself.
 pub(super) struct Frame<'a> {
     pub entries: &'a [EntryLine<'a>],
+    /// What `incident.reported` and this export's entry say of the clock.
+    pub clock: [&'a Value; 2],
     pub counts: Counts,
     pub stamped: Stamped,
     pub checkpoint: &'a Checkpoint,
@@ -353,6 +356,10 @@ fn entries(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
     let w = model.words;
     blocks.section(w.get("entries"));
     blocks.aside(w.fill("entries_text", &[("n", &frame.entries.len().to_string())]));
+    if frame.clock.iter().any(|clk| clk.is_object()) {
+        let [reported, exported] = frame.clock.map(|clk| clock_words(w, clk));
+        blocks.aside(w.fill("clock_text", &[("reported", &reported), ("exported", &exported)]));
+    }
     let rows = frame.entries.iter().map(|entry| {
         let numbers = [entry.n, entry.idx].map(|n| cell(n.to_string()));
         let [n, idx] = numbers;
@@ -360,6 +367,21 @@ fn entries(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {
     });
     let heads = [w.get("number"), w.get("in_log"), w.get("utc"), w.get("entry"), w.get("entry_hash")];
     blocks.rows(&heads, rows.collect(), true);
+}
+
+/// A `clk` block in words.
+fn clock_words(w: Words, clk: &Value) -> String {
+    let source = clk["source"].as_str().unwrap_or_default();
+    match (clk["sync"].as_str(), clk["error_us"].as_u64()) {
+        (Some("synchronised"), Some(micros)) => {
+            let error = format!("{} ms", micros.div_ceil(1000));
+            w.fill("clock_within", &[("error", &error), ("source", source)])
+        }
+        (Some("synchronised"), None) => w.fill("clock_synchronised", &[("source", source)]),
+        (Some("unsynchronised"), _) => w.fill("clock_unsynchronised", &[("source", source)]),
+        (Some(_), _) => w.get("clock_unknown").to_string(),
+        (None, _) => w.get("clock_unrecorded").to_string(),
+    }
 }
 
 fn check(blocks: &mut Blocks, model: &ReportModel, frame: &Frame<'_>) {

@@ -156,8 +156,8 @@ const FIXED: [&str; 12] = [
     "verify.sh",
 ];
 
-/// The printed report: only programs with a printer make it. It shows what `report.html` shows.
-const PRINTED: &str = "report.pdf";
+/// Files that not every program makes: the template of a statement, and the printed report, for which it needs a printer.
+const ALSO: [&str; 2] = ["certification.txt", "report.pdf"];
 
 /// Made after the list, over it.
 const UNLISTED: [&str; 3] = ["SHA256SUMS", "SHA256SUMS.sig", "SHA256SUMS.tsr"];
@@ -251,7 +251,8 @@ impl<'a> Reader<'a> {
         }
         let files = self.files;
         let optional = |name: &str| ["checkpoint.txt.tsr", "SHA256SUMS.tsr", witnesses::KEYS].contains(&name);
-        for name in files.keys().filter(|name| !FIXED.contains(&name.as_str()) && !optional(name) && *name != PRINTED) {
+        let named = |name: &str| FIXED.contains(&name) || ALSO.contains(&name) || optional(name);
+        for name in files.keys().filter(|name| !named(name)) {
             let (folder, file) = name.split_once('/').unwrap_or_default();
             let numbered = |ending| {
                 file.strip_suffix(ending).is_some_and(|n| n.len() >= 6 && n.bytes().all(|c| c.is_ascii_digit()))

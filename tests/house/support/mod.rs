@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod desks;
 pub mod faketime;
 pub mod postgres;
+pub mod schema;
 pub mod site;
 pub mod tsa;
 pub mod witness;
@@ -181,6 +182,10 @@ pub async fn whole<S: Store>(store: &S, books: &mut Books<'_>) -> Result<(), Str
     let faults = [report.log.faults.iter().map(|f| f.what.clone()).collect(), report.faults.clone()].concat();
     let undone = report.replay.iter().flatten().flat_map(|(_, replay)| &replay.not_replayed).count();
     let replays = report.replay.iter().flatten().map(|(_, replay)| &replay.differences).collect::<Vec<_>>();
+    let misshapen = schema::faults_of_log(store).await;
+    if !misshapen.is_empty() {
+        return Err(format!("entries are not as docs/schemas/entry.json says: {misshapen:#?}"));
+    }
     if report.is_ok() && undone == 0 { Ok(()) } else { Err(format!("{faults:#?} {replays:#?}, {undone} not replayed")) }
 }
 
