@@ -52,6 +52,7 @@ test('codes from a telephone', async () => {
   await kim.page.goto('/account')
   await kim.page.fill('#present', PASSWORD)
   await kim.page.click('text=Set up codes')
+  await kim.page.waitForURL('**/account/factor')
   await accessible(kim, 'setting up codes')
   assert.ok(await kim.page.locator('.qr svg').isVisible())
   const letters = (await kim.page.textContent('main code')).replaceAll(' ', '')

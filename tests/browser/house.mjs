@@ -2,7 +2,7 @@
 // fail, policies that are broken, and what axe-core finds.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync, existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -19,6 +19,7 @@ export const PASSWORD = 'correct horse battery'
 
 export const PHONE = { width: 390, height: 844 }
 export const DESK = { width: 1440, height: 1000 }
+export const NARROWEST = { width: 320, height: 700 }
 
 export async function freePort () {
   const server = createServer()
@@ -124,11 +125,10 @@ export async function house ({ extra = '', port } = {}) {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
   const self = {
     url, dir, setup, browser, mails: mail.mails, binary: BINARY,
-    /** A browser of somebody new. */
-    async person ({ viewport = DESK, scripts = true, dark = false } = {}) {
-      const context = await browser.newContext({
-        viewport, javaScriptEnabled: scripts, colorScheme: dark ? 'dark' : 'light', acceptDownloads: true, baseURL: url
-      })
+    /** A browser of somebody new, or another one of somebody who is logged in: `as`. */
+    async person ({ viewport = DESK, scripts = true, as } = {}) {
+      const storageState = await as?.context.storageState()
+      const context = await browser.newContext({ viewport, javaScriptEnabled: scripts, storageState, acceptDownloads: true, baseURL: url })
       const page = await context.newPage()
       const complaints = []
       page.on('console', message => {
@@ -143,8 +143,8 @@ export async function house ({ extra = '', port } = {}) {
       return { context, page, complaints }
     },
     /** Makes the first administrator, and answers the browser that did. */
-    async admin () {
-      const who = await self.person()
+    async admin (options = {}) {
+      const who = await self.person(options)
       await who.page.goto(setup)
       await who.page.fill('#login', 'ada')
       await who.page.fill('#name', 'Ada Berg')
@@ -185,6 +185,42 @@ export async function house ({ extra = '', port } = {}) {
       assert.equal(answer.status, 201, await answer.clone().text())
       return (await answer.json()).incident
     },
+    /** The link out of a mail to `address` about `what`. */
+    async link (address, what) {
+      const about = mail => mail.to.includes(address) && mail.text.replace(/\s+/g, ' ').includes(what) && mail.text.match(/http:\/\/\S+\/a\/\S+/)?.[0]
+      return until(() => mail.mails.map(about).find(Boolean), () => `no mail to ${address} about ${what}: ${said}`)
+    },
+    /** Unpacks a bundle and verifies it with what a recipient has; answers the folder. */
+    async verified (download) {
+      const at = mkdtempSync(join(tmpdir(), 'breachclock-bundle-'))
+      const out = join(at, 'out')
+      await download.saveAs(join(at, 'bundle.zip'))
+      execFileSync('python3', ['-m', 'zipfile', '-e', 'bundle.zip', 'out'], { cwd: at })
+      execFileSync('sha256sum', ['--strict', '--quiet', '-c', 'SHA256SUMS'], { cwd: out })
+      const told = [
+        execFileSync('python3', ['verify.py'], { cwd: out, encoding: 'utf8' }),
+        execFileSync(BINARY, ['evidence', 'verify', join(at, 'bundle.zip')], { encoding: 'utf8' })
+      ]
+      for (const text of told) assert.match(text, /^VERIFIED/m)
+      return out
+    },
+    /** Reads pages on a desk, a phone and the narrowest screen, each in light and in dark. */
+    async everywhere (who, paths, viewports = [DESK, PHONE, NARROWEST]) {
+      const reader = await self.person({ as: who })
+      for (const path of paths) {
+        await reader.page.goto(path)
+        for (const viewport of viewports) {
+          await reader.page.setViewportSize(viewport)
+          await reader.page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
+          await accessible(reader, `${path} at ${viewport.width} px`)
+          // the dark changes colours and nothing else
+          await reader.page.emulateMedia({ colorScheme: 'dark' })
+          await accessible(reader, `${path} at ${viewport.width} px, dark`, ['color-contrast', 'link-in-text-block'])
+        }
+      }
+      quiet(reader)
+      await reader.context.close()
+    },
     async close () {
       await browser.close()
       child.kill('SIGTERM')
@@ -207,12 +243,11 @@ export async function until (test, why = () => 'it does not happen') {
 }
 
 /** Fails on what axe-core finds serious on the page as it is now, and on a page wider than its window. */
-export async function accessible ({ page }, what) {
+export async function accessible ({ page }, what, rules) {
   // the page's policy forbids scripts from elsewhere, and so it should: this one comes past it
-  await page.evaluate(AXE)
-  const found = await page.evaluate(() => globalThis.axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-  }))
+  if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(AXE)
+  const found = await page.evaluate(runOnly => globalThis.axe.run(document, { runOnly, resultTypes: ['violations'] }),
+    rules ?? ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
   const said = found.violations.map(v => `${v.impact} ${v.id}: ${v.help}\n  ${v.nodes.map(n => n.html.slice(0, 160)).join('\n  ')}`)
   assert.deepEqual(said, [], `${what}\n${said.join('\n')}`)
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)

