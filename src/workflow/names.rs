@@ -1,7 +1,7 @@
 //! Whom a name means: people of the configuration by id or name, accounts by login, tokens by label. Anybody else is free
 //! text.
 
-use super::{Answered, House, Right, Role};
+use super::{Answered, Caller, House, Right, Role, WaiverView};
 use crate::law::nearest_of;
 use crate::rules::did_you_mean;
 use crate::store::Store;
@@ -22,6 +22,14 @@ pub(super) struct Names {
 }
 
 impl<S: Store> House<S> {
+    /// Whether a decision that waits could be agreed to by the caller, as [`House::waive`] judges it.
+    pub async fn may_agree(&self, caller: &Caller, waiver: &WaiverView, now: Timestamp) -> Answered<bool> {
+        let names = self.names(now).await?;
+        let in_person = self.doors.second_approver || names.is_account(&caller.name);
+        let waits = waiver.state == "pending" && !names.same(&waiver.by, &caller.name);
+        Ok(waits && (!in_person || waiver.second_approver.as_ref().is_none_or(|who| names.same(who, &caller.name))))
+    }
+
     pub(super) async fn names(&self, now: Timestamp) -> Answered<Names> {
         let known = self.known(now).await?;
         let in_force = known.tokens.iter().filter(|t| t.revoked_at.is_none() && t.expires_at.is_none_or(|at| at > now));

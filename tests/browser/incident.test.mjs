@@ -79,6 +79,7 @@ test('decided not to notify by two people', async () => {
   await max.page.click('text=Ask for approval')
   await max.page.locator('#decision h2', { hasText: 'Not to notify: waiting for a second person' }).waitFor()
   // who asked cannot approve, who may not decide sees no button
+  assert.equal(await max.page.locator('text=Approve the decision').count(), 0)
   const own = await max.page.evaluate(async waiver => {
     const answer = await fetch(waiver, { method: 'POST', body: new URLSearchParams({ why: 'Once more.' }) })
     return `${answer.status} ${await answer.text()}`

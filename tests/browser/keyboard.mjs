@@ -32,7 +32,7 @@ export async function keyboard ({ page }, ours = () => true) {
     const { result } = await session.send('Runtime.evaluate', { expression: 'document.activeElement' })
     const { nodes } = await session.send('Accessibility.getPartialAXTree', { objectId: result.objectId, fetchRelatives: false })
     // the style sheet draws a tick before what is chosen
-    return { role: nodes[0].role?.value ?? '', name: (nodes[0].name?.value ?? '').replace(/^✓ /, '') }
+    return { role: nodes[0].role?.value ?? '', name: nodes[0].name?.value ?? '' }
   }
   async function tab (back) {
     await page.keyboard.press(back ? 'Shift+Tab' : 'Tab')

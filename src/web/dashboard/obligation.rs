@@ -38,6 +38,8 @@ pub struct Filed {
 /// A decision not to notify.
 pub struct Waived {
     pub is_pending: bool,
+    /// It waits for whoever looks.
+    pub may_agree: bool,
     pub reason: String,
     pub by: String,
     pub at: When,
@@ -360,8 +362,14 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         part: if f.complete { "complete" } else { "the first part" },
         note: f.note.clone().unwrap_or_default(),
     });
+    let may_agree = match &o.waiver {
+        // a store that cannot be read offers nothing
+        Some(waiver) => web.house.may_agree(caller, waiver, now).await.unwrap_or_default(),
+        None => false,
+    };
     let waived = o.waiver.as_ref().map(|w| Waived {
         is_pending: w.state == "pending",
+        may_agree,
         reason: w.reason.clone(),
         by: person(&w.by).to_string(),
         at: When::text(&w.at, zone),
