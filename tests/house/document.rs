@@ -46,7 +46,8 @@ async fn members_of_requests_are_those_that_are_read() {
             wrong.push(format!("{path} takes what the document excludes: {} {}", reply.status, reply.body));
         }
         // the refusal names what is read: nothing that the document leaves out
-        let known = reply.body.split_once("it may have ").and_then(|(_, rest)| rest.split('"').next()).unwrap_or("");
+        let known =
+            reply.body.split_once("it may have ").and_then(|(_, rest)| rest.split(['"', ';']).next()).unwrap_or("");
         for read in known.split(", ").filter(|read| !read.is_empty() && !members.contains_key(*read)) {
             wrong.push(format!("{path} reads `{read}`, which the document does not name"));
         }
