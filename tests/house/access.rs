@@ -162,9 +162,8 @@ async fn every_role_on_every_route_of_the_own_entity_and_of_another() {
 
 /// Nobody is asked who they are; the login itself asks, and refuses whoever is not.
 fn is_open(row: &Row, reply: &Reply) -> bool {
-    row.route == "POST /login"
-        || !matches!(reply.status, 401 | 403)
-            && !(reply.status == 303 && reply.header("location").starts_with("/login?next"))
+    let sent_to_login = reply.status == 303 && reply.header("location").starts_with("/login?next");
+    row.route == "POST /login" || !(matches!(reply.status, 401 | 403) || sent_to_login)
 }
 
 /// The first words of an answer.

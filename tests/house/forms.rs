@@ -164,9 +164,7 @@ fn has(form: &str, name: &str, values: &[String]) -> bool {
                 chosen.push(if tag.contains(" value=") { value() } else { inner.to_string() });
             }
             "input" if is_named && (tag.contains("type=\"radio\"") || tag.contains("type=\"checkbox\"")) => {
-                if tag.ends_with(" checked") {
-                    chosen.push(value());
-                }
+                chosen.extend(tag.ends_with(" checked").then(value));
             }
             "input" if is_named && !tag.contains("type=\"hidden\"") => written.push(value()),
             "textarea" if is_named => written.push(inner.to_string()),
