@@ -299,9 +299,12 @@ impl Rulebook {
         if matches!(onset, Onset::NotYet { .. }) && !acts.is_empty() {
             // what was owed first may stand in another clause agreed with the same counterparty
             let theirs = contract::clauses_beside(duty, &incident.entity, place, &acts)
-                .map(|clause| trigger::onset(duty, &clause.id, facts, &acts))
-                .find(|theirs| matches!(theirs, Onset::Started(_)));
-            onset = theirs.unwrap_or(onset);
+                .filter_map(|clause| match trigger::onset(duty, &clause.id, facts, &acts) {
+                    Onset::Started(started) => Some(started),
+                    _ => None,
+                })
+                .min_by_key(|started| started.at);
+            onset = theirs.map_or(onset, Onset::Started);
         }
         match onset {
             Onset::Started(at) => started = Some(at),

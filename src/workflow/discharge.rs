@@ -222,7 +222,7 @@ impl<S: Store> House<S> {
             let (_, plan) = house.plan_of(dossier, now);
             let o = find_obligation(&plan, local).ok_or_else(|| Trouble::NotFound(format!("obligation `{id}`")))?;
             let mut record = dossier.record.clone();
-            let by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
+            let mut by = ask.by.clone().unwrap_or_else(|| caller.name.clone());
             let zone = zone_of(&record.incident);
             // a program acts for people; whoever logs in acts for nobody but themselves
             let in_person = house.doors.second_approver || names.is_account(&caller.name);
@@ -237,6 +237,9 @@ impl<S: Store> House<S> {
                     if pending.second_approver.as_ref().is_some_and(|second| !agrees(second)) {
                         let second = pending.second_approver.unwrap_or_default();
                         return Err(Trouble::NotPermitted(format!("this decision waits for `{second}`")));
+                    }
+                    if in_person {
+                        by = caller.name.clone();
                     }
                     Waiver { approved_at: Some(now), ..pending }
                 }

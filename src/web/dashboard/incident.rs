@@ -6,7 +6,7 @@ use super::row::Row;
 use super::state::State;
 use super::typed::Unshown;
 use super::words::{When, fact_name, fact_value, instant, person, relative};
-use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other, unsent};
+use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other};
 use super::{story, timeline};
 use crate::rules::{NotCovered, Warning};
 use crate::store::Store;
@@ -204,24 +204,15 @@ pub async fn again<S: Store>(web: &Shared<S>, id: &str, form: &str, sent: Sent) 
     finish_typed(web, &sent.caller, id, typed, (&problem, &sent.action, from_queue)).await
 }
 
-/// The page the form was on; where it is not there any more, what was typed.
 async fn finish_typed<S: Store>(
     web: &Shared<S>,
     caller: &Caller,
     id: &str,
-    mut typed: Typed,
-    (problem, action, from_queue): (&Problem, &str, bool),
+    typed: Typed,
+    refused: (&Problem, &str, bool),
 ) -> Response {
-    if from_queue {
-        typed = match super::decisions::with(web, caller, id, typed).await {
-            Ok(response) => return response,
-            Err(typed) => *typed,
-        };
-    }
-    match render(web, caller, id, Extra { typed, ..Extra::default() }).await {
-        Ok(response) => response,
-        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
-    }
+    let page = |typed| render(web, caller, id, Extra { typed, ..Extra::default() });
+    super::typed::finish(web, caller, id, typed, refused, page).await
 }
 
 /// An answer to the question goes into the form for any fact, which has one field for all kinds.

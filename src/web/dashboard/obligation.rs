@@ -6,7 +6,7 @@ use super::row::Row;
 use super::state::State;
 use super::typed::Unshown;
 use super::words::{Limit, When, instant, person};
-use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other, unsent};
+use super::{Frame, May, Typed, error_page, frame, page_key, reader_zone, see_other};
 use crate::draft::{Block, NoticeField, Run, State as FieldState};
 use crate::ingest;
 use crate::store::Store;
@@ -304,24 +304,15 @@ async fn finish<S: Store>(
     response
 }
 
-/// The page the form was on; where it is not there any more, what was typed.
 async fn finish_typed<S: Store>(
     web: &Shared<S>,
     caller: &Caller,
     id: &str,
-    mut typed: Typed,
-    (problem, action, from_queue): (&Problem, &str, bool),
+    typed: Typed,
+    refused: (&Problem, &str, bool),
 ) -> Response {
-    if from_queue {
-        typed = match super::decisions::with(web, caller, id, typed).await {
-            Ok(response) => return response,
-            Err(typed) => *typed,
-        };
-    }
-    match render(web, caller, id, Extra { typed, ..Extra::default() }).await {
-        Ok(response) => response,
-        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
-    }
+    let page = |typed| render(web, caller, id, Extra { typed, ..Extra::default() });
+    super::typed::finish(web, caller, id, typed, refused, page).await
 }
 
 async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Extra) -> Result<Response, Unshown> {

@@ -305,6 +305,32 @@ pub async fn elsewhere<S: Store>(Extract(web): Extract<Shared<S>>, Visitor(calle
     show(&AgainPage { frame: super::frame(&web, &caller, "").await })
 }
 
+/// The page a refused form was on, by `page`, or the queue of decisions; where neither is there any more, what was typed.
+/// `refused` is why, the path it was sent to, and whether it came from the queue.
+pub async fn finish<S, F>(
+    web: &Shared<S>,
+    caller: &Caller,
+    id: &str,
+    mut typed: Typed,
+    (problem, action, from_queue): (&Problem, &str, bool),
+    page: impl FnOnce(Typed) -> F,
+) -> Response
+where
+    S: Store,
+    F: Future<Output = Result<Response, Unshown>>,
+{
+    if from_queue {
+        typed = match super::decisions::with(web, caller, id, typed).await {
+            Ok(response) => return response,
+            Err(typed) => *typed,
+        };
+    }
+    match page(typed).await {
+        Ok(response) => response,
+        Err(unshown) => unsent(web, problem, action, unshown.typed.fields()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
