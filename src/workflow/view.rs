@@ -208,7 +208,7 @@ pub struct TimelineItem {
     pub until: Option<String>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Opaque; pass it as `after` for the next page.
