@@ -2,7 +2,8 @@
 
 use super::rebuild::Shown;
 use super::review::{review_at, zone_of};
-use super::{Answered, Caller, House, ObligationView, Right};
+use super::withdraw::REFUSED;
+use super::{Answered, Caller, House, ObligationView, RefusalView, Right};
 use crate::law::{Act, Obligation, Waiver};
 use crate::rules::{Rulebook, utc};
 use crate::store::{Dossier, Query, Store};
@@ -155,6 +156,14 @@ impl<S: Store> House<S> {
         Ok(found)
     }
 
+    /// Who refused the last proposal about an obligation, and why; `None` when it ended otherwise, or there was another since.
+    pub(super) async fn refusal(&self, dossier: &Dossier, local: &str) -> Answered<Option<RefusalView>> {
+        match dossier.record.acts.get(local) {
+            Some(act) if act.waiver.is_none() => Ok(self.history(&dossier.record.incident.id.0).await?.refusal(local)),
+            _ => Ok(None),
+        }
+    }
+
     /// What the entries say of decisions: the record keeps only the last one, and not what it rests on.
     async fn history(&self, incident: &str) -> Answered<History> {
         let entries = self.store.stream(incident).await?;
@@ -228,6 +237,16 @@ impl History {
             grounds: words(&body["grounds"]),
             inputs: inputs.collect(),
             score: Some(score).filter(|score| !score.is_empty()),
+        })
+    }
+
+    fn refusal(&self, obligation: &str) -> Option<RefusalView> {
+        let last = self.of(obligation).next_back().filter(|entry| entry["type"] == "decision.withdrawn")?;
+        let (body, at) = (&last["body"], last["ts"].as_str().unwrap_or_default().to_string());
+        (body["how"] == REFUSED).then(|| RefusalView {
+            reason: self.shown.text(&body["reason"]),
+            by: body["actor"].as_str().unwrap_or_default().to_string(),
+            at,
         })
     }
 
