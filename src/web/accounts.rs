@@ -5,10 +5,11 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
+use super::query::{Params, listed, page};
 use super::repeat::once;
 use crate::rules::utc;
 use crate::store::{Store, TokenRecord};
-use crate::workflow::{AccountChange, NewAccount, Role};
+use crate::workflow::{AccountChange, NewAccount, Page, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -20,8 +21,14 @@ pub async fn me<S: Store>(State(_): State<Shared<S>>, Api(caller): Api) -> Answe
     Ok(Json(json!({ "name": caller.name, "role": caller.role.as_str(), "entities": caller.entities })).into_response())
 }
 
-pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    Ok(Json(json!({ "items": web.house.accounts(&caller).await?, "next": null })).into_response())
+pub async fn list<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
+    let accounts = web.house.accounts(&caller).await?;
+    Ok(page(listed(accounts, &params, |account| account.id.clone())?, &uri, &params))
 }
 
 /// `{ login, name, role, entities, person }`; 201 with the account and the address of its invitation, shown once.
@@ -88,9 +95,14 @@ pub async fn invite<S: Store>(
     .await
 }
 
-pub async fn tokens<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    let items: Vec<Value> = web.house.tokens(&caller).await?.iter().map(shown).collect();
-    Ok(Json(json!({ "items": items, "next": null })).into_response())
+pub async fn tokens<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
+    let Page { items, next } = listed(web.house.tokens(&caller).await?, &params, |token| token.id.clone())?;
+    Ok(page(Page { items: items.iter().map(shown).collect(), next }, &uri, &params))
 }
 
 /// `{ role, label, entities, expires_at }`; 201 with the token's text, shown once.
