@@ -44,6 +44,7 @@ cargo test --locked --lib --bins --tests
 cargo test --locked --doc
 # the printed report is a crate of its own: its typesetter takes longer to build than all the rest
 cargo test --locked -p breachclock-report-pdf
+cargo test --locked --features pdf --test printed
 
 # the pages in a real browser, against the program that was just built
 (cd tests/browser && npm ci --silent --no-audit --no-fund && BREACHCLOCK_TEST_BINARY="$OLDPWD/target/debug/breachclock" npm test --silent)

@@ -93,13 +93,10 @@ impl Rulebook {
 
     /// Adds a member of a combination to the head that names it.
     fn join(&self, head: &mut Candidate, member: Candidate, latest: bool) {
-        // a member that applies and has no start may have had one, which would move the limit: worth asking for
-        let quiet = |c: &Candidate| c.applies == Truth::Yes && !c.started && c.deadline.is_none();
-        let unasked = match (quiet(head), quiet(&member)) {
-            (true, false) => trigger::key(&head.duty(self).starts).cloned(),
-            (false, true) => trigger::key(&member.duty(self).starts).cloned(),
-            _ => None,
-        };
+        // a second start that only this act knows may have been earlier, and would move the limit: worth asking for
+        let quiet = member.applies == Truth::Yes && !member.started && member.deadline.is_none() && head.started;
+        let own = |key: &&String| !trigger::KNOWLEDGE.contains(&key.as_str());
+        let unasked = trigger::key(&member.duty(self).starts).filter(own).filter(|_| quiet).cloned();
         let (head_sure, member_sure) =
             (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
         head.obligation.combines.push(member.obligation.duty.clone());

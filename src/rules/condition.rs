@@ -6,7 +6,7 @@ use super::counts;
 use super::places::{Places, Whereabouts};
 use super::roles::Standings;
 use crate::law::{DutyId, Entity, FactBook};
-use crate::time::{CivilDate, Zone};
+use crate::time::{CivilDate, Timestamp, Zone};
 use chrono::Duration;
 use std::collections::BTreeMap;
 
@@ -227,6 +227,14 @@ fn none_of(parts: &[Condition], scene: &Scene<'_>, missing: &mut Vec<String>) ->
     answer
 }
 
+/// The instant stated for `key`. A filing is recorded as that towards a place, as the trigger reads it.
+fn instant(key: &str, scene: &Scene<'_>) -> Option<Timestamp> {
+    match key.strip_prefix("times.filed.") {
+        Some(duty) => super::trigger::filed(scene.facts, duty, scene.place).map(|filed| filed.at),
+        None => scene.facts.instant(key),
+    }
+}
+
 impl Atom {
     fn truth(&self, scene: &Scene<'_>, missing: &mut Vec<String>) -> Truth {
         let facts = scene.facts;
@@ -275,14 +283,15 @@ impl Atom {
                     key.starts_with("times.requested.")
                         && (theirs(scene.place) || scene.places.inside(scene.place).any(theirs))
                 };
-                Truth::of((facts.get(key).is_some() || of_place()) == *want)
+                let known = facts.get(key).is_some() || of_place() || instant(key, scene).is_some();
+                Truth::of(known == *want)
             }
-            Atom::Order { a, b, hours, later } => match (facts.instant(a), facts.instant(b)) {
+            Atom::Order { a, b, hours, later } => match (instant(a, scene), instant(b, scene)) {
                 (Some(a), Some(b)) => Truth::of((a > b + Duration::hours(*hours)) == *later),
                 (None, _) => unknown(a),
                 (_, None) => unknown(b),
             },
-            Atom::Day { key, day, before } => match facts.instant(key) {
+            Atom::Day { key, day, before } => match instant(key, scene) {
                 Some(at) => Truth::of(((scene.zone)().local(at).date() < *day) == *before),
                 None => unknown(key),
             },

@@ -37,7 +37,14 @@ fn dates_that_depend_on_other_dates() {
 
 #[test]
 fn what_counts_as_a_performance_and_as_a_start() {
-    hold(&act(include_str!("packs/filings.toml"), include_str!("packs/filings.cases.toml")), 6);
+    let (book, files) = act(include_str!("packs/filings.toml"), include_str!("packs/filings.cases.toml"));
+    hold(&(book.clone(), files.clone()), 6);
+    let told = incidents_of_cases(&book, &files).into_iter().find(|told| told.incident.title.contains("open norm"));
+    let told = told.expect("the case of the open norm");
+    let plan = book.plan(&told.incident, told.now, told.options);
+    let open = plan.obligations.iter().find(|o| o.duty.0 == "xx-open").expect("it is owed");
+    let since = open.started_by.as_ref().map(|started| started.key.as_str());
+    assert_eq!(since, Some("times.notified_by_provider"));
 }
 
 #[test]
