@@ -1,27 +1,26 @@
 //! `/api/v1/accounts`, `/api/v1/tokens`, `/api/v1/me`: who may come in.
 
 use super::Shared;
+use super::answers::{CreatedToken, Invited, Me, Revoked, TokenView};
 use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
 use super::repeat::once;
-use crate::rules::utc;
-use crate::store::{Store, TokenRecord};
-use crate::workflow::{AccountChange, NewAccount, Role};
+use crate::store::Store;
+use crate::workflow::{AccountChange, NewAccount, Page, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
 /// Who asks, as the server sees it.
 pub async fn me<S: Store>(State(_): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    Ok(Json(json!({ "name": caller.name, "role": caller.role.as_str(), "entities": caller.entities })).into_response())
+    Ok(Json(Me::from(caller)).into_response())
 }
 
 pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    Ok(Json(json!({ "items": web.house.accounts(&caller).await?, "next": null })).into_response())
+    Ok(Json(Page { items: web.house.accounts(&caller).await?, next: None }).into_response())
 }
 
 /// `{ login, name, role, entities, person }`; 201 with the account and the address of its invitation, shown once.
@@ -43,7 +42,7 @@ pub async fn create<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let (account, invitation) = house.create_account(&by, new, now).await?;
-        Ok((StatusCode::CREATED, json!({ "account": account, "invitation": invitation })))
+        Ok((StatusCode::CREATED, Invited { account, invitation }))
     })
     .await
 }
@@ -68,7 +67,7 @@ pub async fn change<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let account = house.change_account(&by, &login, change, now).await?;
-        Ok((StatusCode::OK, serde_json::to_value(account).unwrap_or_default()))
+        Ok((StatusCode::OK, account))
     })
     .await
 }
@@ -83,14 +82,14 @@ pub async fn invite<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, ""), async move {
         let (account, invitation) = house.invite(&by, &login, now).await?;
-        Ok((StatusCode::OK, json!({ "account": account, "invitation": invitation })))
+        Ok((StatusCode::OK, Invited { account, invitation }))
     })
     .await
 }
 
 pub async fn tokens<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    let items: Vec<Value> = web.house.tokens(&caller).await?.iter().map(shown).collect();
-    Ok(Json(json!({ "items": items, "next": null })).into_response())
+    let items: Vec<TokenView> = web.house.tokens(&caller).await?.iter().map(TokenView::from).collect();
+    Ok(Json(Page { items, next: None }).into_response())
 }
 
 /// `{ role, label, entities, expires_at }`; 201 with the token's text, shown once.
@@ -118,9 +117,7 @@ pub async fn create_token<S: Store>(
     let (house, by) = (web.house.clone(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let (record, token) = house.create_token(&by, role, &label, entities, expires_at, now).await?;
-        let mut answer = shown(&record);
-        answer["token"] = token.into();
-        Ok((StatusCode::CREATED, answer))
+        Ok((StatusCode::CREATED, CreatedToken { record: TokenView::from(&record), token }))
     })
     .await
 }
@@ -134,14 +131,7 @@ pub async fn revoke_token<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, ""), async move {
         house.revoke_token(&by, &id, now).await?;
-        Ok((StatusCode::OK, json!({ "id": id, "revoked": true })))
+        Ok((StatusCode::OK, Revoked { id, revoked: true }))
     })
     .await
-}
-
-fn shown(token: &TokenRecord) -> Value {
-    json!({
-        "id": token.id, "role": token.role, "label": token.label, "entities": token.entities,
-        "created_at": utc(token.created_at), "expires_at": token.expires_at.map(utc), "revoked_at": token.revoked_at.map(utc),
-    })
 }

@@ -7,7 +7,7 @@ use super::error::{Answer, Problem};
 use super::evidence::file_name;
 use super::query::Params;
 use crate::store::Store;
-use crate::workflow::{Attach, AttachmentKind};
+use crate::workflow::{Attach, AttachmentKind, Page};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -38,7 +38,7 @@ pub async fn attach<S: Store>(
 
 pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
     let items = web.house.attachments(&caller, &id).await?;
-    Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+    Ok(Json(Page { items, next: None }).into_response())
 }
 
 /// The bytes, as a download and never as a page: somebody else's file is not run in our name.

@@ -1,6 +1,7 @@
 //! Personal fields of one incident: the list, erasing, holding, withholding.
 
 use super::Shared;
+use super::answers::{Held, PersonalFields, Withheld};
 use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
@@ -12,12 +13,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
 /// What is personal about the incident, by pointers, and the hold on it.
 pub async fn fields<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
     let (items, hold) = web.house.personal_fields(&caller, &id).await?;
-    Ok(Json(json!({ "items": items, "next": null, "hold": hold })).into_response())
+    Ok(Json(PersonalFields { items, next: None, hold }).into_response())
 }
 
 /// Erases values. `{ fields, subjects, basis, request, by }`; 409 when the incident is held.
@@ -40,7 +40,7 @@ pub async fn erase<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let erased = house.erase(&by, &id, ask, now).await?;
-        Ok((StatusCode::OK, serde_json::to_value(erased).unwrap_or_default()))
+        Ok((StatusCode::OK, erased))
     })
     .await
 }
@@ -81,7 +81,7 @@ async fn set_hold<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let hold = house.hold(&by, &id, set, &ground, now).await?;
-        Ok((StatusCode::OK, json!({ "incident": id, "hold": hold })))
+        Ok((StatusCode::OK, Held { incident: id, hold }))
     })
     .await
 }
@@ -101,7 +101,7 @@ pub async fn withhold<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let withheld = house.withhold(&by, &id, &fields, &reason, now).await?;
-        Ok((StatusCode::OK, json!({ "incident": id, "reason": reason, "fields": withheld })))
+        Ok((StatusCode::OK, Withheld { incident: id, reason, fields: withheld }))
     })
     .await
 }

@@ -7,6 +7,7 @@ use super::error::Answer;
 use super::obligations::required;
 use super::query::{Params, page};
 use crate::store::Store;
+use crate::workflow::Page;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -68,7 +69,7 @@ pub async fn assert_facts<S: Store>(
 
 pub async fn timeline<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
     let items = web.house.timeline(&caller, &id, web.now()).await?;
-    Ok(Json(serde_json::json!({ "items": items, "next": null })).into_response())
+    Ok(Json(Page { items, next: None }).into_response())
 }
 
 /// Says which configured entity the incident is about. `{ entity }`; answers what that changed.

@@ -1,6 +1,7 @@
 //! `/api/v1/obligations`: the board, one with its derivation, and what people do about it; `/a/{token}` for programs.
 
 use super::Shared;
+use super::answers::Items;
 use super::auth::Api;
 use super::body::{Id, Members, Text, terms};
 use super::error::{Answer, Problem};
@@ -81,7 +82,7 @@ pub async fn waive<S: Store>(
 /// What waits for somebody who may decide.
 pub async fn decisions<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
     let items = web.house.decisions(&caller, web.now()).await?;
-    Ok(Json(serde_json::json!({ "items": items })).into_response())
+    Ok(Json(Items { items }).into_response())
 }
 
 /// A decision not to notify is withdrawn, refused, or taken back.

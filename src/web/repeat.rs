@@ -13,7 +13,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
-use serde_json::Value;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -108,7 +108,7 @@ impl<S> Drop for Work<S> {
 /// # Errors
 /// 400 for a key that cannot be read, 409 while the first request is being worked on, 422 for a key of another request;
 /// and what `act` answers.
-pub async fn once<S, F>(
+pub async fn once<S, T, F>(
     web: &Shared<S>,
     who: &str,
     headers: &HeaderMap,
@@ -117,11 +117,12 @@ pub async fn once<S, F>(
 ) -> Answer<Response>
 where
     S: Store,
-    F: Future<Output = Answer<(StatusCode, Value)>> + Send + 'static,
+    T: Serialize + Send + 'static,
+    F: Future<Output = Answer<(StatusCode, T)>> + Send + 'static,
 {
     let Some(key) = idempotency(headers)? else {
-        let (status, value) = act.await?;
-        return Ok(json(status, Bytes::from(value.to_string())));
+        let (status, answer) = act.await?;
+        return Ok(json(status, written(&answer)?));
     };
     let name = (who.to_string(), key.to_string());
     let request = Sha256::new().chain_update(uri.path()).chain_update("\n").chain_update(text).finalize().into();
@@ -136,10 +137,14 @@ where
     }
     let mut work = Work { web: web.clone(), name, body: None };
     let task = tokio::spawn(async move {
-        let (status, value) = act.await?;
-        Ok(json(status, work.done(Bytes::from(value.to_string()))))
+        let (status, answer) = act.await?;
+        Ok(json(status, work.done(written(&answer)?)))
     });
     task.await.unwrap_or_else(|_| Err(Problem::internal()))
+}
+
+fn written(answer: &impl Serialize) -> Answer<Bytes> {
+    serde_json::to_vec(answer).map(Bytes::from).map_err(|_| Problem::internal())
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response {

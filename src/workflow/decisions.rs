@@ -8,6 +8,7 @@ use crate::rules::{Rulebook, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use chrono::TimeDelta;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -17,7 +18,7 @@ const BATCH: u32 = 200;
 const HOLD_AHEAD: TimeDelta = TimeDelta::days(14);
 
 /// Why something is in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Waiting {
     /// A decision not to notify waits for its second person.
@@ -33,7 +34,8 @@ pub enum Waiting {
 }
 
 /// A fact a decision rests on, with its value when it was decided.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DecisionInput")]
 pub struct InputView {
     pub key: String,
     pub value: Json,
@@ -41,10 +43,12 @@ pub struct InputView {
 }
 
 /// What was decided, or proposed, and on what ground.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "DecisionBasis")]
 pub struct BasisView {
     pub reason: String,
     pub by: String,
+    #[schemars(with = "Timestamp")]
     pub at: String,
     /// Structured reasons.
     pub grounds: Vec<String>,
@@ -54,10 +58,12 @@ pub struct BasisView {
 }
 
 /// One entry of the queue.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Decision")]
 pub struct DecisionView {
     pub kind: Waiting,
     /// Since when it waits; of a hold, when it ends.
+    #[schemars(with = "Option<Timestamp>")]
     pub since: Option<String>,
     pub basis: Option<BasisView>,
     /// Facts that ended the decision.

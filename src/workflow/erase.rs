@@ -26,6 +26,7 @@ use crate::rules::{Plan, utc};
 use crate::store::{Change, Changeset, Dossier, Erasure, Store, StoreError, StoredEntry};
 use crate::time::Timestamp;
 use fields::{Sought, fields, named};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use texts::Place;
@@ -57,7 +58,8 @@ pub struct EraseRequest {
 }
 
 /// What was erased.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Erasure")]
 pub struct Erased {
     pub incident: String,
     pub version: u64,
@@ -73,19 +75,23 @@ pub struct Erased {
 }
 
 /// Somebody forbade to erase anything of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LegalHold {
+    #[schemars(with = "Timestamp")]
     pub since: String,
     pub ground: String,
     pub by: String,
 }
 
 /// A personal field, for the list of them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PersonalField")]
 pub struct FieldView {
+    /// `/<entry>/<field>`
     pub field: String,
     pub entry: String,
     /// `shown` or `erased`
+    #[schemars(extend("enum" = ["shown", "erased"]))]
     pub state: &'static str,
     pub value: Option<serde_json::Value>,
     pub withheld: Option<String>,
