@@ -26,8 +26,9 @@ pub struct Notice {
     pub made_at: String,
     /// The notice whose contents this one takes over.
     pub follows: Option<Follows>,
-    /// Fields that need nothing more, and all of them.
+    /// Fields that need nothing more.
     pub filled: usize,
+    /// All fields.
     pub of: usize,
     pub sections: Vec<NoticeSection>,
     pub fields: Vec<NoticeField>,

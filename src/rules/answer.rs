@@ -44,9 +44,10 @@ pub struct MightAppear {
     pub id: String,
     pub title: String,
     pub recipient_name: String,
-    /// The conservative limit if the clock started now, and the time that would be left.
+    /// The conservative limit if the clock started now.
     #[schemars(with = "Timestamp")]
     pub if_started_now: String,
+    /// The time that would be left until then.
     #[schemars(extend("format" = "duration"))]
     pub left: String,
     pub missing: Vec<String>,

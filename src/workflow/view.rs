@@ -328,9 +328,10 @@ pub struct StatusView {
 #[schemars(rename = "Witness")]
 pub struct WitnessView {
     pub name: String,
-    /// When it last cosigned, by our clock, and how many entries that covers.
+    /// When it last cosigned, by our clock.
     #[schemars(with = "Option<Timestamp>")]
     pub last_cosignature: Option<String>,
+    /// Entries that the last cosignature covers.
     pub size: Option<u64>,
     /// Since when it does not, and why.
     #[schemars(with = "Option<Timestamp>")]
@@ -340,10 +341,11 @@ pub struct WitnessView {
     pub error: Option<String>,
 }
 
-/// A way out whose attempts fail: `mail`, or `webhook:` and its id.
+/// A way out whose attempts fail.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "FailingWay")]
 pub struct FailingView {
+    /// `mail`, or `webhook:` and its id.
     pub way: String,
     /// End of the first failed attempt since the last answer.
     #[schemars(with = "Timestamp")]

@@ -79,7 +79,7 @@ pub fn shapes() -> BTreeMap<String, Value> {
     shapes
 }
 
-/// Widths as OpenAPI names them, and descriptions without the line breaks of the source.
+/// Widths as OpenAPI names them; descriptions first, and without the line breaks of the source.
 fn plain(schema: &mut Schema) {
     if let Some(Value::String(format)) = schema.get_mut("format") {
         match format.as_str() {
@@ -88,8 +88,9 @@ fn plain(schema: &mut Schema) {
             _ => {}
         }
     }
-    if let Some(Value::String(text)) = schema.get_mut("description") {
-        *text = text.replace('\n', " ");
+    let Some(members) = schema.as_object_mut() else { return };
+    if let Some(Value::String(text)) = members.shift_remove("description") {
+        members.shift_insert(0, "description".into(), text.replace('\n', " ").into());
     }
 }
 
