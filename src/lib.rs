@@ -80,6 +80,8 @@
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
 //! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml`; what it takes and may answer in `src/web/openapi/operations.json`, the shape of an answer is that of its type in `src/web/openapi/shapes.rs` | `tests/house/access.rs`, `tests/house/contract.rs`, `tests/house/repeated.rs`; `docs/schemas/openapi.json` is written by the test in `src/web/openapi.rs` |
 //! | a POST that changes no incident | answer by `web::repeat::once`: its key is kept there | `tests/house/repeated.rs` |
+//! | a POST that answers what it changed of an incident | `web::repeat::once_on_incident`: what it said is said again | `tests/house/repeated.rs` |
+//! | a list | `web::query::listed` cuts its pages | `tests/house/repeated.rs` |
 //! | a request that was answered wrongly | `tests/vectors/requests`, one file | `tests/house/mutated.rs` |
 //! | a way to come in | `src/workflow/accounts`; a page in `src/web/dashboard/login.rs`, `src/web/dashboard/account.rs` | `tests/house/accounts.rs`, `tests/browser/provider.test.mjs` |
 //! | a kind of decision that waits | `src/workflow/decisions.rs`, one `Waiting`; its words in `src/web/dashboard/decisions.rs` | `tests/house/pages.rs` |

@@ -138,6 +138,19 @@ impl Server {
         self.call(Method::GET, path, None)
     }
 
+    /// A list with all its pages, as one answer.
+    pub fn whole(&self, path: &str) -> Called<Value> {
+        let mut whole = self.get(path)?;
+        while let Some(next) = whole["next"].as_str() {
+            let mut page = self.get(&format!("{path}?after={}", crate::notify::links::escape(next)))?;
+            if let (Some(items), Some(more)) = (whole["items"].as_array_mut(), page["items"].as_array_mut()) {
+                items.append(more);
+            }
+            whole["next"] = page["next"].take();
+        }
+        Ok(whole)
+    }
+
     pub fn call(&self, method: Method, path: &str, body: Option<Value>) -> Called<Value> {
         self.call_text(method, path, body.map(|b| b.to_string()))
     }

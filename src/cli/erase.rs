@@ -71,28 +71,32 @@ pub enum HoldCommand {
 }
 
 pub fn run(command: Command) -> i32 {
-    let ask = |to: &Connection, method: Method, path: String, body: Option<Value>, text: fn(&Value) -> String| {
-        let answer = Server::new(to).and_then(|server| server.call(method, &format!("/api/v1/incidents/{path}"), body));
+    let ask = |to: &Connection, path: String, body: Value, text: fn(&Value) -> String| {
+        let path = format!("/api/v1/incidents/{path}");
+        let answer = Server::new(to).and_then(|server| server.call(Method::POST, &path, Some(body)));
         finish(answer, to.json, text)
     };
     match command {
-        Command::Fields { id, to } => ask(&to, Method::GET, format!("{id}/fields"), None, fields_text),
+        Command::Fields { id, to } => {
+            let fields = Server::new(&to).and_then(|server| server.whole(&format!("/api/v1/incidents/{id}/fields")));
+            finish(fields, to.json, fields_text)
+        }
         Command::Erase { id, field, subject, basis, request_ref, by, to } => {
             let mut body = json!({ "fields": field, "subjects": subject, "basis": basis, "request": request_ref });
             if let Some(by) = by {
                 body["by"] = json!(by);
             }
-            ask(&to, Method::POST, format!("{id}/erasure"), Some(body), erased_text)
+            ask(&to, format!("{id}/erasure"), body, erased_text)
         }
         Command::Hold(HoldCommand::Set { id, ground, to }) => {
-            ask(&to, Method::POST, format!("{id}/hold"), Some(json!({ "ground": ground })), hold_text)
+            ask(&to, format!("{id}/hold"), json!({ "ground": ground }), hold_text)
         }
         Command::Hold(HoldCommand::Lift { id, ground, to }) => {
-            ask(&to, Method::POST, format!("{id}/hold/lift"), Some(json!({ "ground": ground })), hold_text)
+            ask(&to, format!("{id}/hold/lift"), json!({ "ground": ground }), hold_text)
         }
         Command::Withhold { id, field, reason, to } => {
             let body = json!({ "fields": field, "reason": reason });
-            ask(&to, Method::POST, format!("{id}/withholding"), Some(body), |answer| {
+            ask(&to, format!("{id}/withholding"), body, |answer| {
                 format!("withheld as {}: {}\n", word(answer, "reason"), names(&answer["fields"]))
             })
         }

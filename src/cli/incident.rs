@@ -165,7 +165,7 @@ pub fn incident(command: IncidentCommand) -> i32 {
             incident_text,
         ),
         IncidentCommand::Timeline { id, to } => finish(
-            Server::new(&to).and_then(|s| s.call(Method::GET, &format!("/api/v1/incidents/{id}/timeline"), None)),
+            Server::new(&to).and_then(|s| s.whole(&format!("/api/v1/incidents/{id}/timeline"))),
             to.json,
             timeline_text,
         ),
@@ -219,7 +219,7 @@ pub fn incident(command: IncidentCommand) -> i32 {
             read_attachment(&id, entry, output.as_deref(), &to).unwrap_or_else(|code| code)
         }
         IncidentCommand::Attachments { id, entry: None, to, .. } => finish(
-            Server::new(&to).and_then(|s| s.get(&format!("/api/v1/incidents/{id}/attachments"))),
+            Server::new(&to).and_then(|s| s.whole(&format!("/api/v1/incidents/{id}/attachments"))),
             to.json,
             attachments_text,
         ),

@@ -166,7 +166,14 @@ impl Chains<'_> {
         if found.idx != idx {
             self.faults.add(Some(idx), format!("entry {idx} says it is entry {}", found.idx));
         }
-        let before = self.streams.get(found.stream).copied().unwrap_or_default();
+        let after = StreamHead { n: found.n, prev: hash };
+        let before = match self.streams.get_mut(found.stream) {
+            Some(head) => std::mem::replace(head, after),
+            None => {
+                self.streams.insert(found.stream.to_string(), after);
+                StreamHead::default()
+            }
+        };
         if found.n != before.n + 1 {
             let want = before.n + 1;
             let text = format!("entry {idx} is number {} of stream `{}`, expected {want}", found.n, found.stream);
@@ -175,11 +182,6 @@ impl Chains<'_> {
         if found.prev != before.prev {
             let text = format!("entry {idx} does not name the entry before it in stream `{}`", found.stream);
             self.faults.add(Some(idx), text);
-        }
-        let after = StreamHead { n: found.n, prev: hash };
-        match self.streams.get_mut(found.stream) {
-            Some(head) => *head = after,
-            None => _ = self.streams.insert(found.stream.to_string(), after),
         }
     }
 }

@@ -160,7 +160,7 @@ pub(super) struct Envelope<'a> {
 pub(super) fn envelope(line: &[u8]) -> Result<Envelope<'_>, &'static str> {
     let line = std::str::from_utf8(line).map_err(|_| "it is no UTF-8")?;
     let line = line.strip_suffix('\n').ok_or("it does not end with a line feed")?;
-    if line.contains('\n') {
+    if memchr::memchr(b'\n', line.as_bytes()).is_some() {
         return Err("it has more than one line");
     }
     let rest = line.strip_prefix(r#"{"v":1,"log":""#).ok_or("it does not start with `{\"v\":1,\"log\":`")?;

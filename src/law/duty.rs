@@ -3,11 +3,19 @@
 use super::Place;
 use crate::time::{CivilDate, Period};
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Stable id of a duty, e.g. `xx-act-33-authority`; ids may contain dots and are never reused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DutyId(pub String);
+
+/// Looked up by its text.
+impl Borrow<str> for DutyId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for DutyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -278,6 +286,18 @@ impl<When> Duty<When> {
     /// Is any text in force on `date`, whichever of its branches fits?
     pub fn has_text(&self, date: CivilDate) -> bool {
         self.periods.iter().any(|text| text.in_force(date))
+    }
+
+    /// Every condition of the duty: when it arises, what removes it, and the branches of its texts.
+    pub fn conditions(&self) -> impl Iterator<Item = &When> {
+        let branches = self.periods.iter().chain(&self.after_hold).filter_map(|text| text.when.as_ref());
+        std::iter::once(&self.when).chain(&self.unless).chain(branches)
+    }
+
+    /// [`Duty::conditions`], to be changed.
+    pub fn conditions_mut(&mut self) -> impl Iterator<Item = &mut When> {
+        let branches = self.periods.iter_mut().chain(&mut self.after_hold).filter_map(|text| text.when.as_mut());
+        std::iter::once(&mut self.when).chain(&mut self.unless).chain(branches)
     }
 
     /// A report to repeat: its own filing starts its clock anew, and only its condition ends it.

@@ -3,9 +3,8 @@
 use super::book::Rulebook;
 use super::condition::Condition;
 use super::contract::{self, OwedAnswer};
-use super::plan::Plan;
+use super::plan::{Plan, two_at_once};
 use super::questions::{self, Question};
-use super::reach;
 use crate::law::{
     Binding, Certainty, Channel, Confidence, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, RecipientKind,
     Stage, Standing, Trigger,
@@ -212,6 +211,9 @@ pub struct ObligationAnswer {
     pub content: Vec<Content>,
 }
 
+/// From so many on two threads explain them.
+const MANY_OBLIGATIONS: usize = 64;
+
 /// Instants are written in UTC with `Z`, to the second when they fall on one.
 pub fn utc(at: Timestamp) -> String {
     time::rfc3339_utc(at)
@@ -233,7 +235,7 @@ impl Rulebook {
         Answer {
             now: utc(now),
             rulebook: self.name(),
-            obligations: plan.obligations.iter().map(|o| plan.book_of(self, o).explain(incident, o, now)).collect(),
+            obligations: self.explained(incident, plan, now),
             they_owe: self.owed_to_us(plan, now),
             questions: questions::questions(self, incident, plan, now),
             might_appear: self.might_appear(plan, now),
@@ -281,6 +283,13 @@ impl Rulebook {
             plan.not_covered.iter().map(|(place, why)| NotCovered { jurisdiction: place.clone(), why: why.clone() });
         let warnings = plan.warnings.iter().map(|(key, text)| Warning { key: key.clone(), text: text.clone() });
         (not_covered.collect(), warnings.collect())
+    }
+
+    /// Every obligation of a plan with its derivation, in the order of the plan.
+    pub fn explained(&self, incident: &Incident, plan: &Plan, now: Timestamp) -> Vec<ObligationAnswer> {
+        two_at_once(&plan.obligations, MANY_OBLIGATIONS, |some| {
+            some.iter().map(|o| plan.book_of(self, o).explain(incident, o, now)).collect()
+        })
     }
 
     /// One obligation with its derivation.
@@ -359,19 +368,21 @@ impl Rulebook {
             unverified: o.unverified,
             uncertain: deadline.is_some_and(|d| d.uncertain),
             held: o.held.as_ref().map(|(until, by)| Held { until: until.map(utc), by: by.clone() }),
-            delay_notice: self.delay_notice(incident, o).map(|notice| DelayNotice {
-                duty: notice.id.0.clone(),
-                law: notice.law.clone(),
-                citation: notice.citation.clone(),
-                before: deadline.map(|d| utc(d.conservative_due)),
+            delay_notice: duty.delay_notice.as_ref().and_then(|notice| self.duty(&notice.0)).map(|notice| {
+                DelayNotice {
+                    duty: notice.id.0.clone(),
+                    law: notice.law.clone(),
+                    citation: notice.citation.clone(),
+                    before: deadline.map(|d| utc(d.conservative_due)),
+                }
             }),
             missing: o.missing.clone(),
             awaiting_sign_off: o
                 .unsigned
                 .map(|(due, conservative)| Unsigned { due: due.map(utc), conservative_due: conservative.map(utc) }),
-            because: self.because(incident, o, deadline, &steps),
+            because: self.because(incident, o, &duty, deadline, &steps),
             steps,
-            grid: self.grid(incident, o, deadline),
+            grid: self.grid(incident, o, &duty, deadline),
             filed_at: match &o.standing {
                 Standing::Discharged { at, .. } => Some(utc(*at)),
                 _ => None,
@@ -406,20 +417,17 @@ impl Rulebook {
         &self,
         incident: &Incident,
         o: &Obligation,
+        duty: &Duty<Condition>,
         deadline: Option<&Deadline>,
         steps: &[StepAnswer],
     ) -> Vec<String> {
-        let duty = self.duty_of(incident, o);
         let mut because = Vec::new();
-        let stated = |role: &&str| incident.entity.roles.iter().any(|stated| stated == role);
-        if let Some(role) = reach::roles_named(&duty).into_iter().find(stated) {
-            because.push(format!("{} is a {role}", incident.entity.name));
-        }
-        if !duty.when.is_empty() {
-            because.push(format!("arises when {}", duty.when.text()));
-        }
-        if let Some(unless) = &duty.unless {
-            because.push(format!("unless {}", unless.text()));
+        // a contract's own words change neither role nor condition
+        if let Some(words) = self.by_id.get(&o.duty).map(|&at| &self.words[at]) {
+            if let Some(role) = words.roles.iter().find(|role| incident.entity.roles.contains(role)) {
+                because.push(format!("{} is a {role}", incident.entity.name));
+            }
+            because.extend(words.arises.iter().chain(&words.unless).cloned());
         }
         if !o.missing.is_empty() && o.standing.is_open() {
             because.push(format!("not known: {}", o.missing.join(", ")));
@@ -475,7 +483,13 @@ impl Rulebook {
     }
 
     /// The count as a picture: one row per local day.
-    fn grid(&self, incident: &Incident, o: &Obligation, deadline: Option<&Deadline>) -> Vec<time::GridDay> {
+    fn grid(
+        &self,
+        incident: &Incident,
+        o: &Obligation,
+        own: &Duty<Condition>,
+        deadline: Option<&Deadline>,
+    ) -> Vec<time::GridDay> {
         let (Some(_), Some(started), Some(convention)) = (deadline, &o.started_by, &o.convention) else {
             return Vec::new();
         };
@@ -486,9 +500,8 @@ impl Rulebook {
             let texts = || duty.periods.iter().filter(same);
             texts().find(|p| p.period == o.period).or_else(|| texts().next()).and_then(|p| p.period)
         };
-        let own = self.duty_of(incident, o);
         let others = members.iter().filter_map(|id| self.duty(&id.0));
-        let Some((duty, period)) = std::iter::once(&*own).chain(others).find_map(|duty| Some((duty, counted(duty)?)))
+        let Some((duty, period)) = std::iter::once(own).chain(others).find_map(|duty| Some((duty, counted(duty)?)))
         else {
             return Vec::new();
         };

@@ -180,11 +180,13 @@ impl Rulebook {
                 .filter(|filed| started.as_ref().is_none_or(|started| filed.at >= started.at)),
             None => trigger::filed(facts, &duty.id.0, &place),
         };
-        let waived = [format!("waived.{}@{place}", duty.id), format!("waived.{}", duty.id)].iter().find_map(|key| {
-            match facts.get(key) {
-                Some(Value::Text(reason)) => Some(reason.clone()),
-                _ => None,
-            }
+        let waived = facts.with_prefix("waived.").next().and_then(|_| {
+            [format!("waived.{}@{place}", duty.id), format!("waived.{}", duty.id)].iter().find_map(|key| {
+                match facts.get(key) {
+                    Some(Value::Text(reason)) => Some(reason.clone()),
+                    _ => None,
+                }
+            })
         });
         let authority = duty
             .regime

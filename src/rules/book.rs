@@ -5,7 +5,7 @@ use super::places::Places;
 use super::roles::Roles;
 use crate::law::{Channel, Duty, DutyId, FactCatalogue, Place};
 use crate::time::{Calendars, Convention, Zone};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Whose calendar or zone a convention uses.
@@ -84,19 +84,30 @@ pub struct Group {
     pub latest: bool,
 }
 
+/// What a derivation says of a duty whatever the incident is; written once, read for every obligation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DutyWords {
+    /// The roles it is for, see [`roles_named`](super::reach::roles_named).
+    pub roles: Vec<String>,
+    pub arises: Option<String>,
+    pub unless: Option<String>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Rulebook {
     pub(super) duties: Vec<Duty<Condition>>,
-    pub(super) by_id: BTreeMap<DutyId, usize>,
+    /// Asked many times per plan, hence hashed.
+    pub(super) by_id: HashMap<DutyId, usize>,
     pub(super) conventions: Vec<ConventionRecord>,
     pub(super) places: Places,
     pub(super) roles: Roles,
-    pub(super) authorities: BTreeMap<(Place, String), Authority>,
+    /// By place, then by regime.
+    pub(super) authorities: HashMap<Place, BTreeMap<String, Authority>>,
     pub(super) catalogue: FactCatalogue,
     pub(super) calendars: Arc<Calendars>,
     pub(super) packs: Vec<PackRecord>,
     /// By duty: the group it belongs to.
-    pub(super) groups: BTreeMap<DutyId, Arc<Group>>,
+    pub(super) groups: HashMap<DutyId, Arc<Group>>,
     /// Positions of the duties that ask for a role, in file order, and of those that ask for none.
     pub(super) by_role: BTreeMap<String, Vec<u32>>,
     pub(super) for_anyone: Vec<u32>,
@@ -110,6 +121,10 @@ pub struct Rulebook {
     pub(super) without_duty: BTreeMap<Place, String>,
     /// National rows by the baseline row they stand for.
     pub(super) replaced_by: BTreeMap<DutyId, Vec<usize>>,
+    /// National rows by the pack of the baseline rows they stand for.
+    pub(super) transposed_by: BTreeMap<String, Vec<usize>>,
+    /// By position of the duty.
+    pub(super) words: Vec<DutyWords>,
     /// What no pack models, and why.
     pub(super) not_modelled: BTreeMap<String, String>,
     /// Newest review date of any pack.
@@ -124,7 +139,7 @@ impl Rulebook {
     }
 
     pub fn duty(&self, id: &str) -> Option<&Duty<Condition>> {
-        self.by_id.get(&DutyId(id.to_string())).map(|&at| &self.duties[at])
+        self.by_id.get(id).map(|&at| &self.duties[at])
     }
 
     pub fn catalogue(&self) -> &FactCatalogue {
@@ -165,7 +180,7 @@ impl Rulebook {
 
     /// The authority of `place` under `regime`; a subdivision without one falls back to its country.
     pub fn authority(&self, place: &str, regime: &str) -> Option<&Authority> {
-        let find = |p: &str| self.authorities.get(&(p.to_string(), regime.to_string()));
+        let find = |p: &str| self.authorities.get(p).and_then(|regimes| regimes.get(regime));
         find(place).or_else(|| place.split_once('-').and_then(|(country, _)| find(country)))
     }
 
@@ -180,6 +195,6 @@ impl Rulebook {
 
     /// Ids of known duties nearest to a mistyped one.
     pub fn nearest_duties(&self, word: &str) -> Vec<&str> {
-        crate::law::nearest_of(word, self.by_id.keys().map(|id| id.0.as_str()))
+        crate::law::nearest_of(word, self.duties.iter().map(|duty| duty.id.0.as_str()))
     }
 }

@@ -63,22 +63,22 @@ fn recipient_zone(book: &Rulebook, duty: &Duty<Condition>, place: &str, parties:
 
 fn calendar<'b>(
     book: &'b Rulebook,
-    record: &ConventionRecord,
+    record: &'b ConventionRecord,
     place: &str,
     parties: &Parties,
 ) -> Result<&'b Calendar, TimeError> {
-    let of_place = |place: &str| -> String {
+    let of_place = |place: &str| -> &'b str {
         let mut at = place;
         loop {
             if let Some(id) = record.calendar_of.get(at) {
-                return id.clone();
+                return id;
             }
             match at.split_once('-') {
                 Some((country, _)) => at = country,
                 None => break,
             }
         }
-        book.places.get(place).map_or_else(|| "WEEKEND".to_string(), |p| p.calendar.clone())
+        book.places.get(place).map_or("WEEKEND", |p| &p.calendar)
     };
     let notifier = parties.notifier_place.as_deref().unwrap_or(place);
     let id = match &record.calendar {
@@ -86,7 +86,7 @@ fn calendar<'b>(
         Whose::Recipient => of_place(place),
         Whose::Notifier | Whose::EntityState => of_place(notifier),
     };
-    book.calendars.get(&id)
+    book.calendars.get(id)
 }
 
 /// Counts a period under a convention from `from`: legal, conservative and contested instants.

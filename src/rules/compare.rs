@@ -79,7 +79,7 @@ pub fn moves_later(from: Limits, to: Limits) -> bool {
 
 /// Duties added, removed and changed, in the order of their ids.
 pub fn compare_books(old: &Rulebook, new: &Rulebook) -> Vec<DutyChange> {
-    let mut ids: Vec<&DutyId> = old.by_id.keys().chain(new.by_id.keys()).collect();
+    let mut ids: Vec<&DutyId> = old.duties.iter().chain(&new.duties).map(|duty| &duty.id).collect();
     ids.sort();
     ids.dedup();
     ids.into_iter().filter_map(|id| change(old, new, &id.0)).collect()

@@ -4,8 +4,9 @@
 use super::book::Rulebook;
 use super::clock::{self, Parties};
 use super::condition::Truth;
-use super::plan::Candidate;
-use crate::law::{DutyId, Place, Standing};
+use super::plan::{Candidate, push_new};
+use super::trigger;
+use crate::law::{DutyId, Place, Standing, Started};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ impl Rulebook {
                     head.obligation.combines = vec![head.obligation.duty.clone()];
                     composed.push(head);
                 }
-                Some(&at) => join(&mut composed[at], candidate, group.latest),
+                Some(&at) => self.join(&mut composed[at], candidate, group.latest),
             }
         }
         *candidates = composed;
@@ -89,63 +90,77 @@ impl Rulebook {
             }
         }
     }
-}
 
-/// Adds a member of a combination to the head that names it.
-fn join(head: &mut Candidate, member: Candidate, latest: bool) {
-    let (head_sure, member_sure) =
-        (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
-    head.obligation.combines.push(member.obligation.duty.clone());
-    head.filed = match (head.filed.take(), member.filed) {
-        (Some(a), Some(b)) => Some(if a.at <= b.at { a } else { b }),
-        (a, b) => a.or(b),
-    };
-    head.waived = head.waived.take().or(member.waived);
-    let takes_member = match (&head.deadline, &member.deadline) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        // a limit that surely runs is not replaced by one that only may
-        (Some(_), Some(_)) if head_sure && !member_sure => false,
-        (Some(_), Some(_)) if member_sure && !head_sure => true,
-        (Some(a), Some(b)) => (b.due < a.due) != latest,
-    };
-    let conservative = match (&head.deadline, &member.deadline) {
-        (Some(a), Some(b)) if !latest => Some(a.conservative_due.min(b.conservative_due)),
-        (Some(a), Some(b)) => Some(a.conservative_due.max(b.conservative_due)),
-        _ => None,
-    };
-    // a bound of either is one of both, unless the later limit counts
-    if !latest && let Some((due, careful)) = member.obligation.bound {
-        let (due, careful) = head.obligation.bound.map_or((due, careful), |(d, c)| (d.min(due), c.min(careful)));
-        head.obligation.bound = Some((due, careful));
-        if matches!(head.obligation.standing, Standing::Awaiting { .. } | Standing::NotApplicable) {
-            head.obligation.standing =
-                Standing::Awaiting { projected_due: Some(due), projected_conservative: Some(careful) };
+    /// Adds a member of a combination to the head that names it.
+    fn join(&self, head: &mut Candidate, member: Candidate, latest: bool) {
+        // a member that applies and has no start may have had one, which would move the limit: worth asking for
+        let quiet = |c: &Candidate| c.applies == Truth::Yes && !c.started && c.deadline.is_none();
+        let unasked = match (quiet(head), quiet(&member)) {
+            (true, false) => trigger::key(&head.duty(self).starts).cloned(),
+            (false, true) => trigger::key(&member.duty(self).starts).cloned(),
+            _ => None,
+        };
+        let (head_sure, member_sure) =
+            (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
+        head.obligation.combines.push(member.obligation.duty.clone());
+        head.filed = match (head.filed.take(), member.filed) {
+            (Some(a), Some(b)) => Some(if a.at <= b.at { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        head.waived = head.waived.take().or(member.waived);
+        let takes_member = match (&head.deadline, &member.deadline) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            // a limit that surely runs is not replaced by one that only may
+            (Some(_), Some(_)) if head_sure && !member_sure => false,
+            (Some(_), Some(_)) if member_sure && !head_sure => true,
+            (Some(a), Some(b)) => (b.due < a.due) != latest,
+        };
+        let conservative = match (&head.deadline, &member.deadline) {
+            (Some(a), Some(b)) if !latest => Some(a.conservative_due.min(b.conservative_due)),
+            (Some(a), Some(b)) => Some(a.conservative_due.max(b.conservative_due)),
+            _ => None,
+        };
+        // a bound of either is one of both, unless the later limit counts
+        if !latest && let Some((due, careful)) = member.obligation.bound {
+            let (due, careful) = head.obligation.bound.map_or((due, careful), |(d, c)| (d.min(due), c.min(careful)));
+            head.obligation.bound = Some((due, careful));
+            if matches!(head.obligation.standing, Standing::Awaiting { .. } | Standing::NotApplicable) {
+                head.obligation.standing =
+                    Standing::Awaiting { projected_due: Some(due), projected_conservative: Some(careful) };
+            }
         }
+        head.obligation.period = head.obligation.period.or(member.obligation.period);
+        if head.deadline.is_none() && member.deadline.is_none() {
+            // nothing is counted: what is told is since when
+            let since = |a: &Started, b: &Started| if latest { b.at.cmp(&a.at) } else { a.at.cmp(&b.at) };
+            let both = [head.obligation.started_by.take(), member.obligation.started_by.clone()];
+            head.obligation.started_by = both.into_iter().flatten().min_by(since);
+        }
+        if takes_member {
+            head.deadline = member.deadline;
+            head.obligation.started_by = member.obligation.started_by;
+            head.obligation.convention = member.obligation.convention;
+            head.obligation.period = member.obligation.period;
+        }
+        if let (Some(d), Some(conservative)) = (&mut head.deadline, conservative) {
+            d.conservative_due = conservative.min(d.due);
+        }
+        // beside a date, a bound is a reading of it: the nearer one is reminded of
+        if let (Some(d), Some((_, careful))) = (&mut head.deadline, head.obligation.bound) {
+            d.conservative_due = d.conservative_due.min(careful);
+        }
+        let sure = |applies: Truth, started: bool| applies == Truth::Yes && started;
+        if sure(member.applies, member.started) && !sure(head.applies, head.started) {
+            // the member runs for certain: what the head still misses no longer decides whether something is due
+            head.obligation.missing = member.obligation.missing;
+            head.applies = Truth::Yes;
+        } else if head.applies == Truth::Unknown && member.applies == Truth::Yes {
+            head.applies = Truth::Yes;
+        }
+        unasked.into_iter().for_each(|key| push_new(&mut head.obligation.missing, key));
+        head.started |= member.started;
+        head.obligation.because.extend(member.obligation.because);
+        head.obligation.promptly = head.obligation.promptly.take().or(member.obligation.promptly);
     }
-    head.obligation.period = head.obligation.period.or(member.obligation.period);
-    if takes_member {
-        head.deadline = member.deadline;
-        head.obligation.started_by = member.obligation.started_by;
-        head.obligation.convention = member.obligation.convention;
-        head.obligation.period = member.obligation.period;
-    }
-    if let (Some(d), Some(conservative)) = (&mut head.deadline, conservative) {
-        d.conservative_due = conservative.min(d.due);
-    }
-    // beside a date, a bound is a reading of it: the nearer one is reminded of
-    if let (Some(d), Some((_, careful))) = (&mut head.deadline, head.obligation.bound) {
-        d.conservative_due = d.conservative_due.min(careful);
-    }
-    let sure = |applies: Truth, started: bool| applies == Truth::Yes && started;
-    if sure(member.applies, member.started) && !sure(head.applies, head.started) {
-        // the member runs for certain: what the head still misses no longer decides whether something is due
-        head.obligation.missing = member.obligation.missing;
-        head.applies = Truth::Yes;
-    } else if head.applies == Truth::Unknown && member.applies == Truth::Yes {
-        head.applies = Truth::Yes;
-    }
-    head.started |= member.started;
-    head.obligation.because.extend(member.obligation.because);
-    head.obligation.promptly = head.obligation.promptly.take().or(member.obligation.promptly);
 }

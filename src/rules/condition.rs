@@ -5,9 +5,10 @@
 use super::counts;
 use super::places::{Places, Whereabouts};
 use super::roles::Standings;
-use crate::law::{Entity, FactBook};
+use crate::law::{DutyId, Entity, FactBook};
 use crate::time::{CivilDate, Zone};
 use chrono::Duration;
+use std::collections::BTreeMap;
 
 /// Kleene's third value: a missing fact is never "no".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +113,8 @@ pub enum Atom {
     Sector(String),
     OperatesIn(String),
     EstablishedIn(String),
-    Filed(String),
+    /// The duty named, and behind it those whose performance counts as its own.
+    Filed(Vec<DutyId>),
 }
 
 /// What a condition is evaluated against.
@@ -195,6 +197,21 @@ impl Condition {
                 parts.iter().for_each(|part| part.atoms(visit));
             }
             Condition::Atom(atom) => visit(atom),
+        }
+    }
+
+    /// Lets `filed X` see the acts that count as X.
+    pub(super) fn join_filings(&mut self, acts_for: &BTreeMap<DutyId, Vec<DutyId>>) {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) | Condition::None(parts) => {
+                parts.iter_mut().for_each(|part| part.join_filings(acts_for));
+            }
+            Condition::Atom(Atom::Filed(acts)) => {
+                let named = acts[0].clone();
+                let others = acts_for.get(&named).into_iter().flatten();
+                acts.extend(others.filter(|act| **act != named).cloned());
+            }
+            Condition::Atom(_) => {}
         }
     }
 }
@@ -287,7 +304,9 @@ impl Atom {
                 Truth::Unknown => unknown("entity.established_in"),
                 decided => decided,
             },
-            Atom::Filed(duty) => Truth::of(super::trigger::filed(facts, duty, scene.place).is_some()),
+            Atom::Filed(acts) => {
+                Truth::of(acts.iter().any(|act| super::trigger::filed(facts, &act.0, scene.place).is_some()))
+            }
         }
     }
 
@@ -317,7 +336,7 @@ impl Atom {
             Atom::Sector(sector) => format!("sector {sector}"),
             Atom::OperatesIn(place) => format!("operates in {place}"),
             Atom::EstablishedIn(place) => format!("established in {place}"),
-            Atom::Filed(duty) => format!("filed {duty}"),
+            Atom::Filed(acts) => format!("filed {}", acts[0]),
         }
     }
 
@@ -334,7 +353,7 @@ impl Atom {
             ["sector", sector] => Atom::Sector(sector.to_string()),
             ["operates", "in", place] => Atom::OperatesIn(place.to_string()),
             ["established", "in", place] => Atom::EstablishedIn(place.to_string()),
-            ["filed", duty] => Atom::Filed(duty.to_string()),
+            ["filed", duty] => Atom::Filed(vec![DutyId(duty.to_string())]),
             [_] => Atom::YesNo { key: key(0), want: true },
             ["not", _] => Atom::YesNo { key: key(1), want: false },
             [_, "is", word @ ("known" | "unknown")] => Atom::Known { key: key(0), want: *word == "known" },

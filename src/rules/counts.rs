@@ -3,8 +3,8 @@
 use super::condition::{Comparison, Truth};
 use super::places::Places;
 use crate::law::{Count, FactBook, Value};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything asserted about numbers of persons, read once per plan; each place is worked out once.
 pub struct Counts<'a> {
@@ -12,7 +12,11 @@ pub struct Counts<'a> {
     asserted: Vec<(&'a str, Count)>,
     /// For each asserted place the asserted places it lies in, itself left out.
     wholes: Vec<Vec<usize>>,
-    known: RefCell<BTreeMap<String, Count>>,
+    known: RefCell<HashMap<String, Count>>,
+    /// Places whose residents were asked for, with the answer; see `reach`.
+    residents: RefCell<HashMap<String, Truth>>,
+    /// Every place that something said points to; see `reach`.
+    linked: OnceCell<HashSet<String>>,
 }
 
 impl<'a> Counts<'a> {
@@ -36,7 +40,14 @@ impl<'a> Counts<'a> {
                 wholes
             })
             .collect();
-        Counts { places, asserted, wholes, known: RefCell::new(BTreeMap::new()) }
+        Counts {
+            places,
+            asserted,
+            wholes,
+            known: RefCell::default(),
+            residents: RefCell::default(),
+            linked: OnceCell::new(),
+        }
     }
 
     /// Bounds on the persons resident in `place` (a country, a subdivision, a region, or `total`).
@@ -49,6 +60,21 @@ impl<'a> Counts<'a> {
         let count = self.work_out(place);
         self.known.borrow_mut().insert(place.to_string(), count);
         count
+    }
+
+    /// The answer of `ask` about `place`, which is asked once.
+    pub fn residents(&self, place: &str, ask: impl FnOnce() -> Truth) -> Truth {
+        if let Some(truth) = self.residents.borrow().get(place) {
+            return *truth;
+        }
+        let truth = ask();
+        self.residents.borrow_mut().insert(place.to_string(), truth);
+        truth
+    }
+
+    /// The answer of `find`, which is asked once.
+    pub fn linked(&self, find: impl FnOnce() -> HashSet<String>) -> &HashSet<String> {
+        self.linked.get_or_init(find)
     }
 
     fn work_out(&self, place: &str) -> Count {

@@ -10,6 +10,7 @@ use super::counts::Counts;
 use super::places::{Places, Whereabouts};
 use super::plan::{Candidate, Options, cannot_count, push_new};
 use super::roles::Standings;
+use super::trigger;
 use crate::law::{
     Certainty, Combination, Deadline, Duty, DutyId, DutyPeriod, Incident, Order, Place, Standing, Started, Trigger,
 };
@@ -80,7 +81,7 @@ impl Rulebook {
             let of_level = || (0..depths.len()).filter(|&at| depths[at] == level);
             for at in of_level() {
                 self.start_at_limit(candidates, at, asking);
-                self.relate(candidates, at);
+                self.relate(candidates, at, asking);
                 self.share_clock(candidates, at);
             }
         }
@@ -270,7 +271,7 @@ impl Rulebook {
     }
 
     /// "with", "before" and "no later than" another duty's performance.
-    fn relate(&self, candidates: &mut [Candidate], at: usize) {
+    fn relate(&self, candidates: &mut [Candidate], at: usize, asking: &Asking<'_>) {
         let Some(relative) = &self.duties[candidates[at].duty].relative else { return };
         let done = candidates[at].filed.as_ref().map(|f| f.at);
         let words = match relative.order {
@@ -286,9 +287,17 @@ impl Rulebook {
                 (at.is_none(), at)
             };
             let found = others(candidates, at, std::slice::from_ref(id));
-            let Some((_, other)) = found.min_by_key(|(_, c)| nearest(c)) else { continue };
-            let (filed, bound) = (other.filed.clone(), other.obligation.bound);
-            let (deadline, by) = (other.deadline.clone(), other.obligation.started_by.clone());
+            let (filed, bound, deadline, by) = match found.min_by_key(|(_, c)| nearest(c)) {
+                Some((_, other)) => {
+                    let by = other.obligation.started_by.clone();
+                    (other.filed.clone(), other.obligation.bound, other.deadline.clone(), by)
+                }
+                // nobody owed the notice, and somebody gave it
+                None => match self.given(id, &candidates[at].obligation.jurisdiction, asking) {
+                    Some(given) => (Some(given), None, None, None),
+                    None => continue,
+                },
+            };
             let candidate = &mut candidates[at];
             let mut say = format!("due {words} {name}");
             // what was performed is measured against what the other was, never against a limit it had
@@ -330,6 +339,12 @@ impl Rulebook {
             candidate.obligation.started_by = candidate.obligation.started_by.take().or(by);
             candidate.obligation.because.push(say);
         }
+    }
+
+    /// The first performance of `id`, or of what is one filing with it, towards `place`; owed or not.
+    fn given(&self, id: &DutyId, place: &Place, asking: &Asking<'_>) -> Option<Started> {
+        let acts = self.acts_of(&Trigger::Filed(vec![id.clone()]));
+        acts.iter().filter_map(|act| trigger::filed(&asking.incident.facts, &act.0, place)).min_by_key(|act| act.at)
     }
 
     /// Another recipient on the clock of another duty.

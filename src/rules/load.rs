@@ -4,13 +4,15 @@ mod duty;
 mod shared;
 
 use super::archive::manifest;
-use super::book::{Group, Rulebook};
+use super::book::{DutyWords, Group, Rulebook};
+use super::condition::Atom;
 use super::pack;
+use super::reach::roles_named;
 use crate::law::{Combination, DutyId, DutyStatus, FactCatalogue, Trigger, nearest_of};
 use crate::time::Calendars;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -109,7 +111,7 @@ impl<'a> Loader<'a> {
 
         let mut book = Rulebook {
             duties: Vec::new(),
-            by_id: BTreeMap::new(),
+            by_id: HashMap::new(),
             conventions,
             places,
             roles,
@@ -117,7 +119,7 @@ impl<'a> Loader<'a> {
             catalogue,
             calendars: self.calendars.clone(),
             packs: Vec::new(),
-            groups: BTreeMap::new(),
+            groups: HashMap::new(),
             by_role: BTreeMap::new(),
             for_anyone: Vec::new(),
             scope_of: Vec::new(),
@@ -126,6 +128,8 @@ impl<'a> Loader<'a> {
             covered: BTreeSet::new(),
             without_duty: BTreeMap::new(),
             replaced_by: BTreeMap::new(),
+            transposed_by: BTreeMap::new(),
+            words: Vec::new(),
             not_modelled,
             version: String::new(),
             sha256: Sha256::digest(manifest(self.files).as_bytes()).into(),
@@ -164,11 +168,12 @@ impl<'a> Loader<'a> {
     fn link(&mut self, book: &mut Rulebook) {
         let mut missing = Vec::new();
         let mut unions: Vec<(Vec<DutyId>, bool)> = Vec::new();
+        let mut awaited: BTreeSet<DutyId> = BTreeSet::new();
         for (at, duty) in book.duties.iter().enumerate() {
             let mut refer = |ids: &[DutyId]| {
                 missing.extend(
                     ids.iter()
-                        .filter(|id| !book.by_id.contains_key(id))
+                        .filter(|id| !book.by_id.contains_key(*id))
                         .map(|id| (duty.pack.clone(), duty.id.clone(), id.clone())),
                 );
             };
@@ -181,6 +186,14 @@ impl<'a> Loader<'a> {
             if let Some(notice) = &duty.delay_notice {
                 refer(std::slice::from_ref(notice));
             }
+            duty.conditions().for_each(|condition| {
+                condition.atoms(&mut |atom| {
+                    if let Atom::Filed(acts) = atom {
+                        refer(acts);
+                        awaited.extend(acts.iter().cloned());
+                    }
+                });
+            });
             if let Some(Combination::EarliestOf(id) | Combination::LatestOf(id) | Combination::SameClockAs(id)) =
                 &duty.combine
             {
@@ -196,6 +209,8 @@ impl<'a> Loader<'a> {
             if let Some(baseline) = &duty.replaces {
                 if book.by_id.contains_key(baseline) {
                     book.replaced_by.entry(baseline.clone()).or_default().push(at);
+                    let pack = book.duties[book.by_id[baseline]].pack.clone();
+                    book.transposed_by.entry(pack).or_default().push(at);
                 } else {
                     missing.push((duty.pack.clone(), duty.id.clone(), baseline.clone()));
                 }
@@ -208,6 +223,11 @@ impl<'a> Loader<'a> {
             for id in members {
                 book.groups.insert(id, group.clone());
             }
+        }
+        // a condition reads an act as a trigger does
+        let acts_for = awaited.into_iter().map(|id| (id.clone(), book.acts_of(&Trigger::Filed(vec![id])))).collect();
+        for duty in &mut book.duties {
+            duty.conditions_mut().for_each(|condition| condition.join_filings(&acts_for));
         }
         for (pack, duty, id) in missing {
             let near = book.nearest_duties(&id.0).into_iter().map(str::to_string).collect::<Vec<_>>();
@@ -225,8 +245,17 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What lets `plan` skip duties of other roles and places without reading them.
+/// What lets `plan` skip duties of other roles and places without reading them, and what every derivation repeats.
 fn index(book: &mut Rulebook) {
+    book.words = book
+        .duties
+        .iter()
+        .map(|duty| DutyWords {
+            roles: roles_named(duty).into_iter().map(str::to_string).collect(),
+            arises: (!duty.when.is_empty()).then(|| format!("arises when {}", duty.when.text())),
+            unless: duty.unless.as_ref().map(|unless| format!("unless {}", unless.text())),
+        })
+        .collect();
     let mut positions: BTreeMap<String, u16> = BTreeMap::new();
     for (at, duty) in book.duties.iter().enumerate() {
         let scope = duty.region.as_ref().unwrap_or(&duty.jurisdiction);

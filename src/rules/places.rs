@@ -106,6 +106,13 @@ impl Places {
             }
     }
 
+    /// Countries and regions a place lies in, itself left out; a subdivision nobody recorded still lies in its country.
+    pub(super) fn wholes(&self, place: &str) -> Cow<'_, [String]> {
+        self.around
+            .get(place)
+            .map_or_else(|| Cow::Owned(self.find_around(place)), |around| Cow::Borrowed(around.as_slice()))
+    }
+
     /// Countries and regions a place on record lies in, itself left out.
     pub fn around(&self, place: &str) -> impl Iterator<Item = &str> {
         self.around.get(place).into_iter().flatten().map(String::as_str)

@@ -34,6 +34,9 @@ pub struct Plan {
     pub earlier: Vec<(String, Option<Arc<Rulebook>>)>,
 }
 
+/// From so many on two threads ask them.
+const MANY_DUTIES: usize = 256;
+
 impl Plan {
     /// The rulebook that knows the duty of `o`; `book` planned what no earlier one did.
     pub fn book_of<'a>(&'a self, book: &'a Rulebook, o: &Obligation) -> &'a Rulebook {
@@ -89,6 +92,11 @@ impl Candidate {
 impl Rulebook {
     /// Asks every duty. A date that cannot be counted leaves the obligation without one, with the reason in `because`.
     pub fn plan(&self, incident: &Incident, now: Timestamp, options: Options) -> Plan {
+        self.plan_by(incident, now, options, MANY_DUTIES)
+    }
+
+    /// [`Rulebook::plan`], with two threads when at least `many` duties are worth asking.
+    pub(super) fn plan_by(&self, incident: &Incident, now: Timestamp, options: Options, many: usize) -> Plan {
         let mut plan = Plan::default();
         let one_name = self.places.with_one_name(incident);
         let incident = one_name.as_ref().unwrap_or(incident);
@@ -106,8 +114,47 @@ impl Rulebook {
             whereabouts: &whereabouts,
             standings: &standings,
         };
+        let worth = self.worth_asking(&standings, &footprint, &incident.entity, options);
+        let asked = two_at_once(&worth, many, |duties| {
+            // what it worked out of numbers each thread keeps for itself
+            let counts = Counts::of(&incident.facts, &self.places);
+            let (parties, whereabouts, standings) = (&parties, &whereabouts, &standings);
+            let asking = Asking { incident, now, options, parties, counts: &counts, whereabouts, standings };
+            let mut not_covered = Vec::new();
+            let candidates = self.ask_each(duties, &asking, &mut not_covered);
+            vec![(candidates, not_covered)]
+        });
         let mut candidates: Vec<Candidate> = Vec::new();
-        for at in self.worth_asking(&standings, &footprint, &incident.entity, options) {
+        for (more, not_covered) in asked {
+            candidates.extend(more);
+            not_covered.into_iter().for_each(|found| push_new(&mut plan.not_covered, found));
+        }
+        self.follow(&mut candidates, &asking);
+        self.compose(&mut candidates);
+        self.depend(&mut candidates, &asking);
+        self.project(&mut candidates, now, &parties);
+        plan.obligations = candidates
+            .into_iter()
+            .filter(|c| options.all || c.applies != Truth::No)
+            .map(|c| self.stand(c, incident, now))
+            .collect();
+        self.order(&mut plan.obligations);
+        plan.they_owe = self.they_owe(incident, &parties);
+        self.not_covered(incident, &mut plan);
+        self.warn(incident, &mut plan);
+        plan
+    }
+
+    /// These duties, put to every recipient they may have.
+    fn ask_each(
+        &self,
+        duties: &[usize],
+        asking: &Asking<'_>,
+        not_covered: &mut Vec<(Place, String)>,
+    ) -> Vec<Candidate> {
+        let Asking { incident, options, whereabouts, counts, standings, .. } = *asking;
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for &at in duties {
             let duty = &self.duties[at];
             if duty.status == DutyStatus::NoDuty || (duty.status == DutyStatus::Proposed && !options.include_proposed) {
                 continue;
@@ -115,12 +162,12 @@ impl Rulebook {
             let (role, role_missing) = match duty.recipients {
                 // whoever signed it owes it, whatever roles were stated
                 Recipients::EachContract => (Truth::Yes, ""),
-                _ => reach::role(duty, &standings),
+                _ => reach::role(duty, standings),
             };
             if role == Truth::No && !options.all {
                 continue;
             }
-            let mut recipients = reach::recipients(self, duty, incident, &whereabouts, &counts);
+            let mut recipients = reach::recipients(self, duty, incident, whereabouts, counts);
             if recipients.is_empty() && options.all {
                 recipients.push(reach::Recipient {
                     place: duty.jurisdiction.clone(),
@@ -138,23 +185,10 @@ impl Rulebook {
                     continue;
                 }
                 let recipient = reach::Recipient { place: recipient.place, truth, missing };
-                candidates.extend(self.ask(at, recipient, &asking, &mut plan.not_covered));
+                candidates.extend(self.ask(at, recipient, asking, not_covered));
             }
         }
-        self.follow(&mut candidates, &asking);
-        self.compose(&mut candidates);
-        self.depend(&mut candidates, &asking);
-        self.project(&mut candidates, now, &parties);
-        plan.obligations = candidates
-            .into_iter()
-            .filter(|c| options.all || c.applies != Truth::No)
-            .map(|c| self.stand(c, incident, now))
-            .collect();
-        self.order(&mut plan.obligations);
-        plan.they_owe = self.they_owe(incident, &parties);
-        self.not_covered(incident, &mut plan);
-        self.warn(incident, &mut plan);
-        plan
+        candidates
     }
 
     /// Positions of the duties whose role and place may fit, in file order; all of them when asked for all. Templates of
@@ -230,12 +264,26 @@ impl Rulebook {
     }
 }
 
+/// `work` over `items` in their order, on two threads when there are at least `many`.
+pub(super) fn two_at_once<T: Sync, R: Send>(items: &[T], many: usize, work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
+    if items.len() < many {
+        return work(items);
+    }
+    let (first, second) = items.split_at(items.len() / 2);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| work(second));
+        let mut done = work(first);
+        done.extend(second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done
+    })
+}
+
 pub(super) fn cannot_count(error: &TimeError) -> String {
     format!("the date cannot be counted: {error}")
 }
 
-pub(super) fn push_new(missing: &mut Vec<String>, key: String) {
-    if !missing.contains(&key) {
-        missing.push(key);
+pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::utc;
 use super::book::Rulebook;
-use super::plan::{Options, Plan};
+use super::plan::{Options, Plan, two_at_once};
 use crate::law::{Certainty, Count, Fact, FactType, Incident, Standing, Value};
 use crate::time::Timestamp;
 use schemars::JsonSchema;
@@ -58,6 +58,16 @@ pub fn questions(book: &Rulebook, incident: &Incident, plan: &Plan, now: Timesta
     ranked.sort_by_key(|(key, (due, adds, moves))| {
         (due.is_none(), *due, std::cmp::Reverse(adds.len() + moves.len()), *key)
     });
+    let supposed: Vec<Supposed<'_>> =
+        ranked.iter().take(SIMULATED).flat_map(|(key, _)| suppositions(book, key, now)).collect();
+    // each is a plan of its own, and none needs another
+    let earliest: Vec<Option<Timestamp>> =
+        two_at_once(&supposed, 2, |some| some.iter().map(|supposed| supposed.earliest(book, incident, now)).collect());
+    let mut answers: BTreeMap<&str, Vec<QuestionAnswer>> = BTreeMap::new();
+    for (Supposed { key, label, json, .. }, earliest) in supposed.into_iter().zip(earliest) {
+        let assert = serde_json::Value::Object([(key.to_string(), json)].into_iter().collect());
+        answers.entry(key).or_default().push(QuestionAnswer { label, assert, earliest: earliest.map(utc) });
+    }
     ranked
         .into_iter()
         .enumerate()
@@ -67,7 +77,7 @@ pub fn questions(book: &Rulebook, incident: &Incident, plan: &Plan, now: Timesta
             text: question_text(book, key),
             would_add: adds.into_iter().map(str::to_string).collect(),
             would_move: moves.into_iter().map(str::to_string).collect(),
-            answers: if at < SIMULATED { simulate(book, incident, key, now) } else { Vec::new() },
+            answers: answers.remove(key).unwrap_or_default(),
         })
         .collect()
 }
@@ -81,8 +91,32 @@ fn question_text(book: &Rulebook, key: &str) -> String {
     }
 }
 
-/// What the earliest conservative date would be under each answer a person is likely to give.
-fn simulate(book: &Rulebook, incident: &Incident, key: &str, now: Timestamp) -> Vec<QuestionAnswer> {
+/// An answer a person may give.
+struct Supposed<'k> {
+    key: &'k str,
+    label: String,
+    value: Value,
+    json: serde_json::Value,
+}
+
+impl Supposed<'_> {
+    /// What the earliest conservative date would be.
+    fn earliest(&self, book: &Rulebook, incident: &Incident, now: Timestamp) -> Option<Timestamp> {
+        let mut supposed = incident.clone();
+        supposed.facts.assert(Fact {
+            key: self.key.to_string(),
+            value: Some(self.value.clone()),
+            certainty: Certainty::Suspected,
+            asserted_by: "what-if".to_string(),
+            asserted_at: now,
+            note: None,
+        });
+        book.plan_by(&supposed, now, Options::default(), usize::MAX).earliest()
+    }
+}
+
+/// The answers a person is likely to give about `key`.
+fn suppositions<'k>(book: &Rulebook, key: &'k str, now: Timestamp) -> Vec<Supposed<'k>> {
     let Some(kind) = book.catalogue().kind(key) else { return Vec::new() };
     let options: Vec<(String, Value, serde_json::Value)> = match kind {
         FactType::YesNo => [(true, "yes"), (false, "no")]
@@ -110,22 +144,5 @@ fn simulate(book: &Rulebook, incident: &Incident, key: &str, now: Timestamp) -> 
         }
         _ => Vec::new(),
     };
-    options
-        .into_iter()
-        .map(|(label, value, json)| {
-            let mut supposed = incident.clone();
-            supposed.facts.assert(Fact {
-                key: key.to_string(),
-                value: Some(value),
-                certainty: Certainty::Suspected,
-                asserted_by: "what-if".to_string(),
-                asserted_at: now,
-                note: None,
-            });
-            let earliest = book.plan(&supposed, now, Options::default()).earliest();
-            let mut assert = serde_json::Map::new();
-            assert.insert(key.to_string(), json);
-            QuestionAnswer { label, assert: serde_json::Value::Object(assert), earliest: earliest.map(utc) }
-        })
-        .collect()
+    options.into_iter().map(|(label, value, json)| Supposed { key, label, value, json }).collect()
 }

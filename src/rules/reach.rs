@@ -4,9 +4,10 @@ use super::book::Rulebook;
 use super::condition::{Comparison, Condition, Truth};
 use super::contract;
 use super::counts::{self, Counts};
-use super::places::Whereabouts;
+use super::places::{Places, Whereabouts};
 use super::roles::Standings;
 use crate::law::{Duty, Entity, Incident, Place, Reach, RecipientKind, Recipients};
+use std::collections::HashSet;
 
 /// One recipient a duty yields.
 pub struct Recipient {
@@ -170,27 +171,45 @@ fn known_elsewhere(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
 
 /// Are residents of `scope` affected? A place nobody mentioned is not reached; one that is mentioned without a number is unknown.
 fn residents(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> (Truth, Option<String>) {
-    let count = counts.in_place(scope);
-    match counts::compare(count, Comparison::AtLeast, 1) {
-        Truth::Unknown if is_linked(book, scope, incident) => {
-            (Truth::Unknown, Some(counts::key_of(&book.places, scope)))
-        }
-        Truth::Unknown => (Truth::No, None),
-        decided => (decided, None),
-    }
+    let truth = counts.residents(scope, || match counts::compare(counts.in_place(scope), Comparison::AtLeast, 1) {
+        Truth::Unknown if is_linked(book, scope, incident, counts) => Truth::Unknown,
+        Truth::Unknown => Truth::No,
+        decided => decided,
+    });
+    (truth, (truth == Truth::Unknown).then(|| counts::key_of(&book.places, scope)))
 }
 
 /// Does anything said about the entity or the affected persons point to `scope`?
-fn is_linked(book: &Rulebook, scope: &str, incident: &Incident) -> bool {
+fn is_linked(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> bool {
     let places = &book.places;
-    let entity = &incident.entity;
+    let linked = counts.linked(|| linked_places(places, incident));
     let touches = |p: &str| places.contains(scope, p) || (places.contains(p, scope) && !places.is_region(p));
-    entity.establishments().chain(entity.operates_in.iter().map(String::as_str)).any(touches)
-        || incident
-            .facts
-            .with_prefix("affected.")
-            .map(|f| &f.key["affected.".len()..])
-            .any(|p| p != "total" && touches(p))
+    // what nobody recorded is in no list
+    linked.contains(scope) || (!places.is_known(scope) && mentioned(incident).any(touches))
+}
+
+/// Every place on record that something said about the entity or the affected persons points to: what was mentioned, what
+/// that lies in, and what lies inside it.
+fn linked_places(places: &Places, incident: &Incident) -> HashSet<String> {
+    let mut linked = HashSet::new();
+    for place in mentioned(incident) {
+        linked.insert(place.to_string());
+        linked.extend(places.wholes(place).iter().cloned());
+        match place {
+            "total" => linked.extend(places.ids().map(str::to_string)),
+            _ if places.is_region(place) => {}
+            _ => linked.extend(places.inside(place).map(str::to_string)),
+        }
+    }
+    linked
+}
+
+/// The places stated for the entity, and those of affected persons.
+fn mentioned(incident: &Incident) -> impl Iterator<Item = &str> {
+    let affected = incident.facts.with_prefix("affected.").map(|f| &f.key["affected.".len()..]);
+    let entity = &incident.entity;
+    let stated = entity.establishments().chain(entity.operates_in.iter().map(String::as_str));
+    stated.chain(affected.filter(|place| *place != "total"))
 }
 
 /// Country of a place: establishments are stated as countries or subdivisions, authorities sit in countries of the region.

@@ -61,11 +61,7 @@ impl Rulebook {
             return Baseline::Replaced;
         }
         // the place has transposed the instrument when any national row stands for any row of the same pack
-        let transposed = self
-            .replaced_by
-            .iter()
-            .filter(|(baseline, _)| self.duty(&baseline.0).is_some_and(|b| b.pack == duty.pack))
-            .any(|(_, ids)| national(Some(ids)));
+        let transposed = national(self.transposed_by.get(&duty.pack));
         if transposed || self.places.is_region(place) { Baseline::Serves } else { Baseline::NotTransposed }
     }
 }

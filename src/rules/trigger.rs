@@ -103,6 +103,8 @@ pub fn limit_set(facts: &FactBook, duty: &str, place: &str) -> Option<Timestamp>
 }
 
 fn find<'a>(facts: &'a FactBook, prefix: &str, duty: &str, place: &str) -> Option<&'a Fact> {
+    // most incidents have none yet, and every duty is asked
+    facts.with_prefix(prefix).next()?;
     let general = format!("{prefix}{duty}");
     let stated = |key: &str| facts.assertion(key).filter(|fact| fact.value.is_some());
     // a state's law may follow an act towards the authority of the whole country

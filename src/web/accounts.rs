@@ -6,6 +6,7 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
+use super::query::{Params, listed, page};
 use super::repeat::once;
 use crate::store::Store;
 use crate::workflow::{AccountChange, NewAccount, Page, Role};
@@ -19,8 +20,14 @@ pub async fn me<S: Store>(State(_): State<Shared<S>>, Api(caller): Api) -> Answe
     Ok(Json(Me::from(caller)).into_response())
 }
 
-pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    Ok(Json(Page { items: web.house.accounts(&caller).await?, next: None }).into_response())
+pub async fn list<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
+    let accounts = web.house.accounts(&caller).await?;
+    Ok(page(listed(accounts, &params, |account| account.id.clone())?, &uri, &params))
 }
 
 /// `{ login, name, role, entities, person }`; 201 with the account and the address of its invitation, shown once.
@@ -87,9 +94,14 @@ pub async fn invite<S: Store>(
     .await
 }
 
-pub async fn tokens<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    let items: Vec<TokenView> = web.house.tokens(&caller).await?.iter().map(TokenView::from).collect();
-    Ok(Json(Page { items, next: None }).into_response())
+pub async fn tokens<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
+    let Page { items, next } = listed(web.house.tokens(&caller).await?, &params, |token| token.id.clone())?;
+    Ok(page(Page { items: items.iter().map(TokenView::from).collect(), next }, &uri, &params))
 }
 
 /// `{ role, label, entities, expires_at }`; 201 with the token's text, shown once.

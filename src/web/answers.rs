@@ -7,7 +7,7 @@ use crate::rules::utc;
 use crate::store::TokenRecord;
 use crate::time::Timestamp;
 use crate::workflow::erase::{FieldView, LegalHold};
-use crate::workflow::{AccountView, Caller, Role};
+use crate::workflow::{AccountView, Caller, Page, Role};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -106,25 +106,9 @@ pub struct Revoked {
 /// What is personal about an incident, and the hold on it.
 #[derive(Serialize, JsonSchema)]
 pub struct PersonalFields {
-    pub items: Vec<FieldView>,
-    /// Pass it as `after` for the next page; null on the last one.
-    pub next: Option<String>,
+    #[serde(flatten)]
+    pub page: Page<FieldView>,
     pub hold: Option<LegalHold>,
-}
-
-/// The hold on an incident, once it was set or lifted.
-#[derive(Serialize, JsonSchema)]
-pub struct Held {
-    pub incident: String,
-    pub hold: Option<LegalHold>,
-}
-
-/// Fields that stay out of exports.
-#[derive(Serialize, JsonSchema)]
-pub struct Withheld {
-    pub incident: String,
-    pub reason: String,
-    pub fields: Vec<String>,
 }
 
 /// The numbers of the register.

@@ -2,15 +2,15 @@
 
 use super::Shared;
 use super::auth::{Api, FromHere};
-use super::body::{Id, Raw, idempotency};
+use super::body::{Id, Raw, idempotency, if_match};
 use super::error::{Answer, Problem};
 use super::evidence::file_name;
-use super::query::Params;
+use super::query::{Params, listed, page};
+use super::repeat::{Done, once_on_incident};
 use crate::store::Store;
-use crate::workflow::{Attach, AttachmentKind, Page};
-use axum::Json;
+use crate::workflow::{Attach, AttachmentKind, Terms};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 /// Bytes a file may have. It lies in memory while it is sealed.
@@ -22,7 +22,7 @@ pub async fn attach<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
-    headers: HeaderMap,
+    (headers, uri): (HeaderMap, Uri),
     params: Params,
     request: Request,
 ) -> Answer<Response> {
@@ -30,15 +30,26 @@ pub async fn attach<S: Store>(
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     ask.media_type = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let Raw(bytes) = Raw::within(request, MAX_FILE.max(web.options.max_body), web.options.patience).await?;
-    ask.bytes = bytes.into();
-    let attached = web.house.attach(&caller, &id, ask, idempotency(&headers)?, web.now()).await?;
-    let status = if attached.evidence.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(attached)).into_response())
+    ask.bytes = bytes.to_vec();
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once_on_incident(&web, &caller.name, &headers, (&uri, &bytes), async move {
+        let attached = house.attach(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
+        let status = if attached.evidence.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(Done::at(attached.version, status, &attached))
+    })
+    .await
 }
 
-pub async fn list<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+pub async fn list<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let items = web.house.attachments(&caller, &id).await?;
-    Ok(Json(Page { items, next: None }).into_response())
+    Ok(page(listed(items, &params, |file| file.entry)?, &uri, &params))
 }
 
 /// The bytes, as a download and never as a page: somebody else's file is not run in our name.

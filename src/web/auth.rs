@@ -36,8 +36,13 @@ impl<S: Store> FromRequestParts<Shared<S>> for Api {
         if from_cookie && changes(&parts.method) {
             same_origin(&parts.headers)?;
         }
-        let caller = web.house.authenticate(token, web.now()).await?;
-        caller.map(Api).ok_or_else(|| Problem::unauthorized(format!("the token is unknown, expired or revoked; {HOW}")))
+        match web.house.authenticate(token, web.now()).await? {
+            Some(caller) => Ok(Api(caller)),
+            None => {
+                let void = web.house.why_void(token, web.now()).await?;
+                Err(Problem::unauthorized(format!("{void}; {HOW}")))
+            }
+        }
     }
 }
 

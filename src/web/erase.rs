@@ -1,23 +1,31 @@
 //! Personal fields of one incident: the list, erasing, holding, withholding.
 
 use super::Shared;
-use super::answers::{Held, PersonalFields, Withheld};
+use super::answers::PersonalFields;
 use super::auth::Api;
-use super::body::{Id, Members, Text};
+use super::body::{Id, Members, Text, if_match};
 use super::error::Answer;
 use super::obligations::required;
-use super::repeat::once;
+use super::query::{Params, in_entries, linked, listed};
+use super::repeat::{Done, once};
 use crate::store::Store;
-use crate::workflow::erase::EraseRequest;
-use axum::Json;
+use crate::workflow::erase::{EraseRequest, FieldView};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 /// What is personal about the incident, by pointers, and the hold on it.
-pub async fn fields<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+pub async fn fields<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let (items, hold) = web.house.personal_fields(&caller, &id).await?;
-    Ok(Json(PersonalFields { items, next: None, hold }).into_response())
+    let page = listed(items, &params, in_entries(|field: &FieldView| field.number))?;
+    let next = page.next.clone();
+    Ok(linked(&PersonalFields { page, hold }, next.as_deref(), &uri, &params))
 }
 
 /// Erases values. `{ fields, subjects, basis, request, by }`; 409 when the incident is held.
@@ -37,10 +45,11 @@ pub async fn erase<S: Store>(
         by: members.text("by"),
     };
     members.finish()?;
+    let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
-        let erased = house.erase(&by, &id, ask, now).await?;
-        Ok((StatusCode::OK, erased))
+        let erased = house.erase(&by, &id, ask, version, now).await?;
+        Ok(Done::at(erased.version, StatusCode::OK, &erased))
     })
     .await
 }
@@ -78,10 +87,11 @@ async fn set_hold<S: Store>(
     let mut members = Members::read(&text, &["ground"])?;
     let ground = required(&mut members, "ground", "why, e.g. the proceedings it is kept for");
     members.finish()?;
+    let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
-        let hold = house.hold(&by, &id, set, &ground, now).await?;
-        Ok((StatusCode::OK, Held { incident: id, hold }))
+        let held = house.hold(&by, &id, set, &ground, version, now).await?;
+        Ok(Done::at(held.version, StatusCode::OK, &held))
     })
     .await
 }
@@ -98,10 +108,11 @@ pub async fn withhold<S: Store>(
     let fields = members.words("fields");
     let reason = required(&mut members, "reason", "one word such as `privileged`");
     members.finish()?;
+    let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
-        let withheld = house.withhold(&by, &id, &fields, &reason, now).await?;
-        Ok((StatusCode::OK, Withheld { incident: id, reason, fields: withheld }))
+        let withheld = house.withhold(&by, &id, &fields, &reason, version, now).await?;
+        Ok(Done::at(withheld.version, StatusCode::OK, &withheld))
     })
     .await
 }

@@ -5,7 +5,7 @@ use super::answers::Entries;
 use super::auth::{Api, FromHere};
 use super::body::{Id, Members, Text, idempotency};
 use super::error::{Answer, Problem};
-use super::query::Params;
+use super::query::{Params, cut};
 use crate::store::Store;
 use crate::workflow::export::ExportRequest;
 use axum::Json;
@@ -25,16 +25,8 @@ pub async fn entries<S: Store>(
     Id(id): Id,
     params: Params,
 ) -> Answer<Response> {
-    params.only(&["after", "limit"])?;
-    let (after, limit) = (params.whole("after")?, params.whole("limit")?.unwrap_or(MAX_ENTRIES));
-    if limit == 0 || limit > MAX_ENTRIES {
-        return Err(Problem::bad_request(format!("`limit` is `{limit}`; it may be 1 to {MAX_ENTRIES}")));
-    }
-    let index = |entry: &Value| entry["idx"].as_u64().unwrap_or_default();
-    let mut items = web.house.evidence_entries(&caller, &id, web.now()).await?;
-    items.retain(|entry| after.is_none_or(|after| index(entry) > after));
-    let next = (items.len() as u64 > limit).then(|| index(&items[limit as usize - 1]));
-    items.truncate(limit as usize);
+    let entries = web.house.evidence_entries(&caller, &id, web.now()).await?;
+    let (items, next) = cut(entries, &params, |entry: &Value| entry["idx"].as_u64().unwrap_or_default())?;
     Ok(Json(Entries { items, next }).into_response())
 }
 

@@ -5,9 +5,10 @@ use super::auth::Api;
 use super::body::{Id, Members, Text, idempotency, if_match};
 use super::error::Answer;
 use super::obligations::required;
-use super::query::{Params, page};
+use super::query::{Params, in_entries, listed, page};
+use super::repeat::{Done, once_on_incident};
 use crate::store::Store;
-use crate::workflow::Page;
+use crate::workflow::TimelineItem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -56,20 +57,27 @@ pub async fn assert_facts<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
-    headers: HeaderMap,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
-    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
-    let changed = web.house.assert_facts(&caller, &id, &text, version, key, web.now()).await?;
-    let version = changed.version;
-    let mut response = Json(changed).into_response();
-    tag(&mut response, version);
-    Ok(response)
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
+    let (house, now, by, facts) = (web.house.clone(), web.now(), caller.clone(), text.clone());
+    once_on_incident(&web, &caller.name, &headers, (&uri, text.as_bytes()), async move {
+        let changed = house.assert_facts(&by, &id, &facts, version, key.as_deref(), now).await?;
+        Ok(Done::at(changed.version, StatusCode::OK, &changed))
+    })
+    .await
 }
 
-pub async fn timeline<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, Id(id): Id) -> Answer<Response> {
+pub async fn timeline<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    Id(id): Id,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let items = web.house.timeline(&caller, &id, web.now()).await?;
-    Ok(Json(Page { items, next: None }).into_response())
+    Ok(page(listed(items, &params, in_entries(|item: &TimelineItem| item.entry))?, &uri, &params))
 }
 
 /// Says which configured entity the incident is about. `{ entity }`; answers what that changed.
@@ -77,18 +85,19 @@ pub async fn set_entity<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
-    headers: HeaderMap,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
     let mut members = Members::read(&text, &["entity"])?;
     let entity = required(&mut members, "entity", "the id of an entity of the configuration");
     members.finish()?;
-    let (version, key) = (if_match(&headers)?, idempotency(&headers)?);
-    let changed = web.house.set_entity(&caller, &id, &entity, version, key, web.now()).await?;
-    let version = changed.version;
-    let mut response = Json(changed).into_response();
-    tag(&mut response, version);
-    Ok(response)
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once_on_incident(&web, &caller.name, &headers, (&uri, text.as_bytes()), async move {
+        let changed = house.set_entity(&by, &id, &entity, version, key.as_deref(), now).await?;
+        Ok(Done::at(changed.version, StatusCode::OK, &changed))
+    })
+    .await
 }
 
 /// Accepts limits that the rule packs in force move later. `{ reason, obligations }`; all that wait when none is named.

@@ -66,7 +66,7 @@ pub(crate) struct Web<S> {
     pub house: Arc<House<S>>,
     pub options: Options,
     pub pace: pace::Pace,
-    pub answers: repeat::Answers,
+    pub memory: repeat::Memory,
     pub kept: kept::Kept,
 }
 
@@ -84,7 +84,7 @@ pub fn router<S: Store>(house: Arc<House<S>>, options: Options) -> axum::Router 
         house,
         options,
         pace: Default::default(),
-        answers: Default::default(),
+        memory: Default::default(),
         kept: Default::default(),
     }))
 }

@@ -1,18 +1,18 @@
 //! `/api/v1/obligations`: the board, one with its derivation, and what people do about it; `/a/{token}` for programs.
 
 use super::Shared;
-use super::answers::Items;
 use super::auth::Api;
-use super::body::{Id, Members, Text, terms};
+use super::body::{Id, Members, Text, idempotency, if_match, terms};
 use super::error::{Answer, Problem};
 use super::incidents::tag;
 use super::kept::kept;
-use super::query::{Params, page};
+use super::query::{Params, listed, page};
+use super::repeat::{Done, once_on_incident};
 use crate::store::Store;
-use crate::workflow::{AckRequest, FilingRequest, Score, WaiverRequest};
+use crate::workflow::{AckRequest, DecisionView, FilingRequest, Score, Terms, WaiverRequest};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,12 +59,17 @@ pub async fn file<S: Store>(
     State(web): State<Shared<S>>,
     Api(caller): Api,
     Id(id): Id,
-    headers: HeaderMap,
+    (headers, uri): (HeaderMap, Uri),
     Text(text): Text,
 ) -> Answer<Response> {
     let ask = filing(&text)?;
-    let changed = web.house.file(&caller, &id, ask, terms(&headers)?, web.now()).await?;
-    Ok(Json(changed).into_response())
+    let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
+    let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
+    once_on_incident(&web, &caller.name, &headers, (&uri, text.as_bytes()), async move {
+        let changed = house.file(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
+        Ok(Done::at(changed.version, StatusCode::OK, &changed))
+    })
+    .await
 }
 
 pub async fn waive<S: Store>(
@@ -80,9 +85,14 @@ pub async fn waive<S: Store>(
 }
 
 /// What waits for somebody who may decide.
-pub async fn decisions<S: Store>(State(web): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
+pub async fn decisions<S: Store>(
+    State(web): State<Shared<S>>,
+    Api(caller): Api,
+    uri: Uri,
+    params: Params,
+) -> Answer<Response> {
     let items = web.house.decisions(&caller, web.now()).await?;
-    Ok(Json(Items { items }).into_response())
+    Ok(page(listed(items, &params, DecisionView::place)?, &uri, &params))
 }
 
 /// A decision not to notify is withdrawn, refused, or taken back.

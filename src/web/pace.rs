@@ -7,6 +7,7 @@ use super::client::Client;
 use super::error::Problem;
 use crate::store::Store;
 use crate::time::Timestamp;
+use crate::workflow::Answered;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -82,12 +83,12 @@ pub async fn watch<S: Store>(State(web): State<Shared<S>>, request: Request, nex
     }
     let response = next.run(Request::from_parts(parts, body)).await;
     match (response.status(), token) {
-        (StatusCode::UNAUTHORIZED, Some(_)) => {
+        (StatusCode::UNAUTHORIZED, Some(token)) => {
             if let Some(client) = &client {
                 web.pace.take(client, WRONG, now);
             }
             if by_program {
-                noted(web.house.record_unknown_token(now).await);
+                noted(record_void(&web, &token, now).await);
             }
         }
         // what belongs to another entity is not there
@@ -101,6 +102,11 @@ pub async fn watch<S: Store>(State(web): State<Shared<S>>, request: Request, nex
         _ => {}
     }
     response
+}
+
+async fn record_void<S: Store>(web: &Shared<S>, token: &str, now: Timestamp) -> Answered<()> {
+    let void = web.house.why_void(token, now).await?;
+    web.house.record_void(&void, now).await
 }
 
 /// What is refused was changed nowhere: a log that cannot take the entry changes nothing about the answer.

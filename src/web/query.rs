@@ -10,9 +10,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
 
-const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 500;
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 500;
+/// Items on a page of a list that is read whole: of most such lists everything.
+const WHOLE: u64 = 1000;
 const FILTERS: [&str; 7] = ["standing", "jurisdiction", "entity", "overdue", "due_before", "after", "limit"];
 
 /// The parameters as sent, in order.
@@ -67,6 +71,15 @@ impl Params {
         value.parse().map(Some).map_err(fault)
     }
 
+    /// Items a page may have.
+    fn limit(&self, usual: u64, most: u64) -> Answer<u64> {
+        let limit = self.whole("limit")?.unwrap_or(usual);
+        if limit == 0 || limit > most {
+            return Err(Problem::bad_request(format!("`limit` is `{limit}`; it may be 1 to {most}")));
+        }
+        Ok(limit)
+    }
+
     /// The filters of the two lists.
     ///
     /// # Errors
@@ -99,18 +112,93 @@ impl Params {
                 )
             }
         };
-        let limit = self.whole("limit")?.unwrap_or(u64::from(DEFAULT_LIMIT));
-        if limit == 0 || limit > u64::from(MAX_LIMIT) {
-            return Err(Problem::bad_request(format!("`limit` is `{limit}`; it may be 1 to {MAX_LIMIT}")));
-        }
+        let limit = self.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
         let (jurisdiction, entity, after) = (text("jurisdiction"), text("entity"), text("after"));
         Ok(Filter { standing, jurisdiction, entity, overdue, due_before, after, limit: limit as u32 })
     }
 }
 
+/// The part of a list that comes behind `after`, `limit` items of it, and the place to go on behind. `place` says where an item
+/// stands: it ascends over the list and stays what it is, so that nothing added in between is lost or comes twice.
+///
+/// # Errors
+/// 400 for another parameter, a limit that is none, and a place that no page named.
+pub fn cut<T, K: Ord + FromStr>(
+    items: Vec<T>,
+    params: &Params,
+    mut place: impl FnMut(&T) -> K,
+) -> Answer<(Vec<T>, Option<K>)> {
+    params.only(&["after", "limit"])?;
+    let limit = params.limit(WHOLE, WHOLE)?;
+    let unknown = |text: &str| Problem::bad_request(format!("`after` is `{text}`; give `next` of the page before"));
+    let after = params.get("after").map(|text| text.parse::<K>().map_err(|_| unknown(text))).transpose()?;
+    let (mut taken, mut last) = (Vec::new(), None);
+    for item in items {
+        let at = place(&item);
+        if after.as_ref().is_some_and(|after| at <= *after) {
+            continue;
+        }
+        if taken.len() as u64 == limit {
+            return Ok((taken, last));
+        }
+        last = Some(at);
+        taken.push(item);
+    }
+    Ok((taken, None))
+}
+
+/// [`cut`], as it is answered.
+///
+/// # Errors
+/// As there.
+pub fn listed<T, K: Ord + FromStr + fmt::Display>(
+    items: Vec<T>,
+    params: &Params,
+    place: impl FnMut(&T) -> K,
+) -> Answer<Page<T>> {
+    let (items, next) = cut(items, params, place)?;
+    Ok(Page { items, next: next.map(|next| next.to_string()) })
+}
+
+/// Where something stands that an entry tells: the number of the entry, and how many come before it in that entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InEntry(u64, u64);
+
+impl fmt::Display for InEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for InEntry {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<InEntry, ()> {
+        let (entry, before) = text.split_once('.').ok_or(())?;
+        let number = |text: &str| text.parse().map_err(|_| ());
+        Ok(InEntry(number(entry)?, number(before)?))
+    }
+}
+
+/// Gives what entries tell its places, one after the other; `entry` says of which it is. Entries never change.
+pub fn in_entries<T>(entry: impl Fn(&T) -> u64) -> impl FnMut(&T) -> InEntry {
+    let mut next = InEntry(0, 0);
+    move |item| {
+        let number = entry(item);
+        let place = if next.0 == number { next } else { InEntry(number, 0) };
+        next = InEntry(number, place.1 + 1);
+        place
+    }
+}
+
 /// A page of a list with the address of the next one in `Link`.
 pub fn page<T: Serialize>(page: Page<T>, uri: &Uri, params: &Params) -> Response {
-    let link = page.next.as_ref().map(|next| {
+    linked(&page, page.next.as_deref(), uri, params)
+}
+
+/// [`page`], for an answer that has other members besides.
+pub fn linked(body: &impl Serialize, next: Option<&str>, uri: &Uri, params: &Params) -> Response {
+    let link = next.map(|next| {
         let mut pairs: Vec<String> = params
             .0
             .iter()
@@ -120,7 +208,7 @@ pub fn page<T: Serialize>(page: Page<T>, uri: &Uri, params: &Params) -> Response
         pairs.push(format!("after={}", encode(next)));
         format!("<{}?{}>; rel=\"next\"", uri.path(), pairs.join("&"))
     });
-    let mut response = axum::Json(page).into_response();
+    let mut response = axum::Json(body).into_response();
     if let Some(value) = link.and_then(|l| HeaderValue::from_str(&l).ok()) {
         response.headers_mut().insert(header::LINK, value);
     }
@@ -172,6 +260,46 @@ mod tests {
             let problem = params(bad).filter().expect_err(bad);
             assert_eq!(problem.status, 400, "{bad}");
             assert!(problem.detail.contains('`'), "{}", problem.detail);
+        }
+    }
+
+    /// Reads `list` in pages of `limit`; `meanwhile` does something to it after each.
+    fn in_pages(
+        mut list: Vec<(u64, u8)>,
+        limit: usize,
+        mut meanwhile: impl FnMut(&mut Vec<(u64, u8)>),
+    ) -> Vec<(u64, u8)> {
+        let (mut found, mut query) = (Vec::new(), format!("limit={limit}"));
+        loop {
+            let page = listed(list.clone(), &params(&query), in_entries(|(n, _)| *n)).expect("a page");
+            assert!(page.items.len() <= limit);
+            found.extend(page.items);
+            match page.next {
+                Some(next) => query = format!("limit={limit}&after={next}"),
+                None => return found,
+            }
+            meanwhile(&mut list);
+        }
+    }
+
+    #[test]
+    fn pages_hold_everything_once_whatever_is_added_in_between() {
+        // several of one entry, and places that do not sort as texts do
+        let list = vec![(1, 0), (1, 1), (2, 0), (9, 0), (10, 0), (10, 1), (10, 2), (100, 0)];
+        for limit in 1..=list.len() + 1 {
+            assert_eq!(in_pages(list.clone(), limit, |_| ()), list, "{limit}");
+            let mut added = 0;
+            let grown = in_pages(list.clone(), limit, |list| {
+                added += u64::from(added < 3);
+                list.truncate(8);
+                list.extend((0..added).map(|n| (200 + n, 0)));
+            });
+            assert!(grown.starts_with(&list), "{limit}: {grown:?}");
+            assert!(grown.windows(2).all(|two| two[0] < two[1]), "{limit}: {grown:?}");
+        }
+        for bad in ["after=1", "after=x.1", "after=1.2.3", "limit=0", "limit=1001", "standing=running"] {
+            let problem = listed(list.clone(), &params(bad), in_entries(|(n, _)| *n)).expect_err(bad);
+            assert!(problem.status == 400 && problem.detail.contains('`'), "{bad}: {}", problem.detail);
         }
     }
 

@@ -1,11 +1,13 @@
-//! `Idempotency-Key` where no incident changes: tokens, accounts, subscriptions, holds, erasures. Incidents keep their keys
-//! in the store; here the answer itself is kept, since a token's text is shown once and written nowhere.
+//! `Idempotency-Key`: the answer itself is kept, and given again. Of tokens, accounts, subscriptions, holds and erasures nothing
+//! else is known, since a token's text is shown once and written nowhere. Changes of incidents are also known by their keys in
+//! the store; what they changed is said here.
 //!
 //! Kept in memory, for an hour, by the process that gave the answer: long enough for an answer that was lost on its way.
 
 use super::Shared;
 use super::body::idempotency;
 use super::error::{Answer, Problem};
+use super::incidents::tag;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::workflow::Trouble;
@@ -19,22 +21,59 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const KEPT_FOR: TimeDelta = TimeDelta::hours(1);
-/// Answers kept at most; of more the oldest are forgotten.
+/// Answers kept at most, and bytes of all of them; of more the oldest are forgotten.
 const MOST: usize = 2000;
+const MOST_BYTES: usize = 32 << 20;
 
 /// Who asked, and under which key.
 type Name = (String, String);
 
+/// Both memories: changes of incidents, which the store knows as well, push nothing out that is known here alone.
+#[derive(Debug, Default)]
+pub struct Memory {
+    alone: Answers,
+    of_incidents: Answers,
+}
+
 /// The answers by their names.
 #[derive(Debug, Default)]
-pub struct Answers(Mutex<BTreeMap<Name, Kept>>);
+struct Answers(Mutex<BTreeMap<Name, Kept>>);
 
 #[derive(Debug)]
 struct Kept {
     request: [u8; 32],
     at: Timestamp,
     /// `None` while it is being worked on.
-    body: Option<Bytes>,
+    said: Option<Said>,
+}
+
+/// An answer, as it is given again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    body: Bytes,
+    /// Of the incident after it was done.
+    version: Option<u64>,
+}
+
+/// What was done, and how that is answered.
+pub struct Done {
+    status: StatusCode,
+    said: Said,
+}
+
+impl Done {
+    /// A change of an incident, which is at `version` after it.
+    pub fn at(version: u64, status: StatusCode, body: &impl Serialize) -> Done {
+        let body = Bytes::from(serde_json::to_vec(body).unwrap_or_default());
+        Done { status, said: Said { body, version: Some(version) } }
+    }
+}
+
+impl<T: Serialize> From<(StatusCode, T)> for Done {
+    fn from((status, answer): (StatusCode, T)) -> Done {
+        let body = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+        Done { status, said: Said { body, version: None } }
+    }
 }
 
 /// What is known of a request before it is worked on.
@@ -42,7 +81,7 @@ struct Kept {
 enum Known {
     No,
     UnderWay,
-    Answered(Bytes),
+    Answered(Said),
     /// The key stands for another request.
     Other,
 }
@@ -56,49 +95,59 @@ impl Answers {
     /// Looks a request up, and notes that it is being worked on when it is new.
     fn begin(&self, name: &Name, request: [u8; 32], now: Timestamp) -> Known {
         let mut kept = self.kept();
-        kept.retain(|_, one| now - one.at < KEPT_FOR || one.body.is_none());
+        kept.retain(|_, one| now - one.at < KEPT_FOR || one.said.is_none());
         match kept.get(name) {
             Some(one) if one.request != request => return Known::Other,
-            Some(Kept { body: Some(body), .. }) => return Known::Answered(body.clone()),
+            Some(Kept { said: Some(said), .. }) => return Known::Answered(said.clone()),
             Some(_) => return Known::UnderWay,
             None => {}
         }
-        if kept.len() >= MOST
-            && let Some(oldest) = kept.iter().min_by_key(|(_, one)| one.at).map(|(name, _)| name.clone())
-        {
-            kept.remove(&oldest);
+        if kept.len() >= MOST {
+            forget_oldest(&mut kept);
         }
-        kept.insert(name.clone(), Kept { request, at: now, body: None });
+        kept.insert(name.clone(), Kept { request, at: now, said: None });
         Known::No
     }
 
     /// Keeps an answer; what failed may be tried again under the same key.
-    fn end(&self, name: &Name, body: Option<Bytes>) {
+    fn end(&self, name: &Name, said: Option<Said>) {
         let mut kept = self.kept();
-        match (kept.get_mut(name), body) {
-            (Some(one), Some(body)) => one.body = Some(body),
+        match (kept.get_mut(name), said) {
+            (Some(one), Some(said)) => one.said = Some(said),
             _ => drop(kept.remove(name)),
         }
+        let bytes = |kept: &BTreeMap<Name, Kept>| -> usize {
+            kept.values().filter_map(|one| one.said.as_ref()).map(|said| said.body.len()).sum()
+        };
+        while bytes(&kept) > MOST_BYTES && kept.len() > 1 {
+            forget_oldest(&mut kept);
+        }
+    }
+}
+
+fn forget_oldest(kept: &mut BTreeMap<Name, Kept>) {
+    if let Some(oldest) = kept.iter().min_by_key(|(_, one)| one.at).map(|(name, _)| name.clone()) {
+        kept.remove(&oldest);
     }
 }
 
 /// Forgets a request that ended without an answer, also by a panic.
 struct Work<S> {
     web: Shared<S>,
+    which: fn(&Memory) -> &Answers,
     name: Name,
-    body: Option<Bytes>,
+    said: Option<Said>,
 }
 
 impl<S> Work<S> {
-    fn done(&mut self, body: Bytes) -> Bytes {
-        self.body = Some(body.clone());
-        body
+    fn done(&mut self, said: &Said) {
+        self.said = Some(said.clone());
     }
 }
 
 impl<S> Drop for Work<S> {
     fn drop(&mut self) {
-        self.web.answers.end(&self.name, self.body.take());
+        (self.which)(&self.web.memory).end(&self.name, self.said.take());
     }
 }
 
@@ -108,26 +157,63 @@ impl<S> Drop for Work<S> {
 /// # Errors
 /// 400 for a key that cannot be read, 409 while the first request is being worked on, 422 for a key of another request;
 /// and what `act` answers.
-pub async fn once<S, T, F>(
+pub async fn once<S, F, D>(
     web: &Shared<S>,
     who: &str,
     headers: &HeaderMap,
-    (uri, text): (&Uri, &str),
+    request: (&Uri, &str),
     act: F,
 ) -> Answer<Response>
 where
     S: Store,
-    T: Serialize + Send + 'static,
-    F: Future<Output = Answer<(StatusCode, T)>> + Send + 'static,
+    F: Future<Output = Answer<D>> + Send + 'static,
+    D: Into<Done>,
+{
+    let (uri, text) = request;
+    answered(web, |memory| &memory.alone, who, headers, (uri, text.as_bytes()), act).await
+}
+
+/// The same for a change of an incident. What is not remembered here any more is still done once: the store knows the key, and
+/// `act` answers with the state as it is then.
+///
+/// # Errors
+/// As [`once`].
+pub async fn once_on_incident<S, F>(
+    web: &Shared<S>,
+    who: &str,
+    headers: &HeaderMap,
+    request: (&Uri, &[u8]),
+    act: F,
+) -> Answer<Response>
+where
+    S: Store,
+    F: Future<Output = Answer<Done>> + Send + 'static,
+{
+    answered(web, |memory| &memory.of_incidents, who, headers, request, act).await
+}
+
+async fn answered<S, F, D>(
+    web: &Shared<S>,
+    which: fn(&Memory) -> &Answers,
+    who: &str,
+    headers: &HeaderMap,
+    (uri, body): (&Uri, &[u8]),
+    act: F,
+) -> Answer<Response>
+where
+    S: Store,
+    F: Future<Output = Answer<D>> + Send + 'static,
+    D: Into<Done>,
 {
     let Some(key) = idempotency(headers)? else {
-        let (status, answer) = act.await?;
-        return Ok(json(status, written(&answer)?));
+        let Done { status, said } = act.await?.into();
+        return Ok(response(status, said));
     };
     let name = (who.to_string(), key.to_string());
-    let request = Sha256::new().chain_update(uri.path()).chain_update("\n").chain_update(text).finalize().into();
-    match web.answers.begin(&name, request, web.now()) {
-        Known::Answered(body) => return Ok(json(StatusCode::OK, body)),
+    let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
+    let request = Sha256::new().chain_update(asked).chain_update("\n").chain_update(body).finalize().into();
+    match which(&web.memory).begin(&name, request, web.now()) {
+        Known::Answered(said) => return Ok(response(StatusCode::OK, said)),
         Known::Other => return Err(Trouble::KeyReused.into()),
         Known::UnderWay => {
             let why = "the first request with this `Idempotency-Key` is being worked on; repeat it in a moment";
@@ -135,20 +221,22 @@ where
         }
         Known::No => {}
     }
-    let mut work = Work { web: web.clone(), name, body: None };
+    let mut work = Work { web: web.clone(), which, name, said: None };
     let task = tokio::spawn(async move {
-        let (status, answer) = act.await?;
-        Ok(json(status, work.done(written(&answer)?)))
+        let Done { status, said } = act.await?.into();
+        // a call takes the whole of it along, to be dropped with the task
+        work.done(&said);
+        Ok(response(status, said))
     });
     task.await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
-fn written(answer: &impl Serialize) -> Answer<Bytes> {
-    serde_json::to_vec(answer).map(Bytes::from).map_err(|_| Problem::internal())
-}
-
-fn json(status: StatusCode, body: Bytes) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn response(status: StatusCode, said: Said) -> Response {
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], said.body).into_response();
+    if let Some(version) = said.version {
+        tag(&mut response, version);
+    }
+    response
 }
 
 #[cfg(test)]
@@ -159,17 +247,21 @@ mod tests {
         Timestamp::from_timestamp(1_774_700_000 + second, 0).expect("in range")
     }
 
+    fn said(body: &'static str) -> Said {
+        Said { body: Bytes::from_static(body.as_bytes()), version: Some(2) }
+    }
+
     fn name(key: &str) -> Name {
         ("token:a".into(), key.into())
     }
 
     #[test]
     fn a_request_is_answered_as_the_first_time() {
-        let (answers, body) = (Answers::default(), Bytes::from_static(b"{}"));
+        let (answers, said) = (Answers::default(), said("{}"));
         assert_eq!(answers.begin(&name("k"), [1; 32], at(0)), Known::No);
         assert_eq!(answers.begin(&name("k"), [1; 32], at(1)), Known::UnderWay);
-        answers.end(&name("k"), Some(body.clone()));
-        assert_eq!(answers.begin(&name("k"), [1; 32], at(2)), Known::Answered(body));
+        answers.end(&name("k"), Some(said.clone()));
+        assert_eq!(answers.begin(&name("k"), [1; 32], at(2)), Known::Answered(said));
         assert_eq!(answers.begin(&name("k"), [2; 32], at(2)), Known::Other);
         assert_eq!(answers.begin(&("token:b".into(), "k".into()), [2; 32], at(2)), Known::No);
         assert_eq!(answers.begin(&name("k"), [1; 32], at(3600)), Known::No);
@@ -188,8 +280,16 @@ mod tests {
         let answers = Answers::default();
         for n in 0..MOST + 10 {
             assert_eq!(answers.begin(&name(&n.to_string()), [1; 32], at(n as i64 / 10)), Known::No);
-            answers.end(&name(&n.to_string()), Some(Bytes::new()));
+            answers.end(&name(&n.to_string()), Some(said("{}")));
         }
         assert_eq!(answers.kept().len(), MOST);
+        // the newest of large ones stay
+        let large = Said { body: Bytes::from(vec![b' '; MOST_BYTES / 4]), version: None };
+        for n in 0..6 {
+            assert_eq!(answers.begin(&name(&format!("large {n}")), [1; 32], at(1000 + n)), Known::No);
+            answers.end(&name(&format!("large {n}")), Some(large.clone()));
+        }
+        let left: Vec<String> = answers.kept().keys().map(|(_, key)| key.clone()).collect();
+        assert_eq!(left, ["large 2", "large 3", "large 4", "large 5"]);
     }
 }

@@ -4,7 +4,7 @@
 //! commitment. The file is on disk before the entry that names it: what an entry names was there.
 
 use super::read::split_obligation;
-use super::{Answered, Caller, Changed, EvidenceReceipt, House, Right, Trouble};
+use super::{Answered, Caller, Changed, EvidenceReceipt, House, Right, Terms, Trouble};
 use crate::evidence::{Disclosure, Draft, Hash, attachment, hex, sha256};
 use crate::ingest::Rejection;
 use crate::rules::utc;
@@ -90,6 +90,8 @@ pub struct Attached {
     pub entry: u64,
     pub sha256: String,
     pub bytes: u64,
+    /// Of the incident after it.
+    pub version: u64,
     pub evidence: Option<EvidenceReceipt>,
 }
 
@@ -166,9 +168,10 @@ impl<S: Store> House<S> {
         caller: &Caller,
         id: &str,
         ask: Attach,
-        idempotency: Option<&str>,
+        terms: impl Into<Terms<'_>>,
         now: Timestamp,
     ) -> Answered<Attached> {
+        let terms = terms.into();
         self.permit(caller, Right::Report)?;
         check(&ask, now)?;
         self.dossier(caller, id).await?;
@@ -186,9 +189,8 @@ impl<S: Store> House<S> {
         let (draft, name) = self.shelve(id, &ask, local.as_deref(), caller, now).await?;
         let bytes = ask.bytes.len() as u64;
         let request = format!("attach {} {local:?} {:?}", hex(&digest), ask.kind);
-        let key = idempotency.map(|key| (key, request.as_str()));
         let changed = self
-            .change(caller, id, None, key, now, |house, dossier| {
+            .change(caller, id, terms.version, terms.of(&request), now, |house, dossier| {
                 if let Some(local) = &local {
                     let (_, plan) = house.plan_of(dossier, now);
                     super::read::find_obligation(&plan, local)
@@ -209,7 +211,7 @@ impl<S: Store> House<S> {
                 .find(|a| a.sha256.as_deref() == Some(&hex(&digest)))
                 .map_or(0, |a| a.entry),
         };
-        Ok(Attached { entry, sha256: hex(&digest), bytes, evidence: changed.evidence })
+        Ok(Attached { entry, sha256: hex(&digest), bytes, version: changed.version, evidence: changed.evidence })
     }
 
     /// Seals and keeps a file, durably. Answers the entry that will name it, and its name on the shelf.

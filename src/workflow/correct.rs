@@ -2,7 +2,7 @@
 
 use super::intake::{idempotency_of, receipt_view};
 use super::{Answered, Caller, Changed, Diff, DiffEntry, House, Right, Terms, Trouble};
-use crate::escalation::Event;
+use crate::escalation::{Event, Message};
 use crate::evidence::Draft;
 use crate::ingest::{self, Reading};
 use crate::law::{Certainty, Fact, FactBook, Obligation, Standing, Value};
@@ -12,6 +12,20 @@ use crate::time::Timestamp;
 
 /// How often a decision is repeated when somebody else changed the incident meanwhile.
 const ATTEMPTS: usize = 5;
+
+/// What a change is decided to be: the record after it, entries of its own, and what is told about it besides what follows
+/// from the plan, to one person and no receiver of events.
+pub(super) struct Decided {
+    pub record: Record,
+    pub drafts: Vec<Draft>,
+    pub messages: Vec<Message>,
+}
+
+impl From<(Record, Vec<Draft>)> for Decided {
+    fn from((record, drafts): (Record, Vec<Draft>)) -> Decided {
+        Decided { record, drafts, messages: Vec::new() }
+    }
+}
 
 fn key_of(caller: &Caller, id: &str, idempotency: Option<(&str, &str)>) -> Option<Idempotency> {
     idempotency.map(|(key, request)| idempotency_of(caller, key, &format!("{id}\n{request}")))
@@ -106,14 +120,14 @@ impl<S: Store> House<S> {
     }
 
     /// As `change`, with any number of entries of its own; without one, what the rulebook changed is the first.
-    pub(super) async fn change_or_replan(
+    pub(super) async fn change_or_replan<D: Into<Decided>>(
         &self,
         caller: &Caller,
         id: &str,
         if_match: Option<u64>,
         idempotency: Option<(&str, &str)>,
         now: Timestamp,
-        mut decide: impl FnMut(&Self, &Dossier) -> Answered<(Record, Vec<Draft>)> + Send,
+        mut decide: impl FnMut(&Self, &Dossier) -> Answered<D> + Send,
     ) -> Answered<Changed> {
         let key = key_of(caller, id, idempotency);
         if let Some(key) = &key
@@ -127,7 +141,7 @@ impl<S: Store> House<S> {
             let book = self.book();
             // what another rulebook changed is settled first: the decision is made on what stands
             let (before, ruled) = self.plan_under(&book, &mut dossier.record, now);
-            let (mut record, mut own) = decide(self, &dossier)?;
+            let Decided { mut record, drafts: mut own, messages: told } = decide(self, &dossier)?.into();
             own.extend(self.take_up_again(&dossier.record.incident.facts, &mut record, caller, now));
             let reopened = self.reopen(&book, &dossier.record, &before, &mut record, now);
             let outlook = self.outlook(&book, &mut record, &dossier.sent, now);
@@ -136,6 +150,7 @@ impl<S: Store> House<S> {
             let shifts = ruled.as_ref().map_or(&[][..], |ruled| &ruled.shifts);
             messages.extend(self.announcements(&diff, shifts, &record, &outlook.plan, &book, now));
             self.dress(&mut messages, &record);
+            messages.extend(told);
             let mut more: Vec<Draft> = own;
             if !reopened.is_empty() {
                 more.push(self.draft_reopened(&record.incident, &reopened, caller, now));
@@ -220,7 +235,7 @@ impl<S: Store> House<S> {
         plan: &Plan,
         book: &Rulebook,
         now: Timestamp,
-    ) -> Vec<crate::escalation::Message> {
+    ) -> Vec<Message> {
         let mut messages = self.broadcast(Event::IncidentUpdated, record, plan, book, now);
         let ruled = |directions: &[Drift]| shifts.iter().any(|s| directions.contains(&s.direction));
         let moved = ruled(&[Drift::Earlier, Drift::Later, Drift::Removed]);

@@ -2,7 +2,8 @@
 
 use super::rebuild::Shown;
 use super::review::{review_at, zone_of};
-use super::{Answered, Caller, House, ObligationView, Right};
+use super::withdraw::REFUSED;
+use super::{Answered, Caller, House, ObligationView, RefusalView, Right};
 use crate::law::{Act, Obligation, Waiver};
 use crate::rules::{Rulebook, utc};
 use crate::store::{Dossier, Query, Store};
@@ -73,6 +74,15 @@ pub struct DecisionView {
     pub obligation: ObligationView,
 }
 
+impl DecisionView {
+    /// Where it stands in the queue: nearest limit first, those without one last.
+    pub fn place(&self) -> String {
+        let law = &self.obligation.law;
+        let limit = law.conservative_due.as_deref().unwrap_or("none");
+        format!("{limit} {} {}", self.kind as u8, law.id)
+    }
+}
+
 impl<S: Store> House<S> {
     /// Everything that waits, of the incidents the caller may see: nearest limit first.
     pub async fn decisions(&self, caller: &Caller, now: Timestamp) -> Answered<Vec<DecisionView>> {
@@ -81,7 +91,7 @@ impl<S: Store> House<S> {
         }
         let book = self.book();
         let names = self.names(now).await?;
-        let mut found: Vec<(Option<Timestamp>, DecisionView)> = Vec::new();
+        let mut found: Vec<DecisionView> = Vec::new();
         let mut after = None;
         loop {
             let batch = self.store.list(Query { after, limit: BATCH, ..Query::default() }).await?;
@@ -95,21 +105,14 @@ impl<S: Store> House<S> {
                 break;
             }
         }
-        for (_, decision) in &mut found {
+        for decision in &mut found {
             decision.own = decision.basis.as_ref().is_some_and(|basis| names.same(&basis.by, &caller.name));
         }
-        found.sort_by(|(a, x), (b, y)| {
-            (a.is_none(), a, x.kind, &x.obligation.law.id).cmp(&(b.is_none(), b, y.kind, &y.obligation.law.id))
-        });
-        Ok(found.into_iter().map(|(_, decision)| decision).collect())
+        found.sort_by_cached_key(DecisionView::place);
+        Ok(found)
     }
 
-    async fn of_incident(
-        &self,
-        dossier: &Dossier,
-        book: &Rulebook,
-        now: Timestamp,
-    ) -> Answered<Vec<(Option<Timestamp>, DecisionView)>> {
+    async fn of_incident(&self, dossier: &Dossier, book: &Rulebook, now: Timestamp) -> Answered<Vec<DecisionView>> {
         let record = &dossier.record;
         let plan = self.plan_record(book, record, now);
         let zone = zone_of(&record.incident);
@@ -123,15 +126,14 @@ impl<S: Store> House<S> {
             let waiver = record.acts.get(&o.id).and_then(|act| act.waiver.as_ref());
             let mut add = |kind: Waiting, since: Option<Timestamp>, because: Vec<String>| {
                 let decided = matches!(kind, Waiting::SecondApproval | Waiting::Review | Waiting::Reopened);
-                let decision = DecisionView {
+                found.push(DecisionView {
                     kind,
                     since: since.map(utc),
                     basis: history.basis(&o.id).filter(|_| decided),
                     because,
                     own: false,
                     obligation: self.dress_obligation(dossier, plan.book_of(book, o), o, now),
-                };
-                found.push((o.standing.deadline().map(|d| d.conservative_due), decision));
+                });
             };
             match waiver {
                 Some(waiver) if waiver.approved_at.is_none() => {
@@ -158,6 +160,14 @@ impl<S: Store> House<S> {
             }
         }
         Ok(found)
+    }
+
+    /// Who refused the last proposal about an obligation, and why; `None` when it ended otherwise, or there was another since.
+    pub(super) async fn refusal(&self, dossier: &Dossier, local: &str) -> Answered<Option<RefusalView>> {
+        match dossier.record.acts.get(local) {
+            Some(act) if act.waiver.is_none() => Ok(self.history(&dossier.record.incident.id.0).await?.refusal(local)),
+            _ => Ok(None),
+        }
     }
 
     /// What the entries say of decisions: the record keeps only the last one, and not what it rests on.
@@ -233,6 +243,16 @@ impl History {
             grounds: words(&body["grounds"]),
             inputs: inputs.collect(),
             score: Some(score).filter(|score| !score.is_empty()),
+        })
+    }
+
+    fn refusal(&self, obligation: &str) -> Option<RefusalView> {
+        let last = self.of(obligation).next_back().filter(|entry| entry["type"] == "decision.withdrawn")?;
+        let (body, at) = (&last["body"], last["ts"].as_str().unwrap_or_default().to_string());
+        (body["how"] == REFUSED).then(|| RefusalView {
+            reason: self.shown.text(&body["reason"]),
+            by: body["actor"].as_str().unwrap_or_default().to_string(),
+            at,
         })
     }
 

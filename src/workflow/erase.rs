@@ -18,12 +18,12 @@ use super::attachments::COLLECTED;
 use super::discharge::reason_of;
 use super::evidence_of::{Erased as ErasedBody, HoldChanged, Refused, WithheldBody};
 use super::intake::receipt_view;
-use super::{Answered, Caller, EvidenceReceipt, House, Right, Trouble};
-use crate::evidence::{Hash, Id, Made, hex};
+use super::{Answered, Caller, EvidenceReceipt, House, Right, Terms, Trouble};
+use crate::evidence::{Draft, Hash, Id, Made, hex};
 use crate::ingest::Rejection;
 use crate::law::IncidentId;
 use crate::rules::{Plan, utc};
-use crate::store::{Change, Changeset, Dossier, Erasure, Store, StoreError, StoredEntry};
+use crate::store::{self, Change, Changeset, Dossier, Erasure, Store, StoreError, StoredEntry};
 use crate::time::Timestamp;
 use fields::{Sought, fields, named};
 use schemars::JsonSchema;
@@ -83,10 +83,33 @@ pub struct LegalHold {
     pub by: String,
 }
 
+/// The hold on an incident, after it was set or lifted.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Held")]
+pub struct HoldView {
+    pub incident: String,
+    /// Of the incident after it.
+    pub version: u64,
+    pub hold: Option<LegalHold>,
+}
+
+/// Fields that stay out of exports from now on.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Withheld {
+    pub incident: String,
+    /// Of the incident after it.
+    pub version: u64,
+    pub reason: String,
+    pub fields: Vec<String>,
+}
+
 /// A personal field, for the list of them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "PersonalField")]
 pub struct FieldView {
+    /// Number of its entry.
+    #[serde(skip)]
+    pub number: u64,
     /// `/<entry>/<field>`
     pub field: String,
     pub entry: String,
@@ -108,11 +131,19 @@ struct Draw {
 
 impl<S: Store> House<S> {
     /// Erases values of one incident. A hold refuses, and the refusal is recorded with its ground.
-    pub async fn erase(&self, caller: &Caller, id: &str, ask: EraseRequest, now: Timestamp) -> Answered<Erased> {
+    pub async fn erase(
+        &self,
+        caller: &Caller,
+        id: &str,
+        ask: EraseRequest,
+        if_match: Option<u64>,
+        now: Timestamp,
+    ) -> Answered<Erased> {
         self.permit(caller, Right::Erase)?;
         checked(&ask)?;
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
+            Terms { version: if_match, key: None }.hold(dossier.version)?;
             let entries = self.store.stream(id).await?;
             let disclosures = self.store.disclosures(id).await?;
             if let Some(hold) = hold_of(&entries, &disclosures) {
@@ -229,7 +260,7 @@ impl<S: Store> House<S> {
     fn still_decides_the_same(
         &self,
         dossier: &Dossier,
-        after: &crate::store::Record,
+        after: &store::Record,
         sought: &Sought,
         now: Timestamp,
     ) -> Answered<()> {
@@ -287,8 +318,9 @@ impl<S: Store> House<S> {
         id: &str,
         set: bool,
         ground: &str,
+        if_match: Option<u64>,
         now: Timestamp,
-    ) -> Answered<Option<LegalHold>> {
+    ) -> Answered<HoldView> {
         self.permit(caller, Right::Erase)?;
         let ground = ground.trim();
         if ground.is_empty() {
@@ -297,6 +329,7 @@ impl<S: Store> House<S> {
         let ground = reason_of(ground)?;
         for _ in 0..ATTEMPTS {
             let dossier = self.dossier(caller, id).await?;
+            Terms { version: if_match, key: None }.hold(dossier.version)?;
             match (self.legal_hold(id).await?, set) {
                 (Some(hold), true) => {
                     return Err(Trouble::NotNow(format!(
@@ -313,24 +346,31 @@ impl<S: Store> House<S> {
                 by: sealer.seal("/by", caller.name.clone()),
                 actor: caller.name.clone().into(),
             });
-            // the version moves on, so that an erasure under way is decided anew
-            let change = Change::Incident {
-                expected: Some(dossier.version),
-                record: dossier.record,
-                wake_at: dossier.wake_at,
-                messages: Vec::new(),
-                idempotency: None,
-            };
-            match self.commit(Changeset { change, first, more: Vec::new() }).await {
-                Ok(_) => {
-                    self.announce();
-                    return self.legal_hold(id).await;
+            match self.commit_noted(dossier, first).await {
+                Ok(version) => {
+                    let hold = self.legal_hold(id).await?;
+                    return Ok(HoldView { incident: id.to_string(), version, hold });
                 }
                 Err(StoreError::Conflict { .. }) => continue,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(Trouble::NotNow("the incident keeps changing; try again in a moment".into()))
+    }
+
+    /// Commits an entry that leaves the record as it is. The version moves on all the same, so that what is under way, such as
+    /// an erasure, is decided anew. Answers it.
+    async fn commit_noted(&self, dossier: Dossier, first: Draft) -> store::Result<u64> {
+        let change = Change::Incident {
+            expected: Some(dossier.version),
+            record: dossier.record,
+            wake_at: dossier.wake_at,
+            messages: Vec::new(),
+            idempotency: None,
+        };
+        let receipt = self.commit(Changeset { change, first, more: Vec::new() }).await?;
+        self.announce();
+        Ok(receipt.version)
     }
 
     async fn legal_hold(&self, id: &str) -> Answered<Option<LegalHold>> {
@@ -346,28 +386,38 @@ impl<S: Store> House<S> {
         id: &str,
         asked: &[String],
         reason: &str,
+        if_match: Option<u64>,
         now: Timestamp,
-    ) -> Answered<Vec<String>> {
+    ) -> Answered<Withheld> {
         self.permit(caller, Right::Erase)?;
         if reason.is_empty() || !Id::fits(reason) {
             return Err(rejected("/reason", "`reason` is one word such as `privileged` or `third-party`"));
         }
-        self.dossier(caller, id).await?;
-        let entries = self.store.stream(id).await?;
-        let all = fields(&entries, &self.store.disclosures(id).await?);
-        let found = find(asked, &all, &entries)?;
-        if found.is_empty() {
-            return Err(rejected("/fields", "`fields` is empty; name what is to be withheld"));
+        for _ in 0..ATTEMPTS {
+            let dossier = self.dossier(caller, id).await?;
+            Terms { version: if_match, key: None }.hold(dossier.version)?;
+            let entries = self.store.stream(id).await?;
+            let all = fields(&entries, &self.store.disclosures(id).await?);
+            let found = find(asked, &all, &entries)?;
+            if found.is_empty() {
+                return Err(rejected("/fields", "`fields` is empty; name what is to be withheld"));
+            }
+            let body = WithheldBody {
+                reason: reason.to_string().into(),
+                commitments: found.iter().map(|field| Made::of(hex(&field.commitment))).collect(),
+                actor: caller.name.clone().into(),
+            };
+            let first = self.draft_sealed(id, "disclosure.withheld", now, |_| body);
+            match self.commit_noted(dossier, first).await {
+                Ok(version) => {
+                    let fields = found.into_iter().map(Field::name).collect();
+                    return Ok(Withheld { incident: id.to_string(), version, reason: reason.to_string(), fields });
+                }
+                Err(StoreError::Conflict { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
         }
-        let body = WithheldBody {
-            reason: reason.to_string().into(),
-            commitments: found.iter().map(|field| Made::of(hex(&field.commitment))).collect(),
-            actor: caller.name.clone().into(),
-        };
-        let first = self.draft_sealed(id, "disclosure.withheld", now, |_| body);
-        self.commit(Changeset { change: Change::Nothing, first, more: Vec::new() }).await?;
-        self.announce();
-        Ok(found.into_iter().map(Field::name).collect())
+        Err(Trouble::NotNow("the incident keeps changing; withhold again in a moment".into()))
     }
 
     /// The personal fields of an incident, and the hold on them.
@@ -378,6 +428,7 @@ impl<S: Store> House<S> {
         let disclosures = self.store.disclosures(id).await?;
         let withheld = withheld_of(&entries);
         let view = |field: Field| FieldView {
+            number: field.n,
             field: field.name(),
             state: if field.value.is_some() { "shown" } else { "erased" },
             withheld: withheld.get(&field.commitment).cloned(),

@@ -119,6 +119,7 @@ impl<S: Store> House<S> {
             next_reminder: dossier.wake_at.filter(|_| open).map(|at| NextReminder { at: utc(at), to: None }),
             filings: act.map(filing_views).unwrap_or_default(),
             waiver: act.and_then(waiver_view),
+            refusal: None,
             delays: act.map(delay_views).unwrap_or_default(),
             reasons_missing: reasons_missing(&dossier.record, o, now),
             warnings: Vec::new(),
@@ -235,6 +236,7 @@ impl<S: Store> House<S> {
         if view.next_reminder.is_some() {
             view.next_reminder = self.next_told(&book, &dossier, local, now).or(view.next_reminder);
         }
+        view.refusal = self.refusal(&dossier, local).await?;
         Ok(view)
     }
 

@@ -3,7 +3,7 @@
 
 use super::intake::brief;
 use super::{Caller, House, Trouble};
-use crate::escalation::{Decision, Event, Extra, Message, Reason, Sent, Target, Who};
+use crate::escalation::{Brief, Decision, Event, Extra, Message, Reason, Sent, Target, Who};
 use crate::evidence::Draft;
 use crate::ingest::Rejection;
 use crate::law::{Certainty, Fact, FactBook, Incident, Obligation, Waiver};
@@ -113,7 +113,9 @@ impl<S: Store> House<S> {
                 let key =
                     format!("{}/{id}/review/{}/{nth}/{}", record.incident.id, first.format("%Y%m%d"), target.label());
                 if !sent.iter().any(|s| s.message.key == key) {
-                    decision.messages.push(review(book, plan, record, o, waiver, target, key, (at, nth), now));
+                    let said = Said { step: "review-on", key, due_at: at, nth };
+                    let brief = brief(plan.book_of(book, o), &record.incident, Some(o));
+                    decision.messages.push(review(brief, record, waiver, target, said, now));
                 }
             }
         }
@@ -166,44 +168,54 @@ fn days_since(first: Timestamp, zone: Zone, now: Timestamp) -> (Option<(Timestam
     (at(nth).map(|at| (at, nth)), at(nth + 1))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one message is what all of them say together")]
-fn review(
-    book: &Rulebook,
-    plan: &Plan,
-    record: &Record,
-    o: &Obligation,
-    waiver: &Waiver,
-    target: Target,
-    key: String,
-    (due_at, nth): (Timestamp, u64),
-    now: Timestamp,
-) -> Message {
-    let mut brief = brief(plan.book_of(book, o), &record.incident, Some(o));
+/// A question about a decision that is to be looked at again, for one target.
+fn review(brief: Brief, record: &Record, waiver: &Waiver, target: Target, said: Said, now: Timestamp) -> Message {
     let decided = zone_of(&record.incident).local(waiver.at).date();
     let note = format!(
         "The decision of {decided} not to notify was to be looked at again on {}. Decide anew, with `breachclock obligation waive` \
          or on the page of the obligation, or notify.",
         waiver.review_on.as_deref().unwrap_or_default()
     );
-    brief.duty_title = format!("Look again at the decision not to notify: {}", brief.duty_title);
+    let duty_title = format!("Look again at the decision not to notify: {}", brief.duty_title);
     // no limit is near: the decision stands until another one is made
-    (brief.due, brief.conservative_due, brief.because, brief.promptly) = (None, None, None, None);
+    let brief = Brief { duty_title, due: None, conservative_due: None, because: None, promptly: None, ..brief };
+    about_decision(brief, record, target, said, note, now)
+}
+
+/// When which word about a decision is due, under which key.
+pub(super) struct Said {
+    pub step: &'static str,
+    pub key: String,
+    pub due_at: Timestamp,
+    pub nth: u64,
+}
+
+/// A message to somebody who has to do with a decision not to notify.
+pub(super) fn about_decision(
+    brief: Brief,
+    record: &Record,
+    target: Target,
+    said: Said,
+    note: String,
+    now: Timestamp,
+) -> Message {
+    let Said { step, key, due_at, nth } = said;
     Message {
         key,
         event: Event::ReminderDue,
         incident: record.incident.id.clone(),
-        // not about an obligation that is open: nothing to take, and nothing settles it before it is sent
+        // told because of the decision: it counts for no step of a policy, and nothing settles it before it is sent
         obligation: None,
         target,
         reason: Reason {
             policy: POLICY.into(),
-            step: "review-on".into(),
+            step: step.into(),
             repeat: u32::try_from(nth).unwrap_or(u32::MAX),
             due_at,
             coalesced: 0,
         },
         created_at: now,
-        urgent_at: now + TimeDelta::days(1),
+        urgent_at: brief.conservative_due.unwrap_or(now + TimeDelta::days(1)),
         brief,
         ack_token: None,
         extra: Extra { note: Some(note), ..Extra::default() },

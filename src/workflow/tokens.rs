@@ -6,6 +6,7 @@ use crate::detail;
 use crate::escalation::Message;
 use crate::evidence::{Id, ids};
 use crate::law::IncidentId;
+use crate::rules::utc;
 use crate::store::{Change, Changeset, Store, TokenRecord};
 use crate::time::Timestamp;
 use base64::Engine;
@@ -14,6 +15,7 @@ use chrono::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// Tokens begin so, that scanners of leaked secrets can find them.
@@ -36,6 +38,51 @@ pub struct AckClaims {
     pub person: String,
     #[serde(rename = "x", with = "chrono::serde::ts_seconds")]
     pub expires: Timestamp,
+}
+
+/// Why a token opens nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Void {
+    /// Nobody has it here; a session that ended is told apart from it by nobody either.
+    Unknown,
+    Expired {
+        label: String,
+        at: Timestamp,
+    },
+    Revoked {
+        label: String,
+        at: Timestamp,
+    },
+}
+
+impl Void {
+    fn of(found: Option<&TokenRecord>, now: Timestamp) -> Void {
+        let Some(token) = found.filter(|token| Role::parse(&token.role).is_some()) else { return Void::Unknown };
+        let label = token.label.clone();
+        match (token.revoked_at, token.expires_at) {
+            (Some(at), _) => Void::Revoked { label, at },
+            (None, Some(at)) if at <= now => Void::Expired { label, at },
+            _ => Void::Unknown,
+        }
+    }
+
+    /// As whose its use is recorded.
+    fn actor(&self) -> String {
+        match self {
+            Void::Unknown => "nobody".to_string(),
+            Void::Expired { label, .. } | Void::Revoked { label, .. } => format!("token:{label}"),
+        }
+    }
+}
+
+impl fmt::Display for Void {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Void::Unknown => f.write_str("the token is unknown, expired or revoked"),
+            Void::Expired { label, at } => write!(f, "the token `{label}` expired at {}", utc(*at)),
+            Void::Revoked { label, at } => write!(f, "the token `{label}` was revoked at {}", utc(*at)),
+        }
+    }
 }
 
 /// A token to be made.
@@ -140,6 +187,19 @@ impl<S: Store> House<S> {
         }
         let named = |role| Caller { name: format!("token:{}", record.label), role, entities: record.entities.clone() };
         Ok(Role::parse(&record.role).map(named))
+    }
+
+    /// Why a token that [`authenticate`](House::authenticate) does not take opens nothing. Only who has it is told: it is found
+    /// by its whole text.
+    pub async fn why_void(&self, token: &str, now: Timestamp) -> Answered<Void> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let known = self.known(now).await?;
+        Ok(Void::of(known.tokens.iter().find(|t| bool::from(t.sha256.ct_eq(&digest))), now))
+    }
+
+    /// Records that somebody came with such a token.
+    pub async fn record_void(&self, void: &Void, now: Timestamp) -> Answered<()> {
+        self.refused_at("access.refused", &void.actor(), "token", now).await
     }
 
     /// The token of the link in a message.

@@ -112,6 +112,10 @@ pub struct ObligationView {
     pub next_reminder: Option<NextReminder>,
     pub filings: Vec<FilingView>,
     pub waiver: Option<WaiverView>,
+    /// The last proposal not to notify was refused, and there was no other since. Of one obligation, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RefusalView")]
+    pub refusal: Option<RefusalView>,
     pub delays: Vec<DelayView>,
     /// It is past its earliest reading, or was filed past the legal limit, and nobody recorded why.
     pub reasons_missing: bool,
@@ -175,6 +179,17 @@ pub struct WaiverView {
     pub second_approver: Option<String>,
     pub review_on: Option<String>,
     pub reopen_when: Vec<String>,
+}
+
+/// Somebody did not agree to a proposal not to notify.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
+pub struct RefusalView {
+    /// Empty when it was erased.
+    pub reason: String,
+    pub by: String,
+    #[schemars(with = "Timestamp")]
+    pub at: String,
 }
 
 #[derive(Clone, Serialize, JsonSchema)]
@@ -245,7 +260,7 @@ pub struct TimelineItem {
     pub until: Option<String>,
 }
 
-#[derive(Clone, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     pub items: Vec<T>,

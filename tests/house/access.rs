@@ -221,6 +221,53 @@ async fn attempts_on_others_and_wrong_tokens_stand_in_the_log() {
     }
 }
 
+/// Whoever has a token that was in force hears why it opens nothing; nobody else does. Each use stands in the log.
+#[tokio::test]
+async fn a_token_that_ended_is_refused_with_the_reason_and_recorded() {
+    let server = Server::start().await;
+    let (system, now) = (Caller::system(), server.now());
+    let ended = now - chrono::Duration::hours(1);
+    let make = async |label: &str, until| {
+        let made = server.house.create_token(&system, Role::Admin, label, Vec::new(), until, ended).await;
+        made.expect("a token")
+    };
+    let ((_, expired), (record, revoked)) = (make("desk", Some(ended)).await, make("old-desk", None).await);
+    let at_its_end = make("exactly", Some(now)).await.1;
+    server.house.revoke_token(&system, &record.id, now).await.expect("revoked");
+    let ask = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        server.send("GET", "/api/v1/tokens", &[("authorization", bearer.as_str())], b"").await
+    };
+    let guess = format!("{}x", expired);
+    for (token, said) in [
+        (&expired, "the token `desk` expired at 2026-03-28T00:13:30Z"),
+        (&at_its_end, "the token `exactly` expired at 2026-03-28T01:13:30Z"),
+        (&revoked, "the token `old-desk` was revoked at 2026-03-28T01:13:30Z"),
+        (&guess, "the token is unknown, expired or revoked"),
+    ] {
+        let refused = ask(token).await;
+        let problem = refused.json();
+        assert_eq!((refused.status, problem["type"].as_str()), (401, Some("urn:breachclock:problem:unauthorized")));
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with(said) && detail.contains("`breachclock token create`"), "{detail}");
+    }
+    // nor does it change anything
+    let bearer = format!("Bearer {expired}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let report = server.send("POST", "/api/v1/incidents", &headers, br#"{"title":"x"}"#).await;
+    assert_eq!(report.status, 401, "{}", report.body);
+    let entries = server.house.store.stream("_system").await.expect("a stream");
+    let entries = entries.iter().map(|entry| String::from_utf8_lossy(&entry.bytes).into_owned());
+    let refused: Vec<String> = entries.filter(|entry| entry.contains("\"access.refused\"")).collect();
+    let actors = ["token:desk", "token:exactly", "token:old-desk", "nobody"];
+    assert_eq!(refused.len(), actors.len(), "{refused:?}");
+    for (entry, actor) in refused.iter().zip(actors) {
+        assert!(entry.contains(&format!(r#""actor":"{actor}"#)) && entry.contains(r#""place":"token""#), "{entry}");
+    }
+    let seen = server.page(Role::Admin, "/access?kind=refused").await;
+    assert!(seen.status == 200 && seen.body.contains("desk"), "{}", seen.body);
+}
+
 #[tokio::test]
 async fn an_administrator_of_one_entity_stays_inside_it() {
     let (server, ..) = two_entities().await;

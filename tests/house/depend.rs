@@ -36,6 +36,11 @@ fn dates_that_depend_on_other_dates() {
 }
 
 #[test]
+fn what_counts_as_a_performance_and_as_a_start() {
+    hold(&act(include_str!("packs/filings.toml"), include_str!("packs/filings.cases.toml")), 6);
+}
+
+#[test]
 fn texts_that_are_not_in_force_and_days_in_conditions() {
     hold(&texts(), 20);
 }

@@ -494,7 +494,7 @@ async fn an_erased_text_is_a_gap_in_every_draft() {
         request: "r-1".into(),
         ..EraseRequest::default()
     };
-    house.erase(&admin, &id, ask, now).await.expect("erased");
+    house.erase(&admin, &id, ask, None, now).await.expect("erased");
     for (obligation, label) in [
         ("eu-gdpr-33-authority@FR", "Description of the breach"),
         ("eu-gdpr-34-individuals@FR", "nature of the breach"),

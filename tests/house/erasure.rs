@@ -100,7 +100,8 @@ async fn an_erased_person_is_in_no_file_and_the_bundle_says_so() {
     for name in ["Jane Roe", "JANE ROE", "jane.roe"] {
         assert!(!files_with(dir.path(), name.as_bytes()).is_empty(), "`{name}` stands nowhere before");
     }
-    let erased = house.erase(&caller(Role::Approver), &id, ask(&[], &["jane roe"]), at(NOW)).await.expect("erased");
+    let erased =
+        house.erase(&caller(Role::Approver), &id, ask(&[], &["jane roe"]), None, at(NOW)).await.expect("erased");
     backup(dir.path(), &dir.path().join("backup.db"));
     for name in ["Jane Roe", "JANE ROE", "jane.roe", "jane roe"] {
         assert_eq!(files_with(dir.path(), name.as_bytes()), Vec::<String>::new(), "`{name}`");
@@ -136,7 +137,7 @@ async fn an_erased_person_is_in_no_file_and_the_bundle_says_so() {
     // the request is known by its key, the reference is not known any more
     let again = house.report(&caller(Role::Admin), r#"{"title":"x"}"#, Some("k-1"), at(NOW)).await.expect("answered");
     assert_eq!((again.created, again.incident.id.as_str()), (false, id.as_str()));
-    let told = house.erase(&caller(Role::Approver), &id, ask(&[], &["Jane Roe"]), at(NOW)).await;
+    let told = house.erase(&caller(Role::Approver), &id, ask(&[], &["Jane Roe"]), None, at(NOW)).await;
     assert!(matches!(told, Err(Trouble::NotFound(_))), "nothing is left to erase: {told:?}");
     drop(house);
     assert_eq!(files_with(dir.path(), b"Jane Roe"), Vec::<String>::new(), "after the end");
@@ -147,7 +148,7 @@ async fn a_field_goes_with_its_value_and_the_rest_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let house = house(SqliteStore::open(dir.path(), "test.example/log").expect("opens"), settings(Vec::new()));
     let id = reported(&house).await;
-    let erase = async |fields: &[&str]| house.erase(&caller(Role::Admin), &id, ask(fields, &[]), at(NOW)).await;
+    let erase = async |fields: &[&str]| house.erase(&caller(Role::Admin), &id, ask(fields, &[]), None, at(NOW)).await;
     let refused = [
         ("/1/facts/0/value", "`times.aware` is a fact that clocks may be counted from"),
         ("/1/facts/9/by", "names no field"),
@@ -193,11 +194,13 @@ async fn who_may_not_and_what_is_still_needed_is_refused() {
     let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
     let id = reported(&house).await;
     for role in [Role::Reporter, Role::Responder, Role::Auditor] {
-        let refused = house.erase(&caller(role), &id, ask(&[], &["Jane Roe"]), at(NOW)).await;
+        let refused = house.erase(&caller(role), &id, ask(&[], &["Jane Roe"]), None, at(NOW)).await;
         assert!(matches!(refused, Err(Trouble::NotPermitted(_))), "{role:?}");
     }
     let empty = EraseRequest { subjects: vec!["?".into()], ..EraseRequest::default() };
-    let Err(Trouble::Rejected(faults)) = house.erase(&caller(Role::Admin), &id, empty, at(NOW)).await else { panic!() };
+    let Err(Trouble::Rejected(faults)) = house.erase(&caller(Role::Admin), &id, empty, None, at(NOW)).await else {
+        panic!()
+    };
     let pointers: Vec<String> = faults.iter().map(|fault| fault.pointer.clone()).collect();
     assert_eq!(pointers, ["/basis", "/request", "/subjects/0"]);
 
@@ -205,17 +208,17 @@ async fn who_may_not_and_what_is_still_needed_is_refused() {
     let open = |place: usize| obligations.iter().filter(|o| o.1 == "running").nth(place).expect("runs").0.clone();
     let take = AckRequest { by: Some("Tom Poe".into()), ..AckRequest::default() };
     house.acknowledge(&caller(Role::Admin), &open(0), take, None, at(NOW)).await.expect("taken");
-    let held = house.erase(&caller(Role::Admin), &id, ask(&[], &["Tom Poe"]), at(NOW)).await;
+    let held = house.erase(&caller(Role::Admin), &id, ask(&[], &["Tom Poe"]), None, at(NOW)).await;
     assert!(held.expect_err("holds it").to_string().contains("`Tom Poe` holds obligation"));
     let later = at(NOW) + Duration::days(20);
-    house.erase(&caller(Role::Admin), &id, ask(&[], &["Tom Poe"]), later).await.expect("the lease has ended");
+    house.erase(&caller(Role::Admin), &id, ask(&[], &["Tom Poe"]), None, later).await.expect("the lease has ended");
     let waiver = WaiverRequest {
         reason: "Ines Moreau says it is encrypted".into(),
         second_approver: Some("Ines Moreau".into()),
         ..WaiverRequest::default()
     };
     house.waive(&caller(Role::Approver), &open(0), waiver, None, at(NOW)).await.expect("decided");
-    let pending = house.erase(&caller(Role::Admin), &id, ask(&[], &["Ines Moreau"]), at(NOW)).await;
+    let pending = house.erase(&caller(Role::Admin), &id, ask(&[], &["Ines Moreau"]), None, at(NOW)).await;
     assert!(pending.expect_err("waits").to_string().contains("waits for its second approver"));
 }
 
@@ -223,13 +226,14 @@ async fn who_may_not_and_what_is_still_needed_is_refused() {
 async fn a_hold_refuses_with_its_ground_until_it_is_lifted() {
     let house = house(MemoryStore::new("test.example/log"), settings(Vec::new()));
     let id = reported(&house).await;
-    let hold = async |set: bool, ground: &str| house.hold(&caller(Role::Approver), &id, set, ground, at(NOW)).await;
+    let hold =
+        async |set: bool, ground: &str| house.hold(&caller(Role::Approver), &id, set, ground, None, at(NOW)).await;
     assert!(hold(false, "none").await.expect_err("not held").to_string().contains("nothing to lift"));
     assert!(hold(true, " ").await.is_err());
     let ground = "claim 3 O 12/26 before the court";
-    assert_eq!(hold(true, ground).await.expect("held").expect("held").ground, ground);
+    assert_eq!(hold(true, ground).await.expect("held").hold.expect("held").ground, ground);
     assert!(hold(true, "again").await.expect_err("held already").to_string().contains(ground));
-    let refused = house.erase(&caller(Role::Admin), &id, ask(&[], &["Jane Roe"]), at(NOW)).await;
+    let refused = house.erase(&caller(Role::Admin), &id, ask(&[], &["Jane Roe"]), None, at(NOW)).await;
     assert!(matches!(&refused, Err(Trouble::NotNow(why)) if why.contains(ground)), "{refused:?}");
     let period = Retention { after_closing: Some(Duration::days(1)), ..Retention::default() };
     let mut dossier = house.store.dossier(&IncidentId(id.clone())).await.expect("is there");
@@ -250,7 +254,7 @@ async fn a_hold_refuses_with_its_ground_until_it_is_lifted() {
     close(&house, dossier).await;
     let late = at(NOW) + Duration::days(40);
     assert_eq!(house.retain(&period, late).await.expect("looked"), 0);
-    assert!(hold(false, "the claim was settled").await.expect("lifted").is_none());
+    assert!(hold(false, "the claim was settled").await.expect("lifted").hold.is_none());
     assert_eq!(house.retain(&period, late).await.expect("looked"), 1);
     assert_eq!(house.retain(&period, late).await.expect("looked"), 0, "once");
     verified(&bundle(&house, &id, "internal").await);
@@ -316,13 +320,16 @@ async fn what_is_withheld_stays_out_of_exports_and_is_counted() {
     let id = reported(&house).await;
     let withhold = async |fields: &[&str], reason: &str| {
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        house.withhold(&caller(Role::Approver), &id, &fields, reason, at(NOW)).await
+        house.withhold(&caller(Role::Approver), &id, &fields, reason, None, at(NOW)).await
     };
     let before = verified(&bundle(&house, &id, "authority").await).2;
     assert!(withhold(&["/1/title"], "told by Jane Roe").await.is_err(), "a reason is one word");
     assert!(withhold(&[], "privileged").await.is_err());
     assert!(withhold(&["/1/nothing"], "privileged").await.is_err());
-    assert_eq!(withhold(&["/title", "/1/title", "/1/facts/1/note"], "privileged").await.expect("withheld").len(), 2);
+    assert_eq!(
+        withhold(&["/title", "/1/title", "/1/facts/1/note"], "privileged").await.expect("withheld").fields.len(),
+        2
+    );
     let authority = bundle(&house, &id, "authority").await;
     // the note is kept back by the profile already
     assert_eq!(verified(&authority).2, before + 1);
@@ -351,7 +358,7 @@ async fn a_database_from_before_an_erasure_brings_no_value_back_and_exports() {
         let house = open();
         let id = reported(&house).await;
         backup(dir.path(), &before);
-        house.erase(&caller(Role::Approver), &id, ask(&[], &["jane roe"]), at(NOW)).await.expect("erased");
+        house.erase(&caller(Role::Approver), &id, ask(&[], &["jane roe"]), None, at(NOW)).await.expect("erased");
         id
     };
     for end in ["", "-wal", "-shm"] {

@@ -60,6 +60,7 @@ mod notify_webhook;
 mod overlay;
 mod own_tls;
 mod pages;
+mod provider;
 mod readiness;
 mod register;
 mod reload;

@@ -2,6 +2,7 @@
 
 use crate::support::{self, at, caller};
 use crate::web::Server;
+use breachclock::law::IncidentId;
 use breachclock::store::Store;
 use breachclock::workflow::{Caller, Role, Trouble, WaiverRequest};
 use serde_json::Value;
@@ -163,6 +164,65 @@ async fn the_queue_holds_what_waits_and_records_what_its_buttons_say() {
     assert_eq!(approved.header("location"), "/decisions?done=approved", "{}", approved.body);
     let timeline = server.get(Role::Auditor, &format!("/api/v1/incidents/{incident}/timeline")).await.body;
     assert!(timeline.contains("the decision not to notify is no more, refused: the key was there"), "{timeline}");
+}
+
+/// Who proposed hears that it was refused, by whom and why, and nobody else does; the page says it to whoever looks.
+#[tokio::test]
+async fn who_proposed_is_told_that_somebody_does_not_agree() {
+    let mut settings = support::settings(Vec::new());
+    settings.webhooks = vec![("soc".into(), vec!["*".into()])];
+    let server = Server::with(settings).await;
+    let (incident, obligation) = server.breach("Refused").await;
+    let propose = async |by: &str| {
+        let ask = WaiverRequest { by: Some(by.into()), ..proposal() };
+        server.house.waive(&admin(), &obligation, ask, None, server.now()).await.expect("proposes");
+    };
+    let refuse = async |role: Role, reason: &str| {
+        let path = format!("/api/v1/obligations/{obligation}/waiver/withdrawal");
+        let body = serde_json::json!({ "reason": reason }).to_string();
+        let reply = server.post(role, &path, &[], &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let told = async || {
+        let sent = server.house.store.sent(&IncidentId(incident.clone()), u32::MAX).await.expect("messages");
+        let about = sent.into_iter().map(|sent| sent.message).filter(|m| m.reason.step == "refused");
+        about.map(|m| (m.target.label(), m.extra.note.clone().unwrap_or_default(), m.brief.clone())).collect::<Vec<_>>()
+    };
+    propose("lea").await;
+    let reason = format!("the key was there {HOSTILE}");
+    let shown = refuse(Role::Approver, &reason).await;
+    let refusal = (&shown["refusal"]["by"], &shown["refusal"]["reason"], &shown["waiver"]);
+    assert_eq!(refusal, (&"token:approver".into(), &reason.as_str().into(), &Value::Null));
+    let messages = told().await;
+    let [(to, note, brief)] = messages.as_slice() else { panic!("{messages:?}") };
+    assert_eq!(to, "email:lea");
+    for said in ["token:approver does not agree", &reason, "its clock was never stopped"] {
+        assert!(note.contains(said), "{said}: {note}");
+    }
+    assert!(brief.duty_title.starts_with("Refused: the decision not to notify, ") && brief.conservative_due.is_some());
+    let path = format!("/obligations/{obligation}");
+    let page = server.page(Role::Responder, &path).await.body;
+    is_clean(&page);
+    assert!(page.contains("Not to notify: refused") && page.contains("the key was there &#60;script"), "{page}");
+    let api = server.get(Role::Auditor, &format!("/api/v1{path}")).await.json();
+    assert_eq!(api["refusal"]["reason"], reason, "{api}");
+    let timeline = server.get(Role::Auditor, &format!("/api/v1/incidents/{incident}/timeline")).await.json();
+    let items = timeline["items"].as_array().expect("items");
+    let item = items.iter().find(|i| i["text"].as_str().is_some_and(|t| t.contains("no more, refused: the key")));
+    assert_eq!(item.expect("told")["by"], "token:approver");
+    assert!(items.iter().any(|i| i["text"] == "reminder.due to email:lea, step refused"), "{timeline}");
+
+    // another proposal is another matter; whoever withdraws their own needs no message, a token has no address
+    propose("lea").await;
+    assert!(!server.page(Role::Responder, &path).await.body.contains("Not to notify: refused"));
+    let lea = Caller { name: "lea".into(), role: Role::Approver, entities: Vec::new() };
+    let own = server.house.withdraw_decision(&lea, &obligation, "a mistake", None, server.now()).await;
+    assert!(own.expect("withdrawn").refusal.is_none());
+    server.house.waive(&admin(), &obligation, proposal(), None, server.now()).await.expect("proposes");
+    refuse(Role::Approver, "no").await;
+    assert_eq!(told().await.len(), 1);
+    assert!(server.page(Role::Responder, &path).await.body.contains("Not to notify: refused"));
 }
 
 #[tokio::test]

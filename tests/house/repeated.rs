@@ -173,6 +173,118 @@ async fn every_list_has_pages_that_hold_everything_once() {
     }
 }
 
+/// What a page holds, each item by the part of it that names it.
+fn named(page: &Value, by: &str) -> Vec<String> {
+    let name = |item: &Value| item.pointer(by).unwrap_or_else(|| panic!("no {by} in {item}")).to_string();
+    page["items"].as_array().expect("items").iter().map(name).collect()
+}
+
+/// One more of everything that is listed.
+async fn add_to_lists(server: &Server, places: &Places, n: usize) {
+    let posts = [
+        (format!("/api/v1/incidents/{}/facts", places.incident), format!(r#"{{"affected.FR":{}}}"#, 1300 + n)),
+        (format!("/api/v1/incidents/{}/attachments?name=f{n}", places.incident), format!("file {n}")),
+        ("/api/v1/accounts".into(), format!(r#"{{"login":"kim{n}","name":"Kim {n}","role":"reporter"}}"#)),
+        ("/api/v1/tokens".into(), format!(r#"{{"role":"reporter","label":"desk {n}"}}"#)),
+    ];
+    for (path, body) in posts {
+        let reply = server.post(Role::Admin, &path, &[], &body).await;
+        assert!(matches!(reply.status, 200 | 201), "{path}: {}", reply.body);
+    }
+    let (_, obligation) = server.breach(&format!("Undecided {n}")).await;
+    let body = r#"{"reason":"encrypted","second_approver":"ines"}"#;
+    let proposed = server.post(Role::Approver, &format!("/api/v1/obligations/{obligation}/waiver"), &[], body).await;
+    assert_eq!(proposed.status, 200, "{}", proposed.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_are_read_whole_have_pages_to_which_anything_may_be_added() {
+    let (server, places) = with_places().await;
+    for n in 0..3 {
+        add_to_lists(&server, &places, n).await;
+    }
+    let of_incident = |part: &str| format!("/api/v1/incidents/{}/{part}", places.incident);
+    let lists = [
+        (of_incident("timeline"), ""),
+        (of_incident("attachments"), "/entry"),
+        (of_incident("fields"), "/field"),
+        ("/api/v1/decisions".into(), "/obligation/id"),
+        ("/api/v1/accounts".into(), "/login"),
+        ("/api/v1/tokens".into(), "/id"),
+    ];
+    for (n, (path, by)) in lists.iter().enumerate() {
+        let whole = server.get(Role::Admin, path).await.json();
+        assert!(whole["next"].is_null(), "{path}: who asks for no pages gets everything");
+        let before = named(&whole, by);
+        let (mut found, mut at) = (Vec::new(), Some(format!("{path}?limit=2")));
+        while let Some(place) = at {
+            let reply = server.get(Role::Admin, &place).await;
+            assert_eq!(reply.status, 200, "{place}: {}", reply.body);
+            let page = reply.json();
+            let items = named(&page, by);
+            assert!(items.len() == 2 || page["next"].is_null(), "{place}: {}", items.len());
+            let link = reply.header("link").strip_prefix('<').and_then(|link| link.split_once('>'));
+            at = link.map(|(next, _)| next.to_string());
+            assert_eq!(at.is_none(), page["next"].is_null(), "{place}");
+            if found.is_empty() {
+                add_to_lists(&server, &places, 10 + n).await;
+            }
+            found.extend(items);
+        }
+        assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "{path}: something twice");
+        let lost: Vec<&String> = before.iter().filter(|item| !found.contains(item)).collect();
+        assert!(before.len() > 3 && lost.is_empty(), "{path}: lost {lost:?}");
+        let order: Vec<&String> = found.iter().filter(|item| before.contains(item)).collect();
+        assert_eq!(order, before.iter().collect::<Vec<_>>(), "{path}");
+        for bad in ["?limit=0", "?limit=1001", "?until=3"] {
+            let refused = server.get(Role::Admin, &format!("{path}{bad}")).await;
+            assert_eq!(refused.status, 400, "{path}{bad}: {}", refused.body);
+        }
+    }
+    let other = server.get(Role::Admin, &format!("{}?after=x", of_incident("timeline"))).await;
+    assert!(other.status == 400 && other.body.contains("`next` of the page before"), "{}", other.body);
+}
+
+#[tokio::test]
+async fn what_a_change_said_comes_again() {
+    let (server, places) = with_places().await;
+    let posts = [
+        (
+            format!("/api/v1/incidents/{}/facts", places.incident),
+            r#"{"risk":"high","times.detected":"2026-03-27T15:00:00Z"}"#,
+        ),
+        (format!("/api/v1/incidents/{}/attachments?name=a.txt", places.incident), "a file"),
+        (format!("/api/v1/obligations/{}/filing", places.obligation), r#"{"reference":"R-1","proof":"cHJvb2Y="}"#),
+    ];
+    let mut answers = Vec::new();
+    for (path, body) in &posts {
+        let first = server.post(Role::Admin, path, &[("idempotency-key", path)], body).await;
+        assert!(matches!(first.status, 200 | 201), "{path}: {}", first.body);
+        assert!(first.json()["evidence"]["log_index"].is_u64(), "{path}: {}", first.body);
+        answers.push(first);
+    }
+    let diff = answers[0].json();
+    let added = ["added", "moved"].map(|part| diff[part].as_array().expect("a list").len());
+    assert!(added.iter().sum::<usize>() > 0 && diff["filled"][0]["id"] == "times.detected", "{diff}");
+    assert_eq!(answers[2].json()["dropped"][0]["to"], "discharged", "{}", answers[2].body);
+    // whatever was changed since, the answers are the first ones
+    let other = server.post(Role::Admin, &posts[0].0, &[], r#"{"encrypted":false}"#).await;
+    assert_eq!(other.status, 200, "{}", other.body);
+    let before = size(&server).await;
+    for ((path, body), first) in posts.iter().zip(&answers) {
+        let again = server.post(Role::Admin, path, &[("idempotency-key", path)], body).await;
+        assert_eq!(
+            (again.status, again.json(), again.header("etag")),
+            (200, first.json(), first.header("etag")),
+            "{path}"
+        );
+    }
+    // the same file under another name is another request
+    let renamed = posts[1].0.replace("a.txt", "b.txt");
+    let renamed = server.post(Role::Admin, &renamed, &[("idempotency-key", &posts[1].0)], posts[1].1).await;
+    assert_eq!((renamed.status, size(&server).await), (422, before), "{}", renamed.body);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_and_no_request_that_another_site_sends_changes_anything() {
     let (server, places) = with_places().await;

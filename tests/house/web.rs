@@ -408,6 +408,52 @@ async fn versions_guard_what_is_done_about_an_obligation() {
 }
 
 #[tokio::test]
+async fn versions_guard_what_is_kept_held_and_erased() {
+    let server = Server::start().await;
+    let (incident, _) = server.breach("Laptop of Jane Roe").await;
+    let path = format!("/api/v1/incidents/{incident}");
+    let seen = server.get(Role::Admin, &path).await.header("etag").to_string();
+    let facts = server.post(Role::Reporter, &format!("{path}/facts"), &[], "{\"risk\":\"high\"}").await;
+    let mut tag = facts.header("etag").to_string();
+    let acts = [
+        ("attachments?name=a.txt", "a file", 201),
+        ("withholding", r#"{"fields":["/title"],"reason":"privileged"}"#, 200),
+        ("hold", r#"{"ground":"a claim"}"#, 200),
+        ("hold/lift", r#"{"ground":"settled"}"#, 200),
+        ("erasure", r#"{"subjects":["Jane Roe"],"basis":"Art. 17 GDPR","request":"r-1"}"#, 200),
+    ];
+    for (act, body, _) in acts {
+        let stale = server.post(Role::Admin, &format!("{path}/{act}"), &[("if-match", &seen)], body).await;
+        assert_eq!(
+            (stale.status, stale.json()["type"].as_str()),
+            (412, Some("urn:breachclock:problem:stale")),
+            "{act}: {}",
+            stale.body
+        );
+        assert_eq!(format!("\"{}\"", stale.json()["current_version"]), tag, "{act}");
+    }
+    let now = server.get(Role::Admin, &path).await;
+    assert_eq!((now.header("etag"), &now.json()["title"]), (tag.as_str(), &json!("Laptop of Jane Roe")));
+    for (act, body, status) in acts {
+        let headers = [("if-match", tag.as_str()), ("idempotency-key", act)];
+        let done = server.post(Role::Admin, &format!("{path}/{act}"), &headers, body).await;
+        assert_eq!(done.status, status, "{act}: {}", done.body);
+        let next = done.header("etag").to_string();
+        assert_eq!(format!("\"{}\"", done.json()["version"]), next, "{act}");
+        assert_ne!(next, tag, "{act}");
+        // the same request again was done on the version it names
+        let again = server.post(Role::Admin, &format!("{path}/{act}"), &headers, body).await;
+        assert_eq!((again.status, &again.body, again.header("etag")), (200, &done.body, next.as_str()), "{act}");
+        tag = next;
+    }
+    let shown = server.get(Role::Admin, &path).await;
+    assert_eq!((shown.header("etag"), &shown.json()["title"]), (tag.as_str(), &json!("erased")));
+    // who names no version decides on what stands
+    let held = server.post(Role::Admin, &format!("{path}/hold"), &[], r#"{"ground":"another claim"}"#).await;
+    assert_eq!(held.status, 200, "{}", held.body);
+}
+
+#[tokio::test]
 async fn an_obligation_is_taken_filed_and_gone_from_the_board() {
     let server = Server::start().await;
     let (incident, id) = server.breach("From reminder to filing").await;

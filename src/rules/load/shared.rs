@@ -5,11 +5,11 @@ use super::super::pack::{self, Parameters};
 use super::super::places::{PlaceRecord, Places};
 use super::super::roles::Roles;
 use super::{FileKind, Loader, SourceFile, kind_of, one_of};
-use crate::law::{FactCatalogue, FactDeclaration, FactType};
+use crate::law::{FactCatalogue, FactDeclaration, FactType, Place};
 use crate::time::{Convention, Zone};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 impl<'a> Loader<'a> {
     pub(super) fn places(&mut self) -> Places {
@@ -109,8 +109,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    pub(super) fn authorities(&mut self) -> BTreeMap<(String, String), Authority> {
-        let mut authorities = BTreeMap::new();
+    pub(super) fn authorities(&mut self) -> HashMap<Place, BTreeMap<String, Authority>> {
+        let mut authorities: HashMap<Place, BTreeMap<String, Authority>> = HashMap::new();
         for (file, parsed) in self.parsed::<pack::AuthoritiesFile>(FileKind::Authorities) {
             for row in parsed.authority {
                 let zone = match row.zone.as_deref().filter(|z| !z.is_empty()).map(Zone::named) {
@@ -126,7 +126,7 @@ impl<'a> Loader<'a> {
                     self.fault(file, &row.name, &row.url, text);
                 }
                 // the first row of a place and regime is its main authority
-                authorities.entry((row.place, row.regime)).or_insert(Authority {
+                authorities.entry(row.place).or_default().entry(row.regime).or_insert(Authority {
                     name: row.name,
                     url: row.url,
                     email: row.email,

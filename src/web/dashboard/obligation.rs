@@ -47,6 +47,13 @@ pub struct Waived {
     pub review_on: String,
 }
 
+/// A proposal not to notify that somebody did not agree to.
+pub struct Refused {
+    pub reason: String,
+    pub by: String,
+    pub at: When,
+}
+
 /// Fields of a draft that is shown at once.
 const MOST_OPEN: usize = 12;
 
@@ -83,6 +90,7 @@ struct ObligationPage {
     draft_open: bool,
     filings: Vec<Filed>,
     waived: Option<Waived>,
+    refused: Option<Refused>,
     delays: Vec<(String, String, When)>,
     /// The law wants to hear of a delay before this limit: until when, and which provision says so.
     notice: Option<(Limit, String)>,
@@ -381,6 +389,11 @@ async fn render<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, extra: Ext
         next_reminder: receipt::next(&o, zone, now),
         filings: filings.collect(),
         waived,
+        refused: o.refusal.as_ref().map(|refusal| Refused {
+            reason: refusal.reason.clone(),
+            by: person(&refusal.by).to_string(),
+            at: When::text(&refusal.at, zone),
+        }),
         delays: o
             .delays
             .iter()

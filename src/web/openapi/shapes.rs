@@ -2,10 +2,10 @@
 
 use crate::ingest::tools::Tool;
 use crate::web::answers::{
-    CreatedToken, Entries, Held, Invited, Items, Me, Numbers, PersonalFields, Readiness, Revoked, TokenView, Withheld,
+    CreatedToken, Entries, Invited, Items, Me, Numbers, PersonalFields, Readiness, Revoked, TokenView,
 };
 use crate::web::error::Problem;
-use crate::workflow::erase::Erased;
+use crate::workflow::erase::{Erased, HoldView, Withheld};
 use crate::workflow::export::{LogProof, Preview};
 use crate::workflow::{
     AccountView, AckOffer, Assessed, Attached, AttachmentKind, AttachmentView, BreachStatus, Changed, DecisionView,
@@ -43,15 +43,15 @@ pub fn shapes() -> BTreeMap<String, Value> {
         Drafted,
         Entries,
         Erased,
-        Held,
+        HoldView,
         Invited,
-        Items<DecisionView>,
         Items<ingest::Ingested>,
         LogProof,
         Me,
         Numbers,
         Page<AccountView>,
         Page<AttachmentView>,
+        Page<DecisionView>,
         Page<IncidentSummary>,
         Page<ObligationView>,
         Page<TimelineItem>,

@@ -2,7 +2,7 @@
 //! role is the provider's word at each.
 
 use super::sessions::LoggedIn;
-use super::{AccountRecord, LONGEST_NAME, NewAccount, actor_of};
+use super::{AccountRecord, Doors, LONGEST_NAME, NewAccount, actor_of};
 use crate::notify::identity::{Errand, Identity, Meaning, Provider};
 use crate::store::{Access, Store};
 use crate::time::Timestamp;
@@ -10,10 +10,14 @@ use crate::workflow::{Answered, House, Role, Trouble};
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 /// Whoever is sent to the provider comes back within this.
 const ERRAND: Duration = Duration::minutes(10);
 const PURPOSE: &str = "provider logins";
+/// Tickets remembered; of more those go first that end first.
+const MOST: usize = 10_000;
 
 /// The provider, and what its words mean.
 #[derive(Debug)]
@@ -34,6 +38,30 @@ struct Ticket {
     next: String,
     #[serde(rename = "x", with = "chrono::serde::ts_seconds")]
     expires: Timestamp,
+}
+
+/// Tickets that were used, by their state, until they would have ended: a provider that takes a code twice opens no second
+/// session here.
+#[derive(Debug, Default)]
+pub(super) struct Used(BTreeMap<String, Timestamp>);
+
+impl Used {
+    /// Whether the ticket is used for the first time.
+    fn is_first(&mut self, state: &str, expires: Timestamp, now: Timestamp) -> bool {
+        self.0.retain(|_, expires| *expires > now);
+        if self.0.len() >= MOST
+            && let Some(first) = self.0.iter().min_by_key(|(_, expires)| **expires).map(|(state, _)| state.clone())
+        {
+            self.0.remove(&first);
+        }
+        self.0.insert(state.to_string(), expires).is_none()
+    }
+}
+
+impl Doors {
+    fn is_first_use(&self, state: &str, expires: Timestamp, now: Timestamp) -> bool {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).is_first(state, expires, now)
+    }
 }
 
 impl<S: Store> House<S> {
@@ -61,9 +89,16 @@ impl<S: Store> House<S> {
         now: Timestamp,
     ) -> Answered<(LoggedIn, String)> {
         let federation = self.federation()?;
-        let lost = || Trouble::NotNow("this login took too long, or was begun in another browser; begin again".into());
+        let lost = || {
+            let why = "this login took too long, was used already, or was begun in another browser; begin again";
+            Trouble::NotNow(why.into())
+        };
         let ticket: Ticket = self.read_signed(PURPOSE, ticket).ok_or_else(lost)?;
-        if ticket.expires <= now || ticket.state != state {
+        if ticket.expires <= now {
+            return Err(lost());
+        }
+        if ticket.state != state || !self.doors.is_first_use(&ticket.state, ticket.expires, now) {
+            self.refused_at("login.failed", "nobody", "/login/callback", now).await?;
             return Err(lost());
         }
         let errand = Errand { state: ticket.state, nonce: ticket.nonce, verifier: ticket.verifier };
@@ -180,6 +215,20 @@ mod tests {
             roles: vec![("soc".into(), "responder".into()), ("legal".into(), "approver".into())],
             ..Meaning::default()
         }
+    }
+
+    #[test]
+    fn a_ticket_is_used_once() {
+        let at = |second: i64| Timestamp::from_timestamp(1_774_700_000 + second, 0).expect("in range");
+        let mut used = Used::default();
+        let first: Vec<bool> = [("a", 0), ("a", 1), ("b", 1), ("a", 599), ("a", 600)]
+            .iter()
+            .map(|(state, second)| used.is_first(state, at(600), at(*second)))
+            .collect();
+        // one that has ended is refused before it comes here
+        assert_eq!(first, [true, false, true, false, true]);
+        (0..2 * MOST).for_each(|n| _ = used.is_first(&n.to_string(), at(1200), at(700)));
+        assert!(used.0.len() <= MOST);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub struct Doors {
     /// Tokens and accounts as last read, and when: asked with every request. Emptied by whoever changes one.
     pub(super) known: RwLock<Option<(Timestamp, Arc<Known>)>>,
     throttle: Mutex<Throttle>,
+    used: Mutex<federated::Used>,
     /// SHA-256 of the link on the console.
     setup: Mutex<Option<[u8; 32]>>,
     hashers: tokio::sync::Semaphore,
@@ -79,6 +80,7 @@ impl Doors {
             federation: None,
             known: RwLock::default(),
             throttle: Mutex::default(),
+            used: Mutex::default(),
             setup: Mutex::default(),
             hashers: tokio::sync::Semaphore::new(HASHERS),
             refused: Mutex::default(),

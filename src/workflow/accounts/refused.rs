@@ -49,12 +49,13 @@ impl<S: Store> House<S> {
         self.refused_at("access.refused", &caller.name, place, now).await
     }
 
-    /// Records that somebody came with a token that is unknown, expired or revoked.
-    pub async fn record_unknown_token(&self, now: Timestamp) -> Answered<()> {
-        self.refused_at("access.refused", "nobody", "token", now).await
-    }
-
-    pub(super) async fn refused_at(&self, kind: &'static str, who: &str, place: &str, now: Timestamp) -> Answered<()> {
+    pub(in crate::workflow) async fn refused_at(
+        &self,
+        kind: &'static str,
+        who: &str,
+        place: &str,
+        now: Timestamp,
+    ) -> Answered<()> {
         let count = {
             let mut refused = self.doors.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             refused.count(who, place, now)
