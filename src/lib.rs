@@ -78,7 +78,7 @@
 //! | a number about the register | `src/evidence/register/statistics.rs` | `tests/vectors/statistics.toml` |
 //! | a kind of file | `src/workflow/attachments.rs`, one variant | `tests/house/custody.rs` |
 //! | a folder that backups must hold | `src/daemon/backup/archive.rs`, one word | `tests/house/backup.rs` |
-//! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml`; answers and faults in `src/web/openapi.json` | `tests/house/access.rs`, `tests/house/contract.rs`, `tests/house/repeated.rs` |
+//! | a route | `src/web/router.rs`, one line; the handler calls one workflow function; who may in `tests/vectors/access.toml`; what it takes and may answer in `src/web/openapi/operations.json`, the shape of an answer is that of its type in `src/web/openapi/shapes.rs` | `tests/house/access.rs`, `tests/house/contract.rs`, `tests/house/repeated.rs`; `docs/schemas/openapi.json` is written by the test in `src/web/openapi.rs` |
 //! | a POST that changes no incident | answer by `web::repeat::once`: its key is kept there | `tests/house/repeated.rs` |
 //! | a POST that answers what it changed of an incident | `web::repeat::once_on_incident`: what it said is said again | `tests/house/repeated.rs` |
 //! | a list | `web::query::listed` cuts its pages | `tests/house/repeated.rs` |

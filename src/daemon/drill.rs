@@ -192,13 +192,12 @@ async fn nearest_limit(
     report: &str,
     start: Timestamp,
 ) -> Result<Option<(Timestamp, Timestamp)>, String> {
-    let answer = house.assess(&caller(), report, start).await.map_err(|error| error.to_string())?;
-    let obligations = answer["obligations"].as_array().cloned().unwrap_or_default();
-    let instant = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let open = obligations.iter().filter(|o| o["standing"] == "running" && o["unverified"] != true);
+    let assessed = house.assess(&caller(), report, start).await.map_err(|error| error.to_string())?;
+    let instant = |text: &String| text.parse::<Timestamp>().ok();
+    let open = assessed.answer.obligations.iter().filter(|o| o.standing == "running" && !o.unverified);
     let limits = open.filter_map(|o| {
-        let limit = instant(&o["conservative_due"]).filter(|limit| *limit > start)?;
-        Some((instant(&o["started_by"]["at"]).unwrap_or(start), limit))
+        let limit = o.conservative_due.as_ref().and_then(instant).filter(|limit| *limit > start)?;
+        Some((o.started_by.as_ref().and_then(|s| instant(&s.at)).unwrap_or(start), limit))
     });
     Ok(limits.min_by_key(|(_, limit)| *limit))
 }

@@ -5,6 +5,7 @@
 use super::value::Pattern;
 use super::words::Words;
 use crate::law::{RecipientKind, Stage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ pub struct Forms {
     pub(super) words: BTreeMap<String, Words>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
+#[schemars(rename = "FormKind")]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Questions and answers, for an authority.

@@ -6,11 +6,12 @@ use super::own::{self, Case};
 use super::value::{self, Manner};
 use super::words::Words;
 use crate::law::{Certainty, ContentItem};
-use crate::time::Timestamp;
+use crate::time::{CivilDate, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Notice {
     pub form: FormName,
     pub title: String,
@@ -25,8 +26,9 @@ pub struct Notice {
     pub made_at: String,
     /// The notice whose contents this one takes over.
     pub follows: Option<Follows>,
-    /// Fields that need nothing more, and all of them.
+    /// Fields that need nothing more.
     pub filled: usize,
+    /// All fields.
     pub of: usize,
     pub sections: Vec<NoticeSection>,
     pub fields: Vec<NoticeField>,
@@ -34,7 +36,8 @@ pub struct Notice {
     pub remarks: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftForm")]
 pub struct FormName {
     pub id: String,
     pub title: String,
@@ -42,11 +45,15 @@ pub struct FormName {
     pub language: String,
     pub source: String,
     pub source_url: String,
+    /// Day on which somebody compared it with its source.
+    #[schemars(with = "Option<CivilDate>")]
     pub checked: Option<String>,
     pub note: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The notice before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "NoticeBefore")]
 pub struct Follows {
     pub obligation: String,
     pub title: String,
@@ -54,16 +61,19 @@ pub struct Follows {
     pub reference: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftSection")]
 pub struct NoticeSection {
     pub title: String,
     pub text: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftField")]
 pub struct NoticeField {
     /// Position of its section.
     pub section: usize,
+    /// As the official form numbers it; empty where it has none.
     pub number: String,
     pub label: String,
     pub question: String,
@@ -86,7 +96,8 @@ pub struct NoticeField {
     pub around: Option<(String, String)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftFieldState")]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Known, and the notice before did not say it, if there was one.
@@ -116,7 +127,8 @@ impl State {
 }
 
 /// One answer inside a field: a value, or a gap that says what it waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftFieldPart")]
 pub struct Part {
     /// Empty when it stands alone.
     pub label: String,
@@ -135,11 +147,13 @@ enum Compared {
     Other,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DraftFieldSource")]
 pub struct SourceRef {
     pub key: String,
     pub by: Option<String>,
     pub at: Option<String>,
+    #[schemars(with = "Option<Certainty>")]
     pub certainty: Option<&'static str>,
 }
 

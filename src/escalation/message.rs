@@ -386,6 +386,8 @@ impl DeliveryState {
     }
 }
 
+crate::law::schema_of_words!(DeliveryState);
+
 /// A message and what became of it so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {

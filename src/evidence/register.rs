@@ -12,27 +12,37 @@ pub mod statistics;
 pub mod xlsx;
 
 use super::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+/// Whether something is so; silence is not no.
+const SAID: [&str; 3] = ["yes", "no", "unknown"];
+
 /// One breach.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Breach {
     pub id: String,
     pub title: String,
     pub entity: String,
     /// `open` or `closed`.
+    #[schemars(extend("enum" = ["open", "closed"]))]
     pub status: &'static str,
+    #[schemars(with = "Timestamp")]
     pub reported_at: String,
     pub reported_by: String,
+    #[schemars(with = "Option<Timestamp>")]
     pub closed_at: Option<String>,
     /// When it became known: the instant by which the period is chosen.
+    #[schemars(with = "Timestamp")]
     pub known_at: String,
     /// When it was known by the entity's clock, as a day.
+    #[schemars(extend("format" = "date"))]
     pub known_on: String,
     pub facts: Facts,
     pub effects: Effects,
     /// What was done against it, its effects and a repetition.
     pub remedial_action: String,
+    #[schemars(with = "Option<Timestamp>")]
     pub contained_at: Option<String>,
     pub obligations: Vec<Owed>,
     #[serde(skip)]
@@ -40,18 +50,26 @@ pub struct Breach {
 }
 
 /// The facts of a breach. What nobody stated is empty, or `unknown` where silence could be taken for no.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "BreachFacts")]
 pub struct Facts {
     pub description: String,
+    #[schemars(with = "Option<Timestamp>")]
     pub occurred_from: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub occurred_until: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub detected_at: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub aware_at: Option<String>,
+    #[schemars(extend("enum" = SAID))]
     pub personal_data: &'static str,
     /// Confidentiality, integrity, availability.
     pub kinds: String,
     pub data: String,
+    #[schemars(extend("enum" = SAID))]
     pub special_categories: &'static str,
+    #[schemars(extend("enum" = SAID))]
     pub encrypted: &'static str,
     /// Persons, all of them.
     pub affected: String,
@@ -60,27 +78,36 @@ pub struct Facts {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "BreachEffects")]
 pub struct Effects {
     pub description: String,
     pub risk: String,
+    #[schemars(extend("enum" = SAID))]
     pub service_disrupted: &'static str,
+    #[schemars(extend("enum" = SAID))]
     pub cross_border: &'static str,
 }
 
 /// One duty of a breach, and what became of it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "BreachObligation")]
 pub struct Owed {
     pub id: String,
     pub duty: String,
     pub citation: String,
     pub jurisdiction: String,
     pub recipient: String,
+    #[schemars(with = "crate::law::Standing")]
     pub standing: &'static str,
     /// `on time`, `late`, `missed`, or empty while it is not decided.
+    #[schemars(extend("enum" = ["on time", "late", "missed", ""]))]
     pub outcome: &'static str,
+    #[schemars(with = "Option<Timestamp>")]
     pub due: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub conservative_due: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub filed_at: Option<String>,
     pub filed_by: String,
     pub reference: String,
@@ -93,14 +120,17 @@ pub struct Owed {
 }
 
 /// A decision not to notify.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct NotNotified {
     /// `approved`, or `pending` the second approver.
+    #[schemars(extend("enum" = ["approved", "pending"]))]
     pub state: &'static str,
     pub reason: String,
     pub by: String,
+    #[schemars(with = "Timestamp")]
     pub at: String,
     pub second_approver: String,
+    #[schemars(with = "Option<Timestamp>")]
     pub approved_at: Option<String>,
     pub review_on: String,
 }
@@ -158,14 +188,19 @@ impl Outcome {
 }
 
 /// What a register is of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "RegisterScope")]
 pub struct Scope {
     pub origin: String,
     /// First and last day, both included; by each entity's clock.
+    #[schemars(extend("format" = "date"))]
     pub from: Option<String>,
+    #[schemars(extend("format" = "date"))]
     pub until: Option<String>,
+    #[schemars(extend("enum" = ["open", "closed", "overdue", null]))]
     pub status: Option<String>,
     pub entity: Option<String>,
+    #[schemars(with = "Timestamp")]
     pub made_at: String,
     pub made_by: String,
 }

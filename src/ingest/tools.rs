@@ -66,6 +66,8 @@ impl Tool {
     }
 }
 
+crate::law::schema_of_words!(Tool);
+
 /// How bad a tool calls it, on the scale of OCSF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

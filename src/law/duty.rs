@@ -42,6 +42,8 @@ macro_rules! words {
                 Self::ALL.iter().copied().find(|v| v.as_str() == word)
             }
         }
+
+        super::schema_of_words!($name);
     };
 }
 pub(super) use words;

@@ -24,6 +24,8 @@ impl Certainty {
     }
 }
 
+super::schema_of_words!(Certainty);
+
 /// A number of persons: exact when both bounds are equal, open above when `at_most` is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {

@@ -2,6 +2,7 @@
 
 use super::{Binding, Confidence, Deadline, DutyId, Place, RecipientKind, Stage, Started};
 use crate::time::{Period, Timestamp, Zone};
+use schemars::JsonSchema;
 
 /// Where an obligation stands. "overdue" is not here: it is computed from `now`, never stored.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// What [`as_str`](Standing::as_str) answers.
+    pub const WORDS: [&'static str; 7] =
+        ["running", "awaiting", "possible", "discharged", "waived", "withdrawn", "not-applicable"];
+
     pub fn as_str(&self) -> &'static str {
         match self {
             Standing::Running(_) => "running",
@@ -57,6 +62,8 @@ impl Standing {
     }
 }
 
+super::schema_of_words!(Standing, Standing::WORDS.into_iter());
+
 /// Where `now` lies against the two limits. Computed when read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -66,6 +73,8 @@ pub enum Phase {
 }
 
 impl Phase {
+    pub const ALL: [Phase; 3] = [Phase::InTime, Phase::PastConservative, Phase::Late];
+
     pub fn at(due: Timestamp, conservative_due: Timestamp, now: Timestamp) -> Phase {
         // both limits are exclusive: the instant itself is too late
         if now >= due {
@@ -86,8 +95,11 @@ impl Phase {
     }
 }
 
+super::schema_of_words!(Phase);
+
 /// How a recipient is reached, from the tables of authorities.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
+#[schemars(rename = "RecipientChannel")]
 pub struct Channel {
     /// Portal, form or page.
     pub url: Option<String>,

@@ -5,12 +5,17 @@ use super::condition::Condition;
 use super::contract::{self, OwedAnswer};
 use super::plan::{Plan, two_at_once};
 use super::questions::{self, Question};
-use crate::law::{Binding, Channel, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, Standing, Trigger};
+use crate::law::{
+    Binding, Certainty, Channel, Confidence, Deadline, Duty, DutyPeriod, Incident, Obligation, Phase, RecipientKind,
+    Stage, Standing, Trigger,
+};
 use crate::time::{self, Timestamp, Zone};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct Answer {
+    #[schemars(with = "Timestamp")]
     pub now: String,
     pub rulebook: RulebookName,
     pub obligations: Vec<ObligationAnswer>,
@@ -23,7 +28,8 @@ pub struct Answer {
     pub warnings: Vec<Warning>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Rulebook")]
 pub struct RulebookName {
     pub version: String,
     pub sha256: String,
@@ -32,61 +38,74 @@ pub struct RulebookName {
 }
 
 /// A clock that would start with a fact nobody has stated yet.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct MightAppear {
     pub id: String,
     pub title: String,
     pub recipient_name: String,
-    /// The conservative limit if the clock started now, and the time that would be left.
+    /// The conservative limit if the clock started now.
+    #[schemars(with = "Timestamp")]
     pub if_started_now: String,
+    /// The time that would be left until then.
+    #[schemars(extend("format" = "duration"))]
     pub left: String,
     pub missing: Vec<String>,
 }
 
 /// Limits that are not in force yet.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "UnsignedLimits")]
 pub struct Unsigned {
+    #[schemars(with = "Option<Timestamp>")]
     pub due: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub conservative_due: Option<String>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct NotCovered {
     pub jurisdiction: String,
     pub why: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct Warning {
     pub key: String,
     pub text: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Step")]
 pub struct StepAnswer {
     pub kind: &'static str,
     pub text: String,
     pub result: Option<String>,
     pub citation: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub at: Option<String>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ContestedReading")]
 pub struct Contested {
     pub id: String,
     pub text: String,
+    #[schemars(with = "Timestamp")]
     pub due: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct StartedBy {
     pub key: String,
+    #[schemars(with = "Timestamp")]
     pub at: String,
+    #[schemars(with = "Certainty")]
     pub certainty: &'static str,
     pub by: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ContentItem")]
 pub struct Content {
     pub item: String,
     pub present: bool,
@@ -95,39 +114,55 @@ pub struct Content {
 }
 
 /// The law asks that the recipient is told before the limit that it will be missed.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct DelayNotice {
     /// The duty that says so.
     pub duty: String,
     pub law: String,
     pub citation: String,
     /// The conservative limit, when there is one.
+    #[schemars(with = "Option<Timestamp>")]
     pub before: Option<String>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ObligationHold")]
 pub struct Held {
+    #[schemars(with = "Option<Timestamp>")]
     pub until: Option<String>,
     pub by: String,
 }
 
-#[derive(Clone, Serialize)]
+/// An obligation with its derivation, as computed from facts.
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct ObligationAnswer {
+    /// `<incident>~<duty>@<place>`; `<duty>@<place>` from assess.
     pub id: String,
     pub duty: String,
     pub title: String,
     pub jurisdiction: String,
+    #[schemars(with = "Stage")]
     pub stage: &'static str,
+    #[schemars(with = "RecipientKind")]
     pub recipient: &'static str,
     pub recipient_name: String,
     pub channel: Option<Channel>,
+    #[schemars(with = "Standing")]
     pub standing: &'static str,
+    /// The legal instant, exclusive: the first at which it is too late.
+    #[schemars(with = "Option<Timestamp>")]
     pub due: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub due_local: Option<String>,
     pub zone: Zone,
+    /// Earliest defensible reading; reminders run on it.
+    #[schemars(with = "Option<Timestamp>")]
     pub conservative_due: Option<String>,
     pub contested: Vec<Contested>,
+    #[schemars(with = "Option<Phase>")]
     pub phase: Option<&'static str>,
+    /// Rounded up to the minute.
+    #[schemars(extend("format" = "duration"))]
     pub late_by: Option<String>,
     pub due_label: Option<String>,
     pub promptly: bool,
@@ -135,32 +170,42 @@ pub struct ObligationAnswer {
     pub norm: Option<String>,
     /// The number the law gives, in words, whether or not its clock runs yet.
     pub period: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub internal_target: Option<String>,
     pub started_by: Option<StartedBy>,
+    #[schemars(with = "Option<Timestamp>")]
     pub counting_from: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub earliest: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub latest: Option<String>,
     /// The conservative limit it would have if its clock started now.
+    #[schemars(with = "Option<Timestamp>")]
     pub if_started_now: Option<String>,
     pub depends_on: Option<String>,
     pub combines: Vec<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub projected_due: Option<String>,
+    #[schemars(with = "Binding")]
     pub binding: &'static str,
     pub unverified: bool,
     pub uncertain: bool,
     pub held: Option<Held>,
     pub delay_notice: Option<DelayNotice>,
+    /// Keys of facts.
     pub missing: Vec<String>,
     /// What the rulebook in force would say, when the limits shown are older ones that wait for a sign-off.
     pub awaiting_sign_off: Option<Unsigned>,
     pub because: Vec<String>,
     pub steps: Vec<StepAnswer>,
     pub grid: Vec<time::GridDay>,
+    #[schemars(with = "Option<Timestamp>")]
     pub filed_at: Option<String>,
     pub citation: String,
     pub source_url: String,
     pub law: String,
     pub pack: String,
+    #[schemars(with = "Confidence")]
     pub confidence: &'static str,
     pub notes: String,
     pub content: Vec<Content>,

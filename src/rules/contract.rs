@@ -16,6 +16,7 @@ use crate::law::{
 };
 use crate::time::{Period, TimeError, Timestamp, Unit, Zone};
 use chrono::Duration;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -362,18 +363,24 @@ impl OwedToUs {
 }
 
 /// A notice owed to us, as answered.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "OwedToUs")]
 pub struct OwedAnswer {
     pub contract: String,
     pub name: String,
+    #[schemars(extend("enum" = ["awaited", "late", "received"]))]
     pub standing: &'static str,
     /// The first instant at which their notice is too late.
+    #[schemars(with = "Option<Timestamp>")]
     pub due: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub due_local: Option<String>,
     pub due_label: Option<String>,
     pub zone: Zone,
     pub period: Option<String>,
+    #[schemars(with = "Option<Timestamp>")]
     pub received_at: Option<String>,
+    #[schemars(extend("format" = "duration"))]
     pub late_by: Option<String>,
     pub clause: Option<String>,
     pub citation: Option<String>,

@@ -5,15 +5,17 @@ use super::book::Rulebook;
 use super::plan::{Options, Plan, two_at_once};
 use crate::law::{Certainty, Count, Fact, FactType, Incident, Standing, Value};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Answers are simulated for this many questions; the rest is listed without.
 const SIMULATED: usize = 8;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct Question {
     pub key: String,
+    /// 1 is worth asking first.
     pub rank: usize,
     pub text: String,
     pub would_add: Vec<String>,
@@ -21,10 +23,14 @@ pub struct Question {
     pub answers: Vec<QuestionAnswer>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct QuestionAnswer {
     pub label: String,
+    /// As a report would state it.
+    #[schemars(with = "BTreeMap<String, Value>")]
     pub assert: serde_json::Value,
+    /// Earliest conservative limit under this answer.
+    #[schemars(with = "Option<Timestamp>")]
     pub earliest: Option<String>,
 }
 

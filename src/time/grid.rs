@@ -3,11 +3,12 @@
 use super::calendar::CalendarView;
 use super::{CivilDate, Convention, Period, Step, TimeError, Timestamp, Transition, Unit, Zone, count};
 use chrono::{TimeDelta, Timelike};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
 /// One local day of a count. Hours are two digits, spans of hours inclusive: `17-23`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GridDay {
     pub date: CivilDate,
     /// How much of the day counts: hours for periods in hours (`7`, `17.5`), else `1` or nothing.

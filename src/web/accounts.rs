@@ -1,24 +1,23 @@
 //! `/api/v1/accounts`, `/api/v1/tokens`, `/api/v1/me`: who may come in.
 
 use super::Shared;
+use super::answers::{CreatedToken, Invited, Me, Revoked, TokenView};
 use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
 use super::query::{Params, listed, page};
 use super::repeat::once;
-use crate::rules::utc;
-use crate::store::{Store, TokenRecord};
+use crate::store::Store;
 use crate::workflow::{AccountChange, NewAccount, Page, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
 /// Who asks, as the server sees it.
 pub async fn me<S: Store>(State(_): State<Shared<S>>, Api(caller): Api) -> Answer<Response> {
-    Ok(Json(json!({ "name": caller.name, "role": caller.role.as_str(), "entities": caller.entities })).into_response())
+    Ok(Json(Me::from(caller)).into_response())
 }
 
 pub async fn list<S: Store>(
@@ -50,7 +49,7 @@ pub async fn create<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let (account, invitation) = house.create_account(&by, new, now).await?;
-        Ok((StatusCode::CREATED, json!({ "account": account, "invitation": invitation })))
+        Ok((StatusCode::CREATED, Invited { account, invitation }))
     })
     .await
 }
@@ -75,7 +74,7 @@ pub async fn change<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let account = house.change_account(&by, &login, change, now).await?;
-        Ok((StatusCode::OK, serde_json::to_value(account).unwrap_or_default()))
+        Ok((StatusCode::OK, account))
     })
     .await
 }
@@ -90,7 +89,7 @@ pub async fn invite<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, ""), async move {
         let (account, invitation) = house.invite(&by, &login, now).await?;
-        Ok((StatusCode::OK, json!({ "account": account, "invitation": invitation })))
+        Ok((StatusCode::OK, Invited { account, invitation }))
     })
     .await
 }
@@ -102,7 +101,7 @@ pub async fn tokens<S: Store>(
     params: Params,
 ) -> Answer<Response> {
     let Page { items, next } = listed(web.house.tokens(&caller).await?, &params, |token| token.id.clone())?;
-    Ok(page(Page { items: items.iter().map(shown).collect(), next }, &uri, &params))
+    Ok(page(Page { items: items.iter().map(TokenView::from).collect(), next }, &uri, &params))
 }
 
 /// `{ role, label, entities, expires_at }`; 201 with the token's text, shown once.
@@ -130,9 +129,7 @@ pub async fn create_token<S: Store>(
     let (house, by) = (web.house.clone(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let (record, token) = house.create_token(&by, role, &label, entities, expires_at, now).await?;
-        let mut answer = shown(&record);
-        answer["token"] = token.into();
-        Ok((StatusCode::CREATED, answer))
+        Ok((StatusCode::CREATED, CreatedToken { record: TokenView::from(&record), token }))
     })
     .await
 }
@@ -146,14 +143,7 @@ pub async fn revoke_token<S: Store>(
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, ""), async move {
         house.revoke_token(&by, &id, now).await?;
-        Ok((StatusCode::OK, json!({ "id": id, "revoked": true })))
+        Ok((StatusCode::OK, Revoked { id, revoked: true }))
     })
     .await
-}
-
-fn shown(token: &TokenRecord) -> Value {
-    json!({
-        "id": token.id, "role": token.role, "label": token.label, "entities": token.entities,
-        "created_at": utc(token.created_at), "expires_at": token.expires_at.map(utc), "revoked_at": token.revoked_at.map(utc),
-    })
 }

@@ -29,7 +29,7 @@ pub async fn subscribe<S: Store>(
     let (house, by) = (web.house.clone(), caller.clone());
     once(&web, &caller.name, &headers, (&uri, &text), async move {
         let made = house.create_calendar(&by, &label, expires_at, now).await?;
-        Ok((StatusCode::CREATED, serde_json::to_value(made).unwrap_or_default()))
+        Ok((StatusCode::CREATED, made))
     })
     .await
 }

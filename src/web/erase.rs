@@ -1,6 +1,7 @@
 //! Personal fields of one incident: the list, erasing, holding, withholding.
 
 use super::Shared;
+use super::answers::PersonalFields;
 use super::auth::Api;
 use super::body::{Id, Members, Text, if_match};
 use super::error::Answer;
@@ -8,19 +9,10 @@ use super::obligations::required;
 use super::query::{Params, in_entries, linked, listed};
 use super::repeat::{Done, once};
 use crate::store::Store;
-use crate::workflow::Page;
-use crate::workflow::erase::{EraseRequest, FieldView, LegalHold};
+use crate::workflow::erase::{EraseRequest, FieldView};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Fields {
-    #[serde(flatten)]
-    page: Page<FieldView>,
-    hold: Option<LegalHold>,
-}
 
 /// What is personal about the incident, by pointers, and the hold on it.
 pub async fn fields<S: Store>(
@@ -33,7 +25,7 @@ pub async fn fields<S: Store>(
     let (items, hold) = web.house.personal_fields(&caller, &id).await?;
     let page = listed(items, &params, in_entries(|field: &FieldView| field.number))?;
     let next = page.next.clone();
-    Ok(linked(&Fields { page, hold }, next.as_deref(), &uri, &params))
+    Ok(linked(&PersonalFields { page, hold }, next.as_deref(), &uri, &params))
 }
 
 /// Erases values. `{ fields, subjects, basis, request, by }`; 409 when the incident is held.

@@ -6,6 +6,7 @@ use crate::workflow::Trouble;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Stable names of problems. Programs compare these, people read `title` and `detail`.
@@ -14,27 +15,33 @@ const TYPE_PREFIX: &str = "urn:breachclock:problem:";
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// One fault of the request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Fault {
     /// RFC 6901 pointer into the request body; a parameter or header is named in `detail`.
     pub pointer: String,
+    /// Counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "usize", range(min = 1))]
     pub line: Option<usize>,
     pub detail: String,
 }
 
-/// The body of every answer that is not a success.
-#[derive(Clone, Debug, Serialize)]
+/// The body of every answer that is not a success: RFC 9457 problem details.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Problem {
+    /// Stable: `urn:breachclock:problem:` and bad-request, unparsable, rejected, unauthorized, not-permitted, not-found,
+    /// method-not-allowed, not-now, conflict, stale, too-large, too-slow, too-many, key-reused, internal or store-failed.
     #[serde(rename = "type", serialize_with = "full_name")]
     pub kind: &'static str,
     pub title: &'static str,
+    #[schemars(range(min = 400, max = 599))]
     pub status: u16,
     pub detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,
     /// With `stale`: the version to repeat with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub current_version: Option<u64>,
 }
 

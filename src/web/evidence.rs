@@ -1,6 +1,7 @@
 //! Evidence of one incident, bundles for export, and the transparency of the whole log.
 
 use super::Shared;
+use super::answers::Entries;
 use super::auth::{Api, FromHere};
 use super::body::{Id, Members, Text, idempotency};
 use super::error::{Answer, Problem};
@@ -11,7 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Entries one answer holds at most.
 const MAX_ENTRIES: u64 = 1000;
@@ -26,7 +27,7 @@ pub async fn entries<S: Store>(
 ) -> Answer<Response> {
     let entries = web.house.evidence_entries(&caller, &id, web.now()).await?;
     let (items, next) = cut(entries, &params, |entry: &Value| entry["idx"].as_u64().unwrap_or_default())?;
-    Ok(Json(json!({ "items": items, "next": next })).into_response())
+    Ok(Json(Entries { items, next }).into_response())
 }
 
 /// The export as a ZIP: `?profile=authority|client|internal&withhold=KIND&language=en|de|fr&zone=NAME`.
@@ -93,7 +94,7 @@ pub async fn log_entries<S: Store>(State(web): State<Shared<S>>, Api(caller): Ap
     let items = web.house.log_entries(&caller, from, to).await?;
     // a full answer may not be the end
     let next = (items.len() as u64 == MAX_ENTRIES && wanted.is_none_or(|w| w > to)).then_some(to);
-    Ok(Json(json!({ "items": items, "next": next })).into_response())
+    Ok(Json(Entries { items, next }).into_response())
 }
 
 /// Inclusion of entry `index`, or consistency since the tree of size `from`; in the tree of `size`, else the newest.

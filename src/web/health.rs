@@ -1,6 +1,7 @@
 //! Is it alive, is it ready, what are its numbers; and `/api/v1/status` for people.
 
 use super::Shared;
+use super::answers::Readiness;
 use super::auth::Api;
 use super::error::{Answer, Problem};
 use crate::store::Store;
@@ -18,8 +19,7 @@ pub async fn live() -> &'static str {
 pub async fn ready<S: Store>(State(web): State<Shared<S>>) -> Response {
     let status = web.house.status(web.now()).await;
     let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(serde_json::json!({ "ready": status.ready, "faults": status.faults, "warnings": status.warnings })))
-        .into_response()
+    (code, Json(Readiness { ready: status.ready, faults: status.faults, warnings: status.warnings })).into_response()
 }
 
 /// Numbers of the machine for everybody; with a token or a session also those of the obligations it may see.

@@ -1,24 +1,19 @@
 //! `/api/v1/ingest/{format}`: other tools' webhooks. A token of ours, or the sender's own signature or secret.
 
 use super::Shared;
+use super::answers::Items;
 use super::auth::credential;
 use super::body::{Raw, idempotency};
 use super::error::{Answer, Problem};
 use super::query::Params;
 use crate::ingest::tools::Tool;
 use crate::store::Store;
-use crate::workflow::ingest::{Ingested, Outcome};
+use crate::workflow::ingest::Outcome;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use std::collections::BTreeMap;
-
-#[derive(Serialize)]
-struct Answered {
-    items: Vec<Ingested>,
-}
 
 /// 201 when an incident was opened, 200 when not: something was added, known, or left with the reason.
 pub async fn take<S: Store>(
@@ -48,7 +43,7 @@ pub async fn take<S: Store>(
     let items = web.house.ingest(&source, &caller, &bytes, idempotency(&headers)?, now).await?;
     let opened = items.iter().any(|item| item.outcome == Outcome::Opened);
     let status = if opened { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(Answered { items })).into_response())
+    Ok((status, Json(Items { items })).into_response())
 }
 
 /// The headers as text; several of one name joined by commas, as HTTP allows. One that is no text proves nothing.

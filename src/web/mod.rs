@@ -4,6 +4,7 @@
 //! [`House`], and writes the answer. Looking never acts: every change is a POST.
 
 mod accounts;
+mod answers;
 mod assess;
 mod assets;
 mod attachments;

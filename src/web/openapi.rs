@@ -1,22 +1,40 @@
-//! `GET /api/v1/openapi.json`: the description of the interface, written by hand and held to the route table by a test.
+//! `GET /api/v1/openapi.json`: the description of the interface, made by the program; see `assemble`.
+//!
+//! `docs/schemas/openapi.json` is the same document, for readers and for whoever wants to see what a change does to programs.
+
+mod assemble;
+mod shapes;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
 
-pub const DOCUMENT: &str = include_str!("openapi.json");
+pub use shapes::Entry;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", assemble::document()));
 
 pub async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::router::ROUTES;
+    use super::DOCUMENT;
+    use super::assemble::{document, names};
     use serde_json::Value;
     use std::collections::BTreeSet;
 
-    fn document() -> Value {
-        serde_json::from_str(super::DOCUMENT).expect("openapi.json is JSON")
+    #[test]
+    fn the_copy_in_the_manual_is_what_is_served() {
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schemas/openapi.json");
+        if std::env::var_os("BREACHCLOCK_BLESS").is_some() {
+            std::fs::write(place, DOCUMENT.as_str()).expect("written");
+        }
+        let copy = std::fs::read_to_string(place).unwrap_or_default();
+        let differs = copy.lines().zip(DOCUMENT.lines()).position(|(copy, made)| copy != made).map(|at| at + 1);
+        let help = "the interface changed: run this test with BREACHCLOCK_BLESS=1, and read the difference";
+        assert!(copy == *DOCUMENT, "docs/schemas/openapi.json differs from line {differs:?} on; {help}");
     }
 
     fn is_described(path: &str) -> bool {
@@ -67,12 +85,13 @@ mod tests {
 
     #[test]
     fn every_parameter_of_a_path_is_declared() {
-        for (path, methods) in document()["paths"].as_object().expect("paths") {
-            for name in path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
+        let document = document();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for name in names(path) {
+                let is_it =
+                    |p: &Value| document.pointer(p["$ref"].as_str().unwrap_or_default().trim_start_matches('#'));
                 let declared = methods["parameters"].as_array().is_some_and(|ps| {
-                    ps.iter().any(|p| {
-                        p["name"] == name || p["$ref"].as_str().is_some_and(|r| r.ends_with(&format!("/{name}")))
-                    })
+                    ps.iter().filter_map(is_it).any(|p| p["name"] == name && p["in"] == "path" && p["required"] == true)
                 });
                 assert!(declared, "{path} does not declare {name}");
             }

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::error::{Answer, Problem};
-use crate::law::nearest_of;
+use crate::law::{Standing, nearest_of};
 use crate::store::Store;
 use crate::workflow::{Filter, Page};
 use axum::extract::{FromRequestParts, Query};
@@ -18,7 +18,6 @@ const MAX_LIMIT: u64 = 500;
 /// Items on a page of a list that is read whole: of most such lists everything.
 const WHOLE: u64 = 1000;
 const FILTERS: [&str; 7] = ["standing", "jurisdiction", "entity", "overdue", "due_before", "after", "limit"];
-const STANDINGS: [&str; 7] = ["running", "awaiting", "possible", "discharged", "waived", "withdrawn", "not-applicable"];
 
 /// The parameters as sent, in order.
 #[derive(Debug, Default)]
@@ -89,8 +88,11 @@ impl Params {
         self.only(&FILTERS)?;
         let text = |name: &str| self.get(name).map(str::to_string);
         let standing = text("standing");
-        if let Some(word) = standing.as_deref().filter(|s| !STANDINGS.contains(s)) {
-            return Err(Problem::bad_request(format!("`standing` is `{word}`; it may be {}", STANDINGS.join(", "))));
+        if let Some(word) = standing.as_deref().filter(|s| !Standing::WORDS.contains(s)) {
+            return Err(Problem::bad_request(format!(
+                "`standing` is `{word}`; it may be {}",
+                Standing::WORDS.join(", ")
+            )));
         }
         let overdue = match self.get("overdue") {
             None | Some("false") => false,

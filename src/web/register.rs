@@ -1,6 +1,7 @@
 //! The register of breaches and its numbers.
 
 use super::Shared;
+use super::answers::Numbers;
 use super::auth::{Api, FromHere};
 use super::error::{Answer, Problem};
 use super::query::Params;
@@ -37,8 +38,8 @@ pub async fn register<S: Store>(
 
 pub async fn statistics<S: Store>(State(web): State<Shared<S>>, Api(caller): Api, params: Params) -> Answer<Response> {
     params.only(&SCOPE)?;
-    let (scope, numbers) = web.house.statistics(&caller, &scope(&params)?, web.now()).await?;
-    Ok(Json(serde_json::json!({ "scope": scope, "statistics": numbers })).into_response())
+    let (scope, statistics) = web.house.statistics(&caller, &scope(&params)?, web.now()).await?;
+    Ok(Json(Numbers { scope, statistics }).into_response())
 }
 
 fn scope(params: &Params) -> Answer<RegisterRequest> {

@@ -16,7 +16,6 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -70,9 +69,10 @@ impl Done {
     }
 }
 
-impl From<(StatusCode, Value)> for Done {
-    fn from((status, value): (StatusCode, Value)) -> Done {
-        Done { status, said: Said { body: Bytes::from(value.to_string()), version: None } }
+impl<T: Serialize> From<(StatusCode, T)> for Done {
+    fn from((status, answer): (StatusCode, T)) -> Done {
+        let body = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+        Done { status, said: Said { body, version: None } }
     }
 }
 

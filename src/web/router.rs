@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 macro_rules! routes {
     ($($method:ident $path:literal => $handler:expr),+ $(,)?) => {
-        /// Method and path of every route, for the test that holds `openapi.json` to them.
+        /// Method and path of every route, for the test that holds the description to them.
         pub const ROUTES: &[(&str, &str)] = &[$((routes!(@ $method), $path)),+];
 
         fn table<S: Store>() -> Vec<(&'static str, MethodRouter<Shared<S>>)> {

@@ -4,10 +4,22 @@ use super::correct::diff;
 use super::{Answered, Caller, Diff, House, IncidentView, ObligationView, Right, Trouble};
 use crate::ingest::{self, Reading};
 use crate::law::{FactBook, Incident, IncidentId};
-use crate::rules::{Options, Plan, Rulebook};
+use crate::rules::{Answer, Options, Plan, Rulebook};
 use crate::store::{Dossier, Store};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::sync::Arc;
+
+/// The answer to a report nobody made, or to a supposition: with the members of a diff then.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Answer")]
+pub struct Assessed {
+    #[serde(flatten)]
+    pub answer: Answer,
+    #[serde(flatten)]
+    pub diff: Option<Diff>,
+}
 
 /// An incident as it is, and as it would be.
 pub struct WhatIf {
@@ -30,17 +42,11 @@ struct Supposed {
 
 impl<S: Store> House<S> {
     /// A report answers as `assess` does, a supposition (`{ "incident", "suppose" }`) with the diff besides.
-    pub async fn assess(&self, caller: &Caller, text: &str, now: Timestamp) -> Answered<serde_json::Value> {
+    pub async fn assess(&self, caller: &Caller, text: &str, now: Timestamp) -> Answered<Assessed> {
         self.permit(caller, Right::Read)?;
         if let Some(s) = self.suppose(caller, text, now).await? {
             let incident = &s.supposed.record.incident;
-            let mut answer = serde_json::to_value(s.book.answer(incident, &s.after, now)).unwrap_or_default();
-            if let (Some(answer), Ok(serde_json::Value::Object(diff))) =
-                (answer.as_object_mut(), serde_json::to_value(&s.diff))
-            {
-                answer.extend(diff);
-            }
-            return Ok(answer);
+            return Ok(Assessed { answer: s.book.answer(incident, &s.after, now), diff: Some(s.diff) });
         }
         let book = self.book();
         let reading = Reading { catalogue: book.catalogue(), now, by: &caller.name };
@@ -71,7 +77,7 @@ impl<S: Store> House<S> {
             facts,
         };
         let plan = book.plan(&incident, now, Options::default());
-        Ok(serde_json::to_value(book.answer(&incident, &plan, now)).unwrap_or_default())
+        Ok(Assessed { answer: book.answer(&incident, &plan, now), diff: None })
     }
 
     /// The same supposition, for a page: with what people did about each obligation. `suppose` holds facts as a report

@@ -10,6 +10,7 @@ use crate::ingest::Rejection;
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Store};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,6 +63,8 @@ impl AttachmentKind {
     }
 }
 
+crate::law::schema_of_words!(AttachmentKind);
+
 /// A file that is handed in.
 #[derive(Clone, Debug, Default)]
 pub struct Attach {
@@ -81,7 +84,7 @@ pub struct Attach {
 }
 
 /// A file that was taken.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Attached {
     /// Number of its entry among those of the incident.
     pub entry: u64,
@@ -93,9 +96,11 @@ pub struct Attached {
 }
 
 /// A file as listed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Attachment")]
 pub struct AttachmentView {
     pub entry: u64,
+    #[schemars(with = "AttachmentKind")]
     pub kind: String,
     pub obligation: Option<String>,
     pub name: Option<String>,
@@ -103,20 +108,25 @@ pub struct AttachmentView {
     pub bytes: u64,
     pub sha256: Option<String>,
     pub collected_by: Option<String>,
+    #[schemars(with = "Timestamp")]
     pub collected_at: String,
+    #[schemars(with = "Timestamp")]
     pub recorded_at: String,
     pub actor: String,
     pub how: Option<String>,
     pub tool: Option<String>,
     /// `kept`, or `erased` when its disclosure is gone.
+    #[schemars(extend("enum" = ["kept", "erased"]))]
     pub state: &'static str,
     /// Who read it since, and when.
     pub read: Vec<ReadView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AttachmentRead")]
 pub struct ReadView {
     pub actor: String,
+    #[schemars(with = "Timestamp")]
     pub at: String,
 }
 

@@ -12,6 +12,7 @@ use crate::rules::{Rulebook, due_label, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::{CivilDate, Fold, Timestamp};
 use chrono::{Datelike, Days, Duration, NaiveTime};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -26,12 +27,16 @@ const ALARMS: [i64; 3] = [24 * 60, 4 * 60, 60];
 const WEEKS: u64 = 26;
 
 /// A new subscription. The address is shown once.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Subscription {
+    /// To revoke it by.
     pub id: String,
+    /// Whoever has it reads the deadlines.
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// Entities it shows; empty means all.
     pub entities: Vec<String>,
+    #[schemars(with = "Timestamp")]
     pub expires_at: String,
 }
 

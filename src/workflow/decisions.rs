@@ -9,6 +9,7 @@ use crate::rules::{Rulebook, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
 use chrono::TimeDelta;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -18,7 +19,7 @@ const BATCH: u32 = 200;
 const HOLD_AHEAD: TimeDelta = TimeDelta::days(14);
 
 /// Why something is in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Waiting {
     /// A decision not to notify waits for its second person.
@@ -34,7 +35,8 @@ pub enum Waiting {
 }
 
 /// A fact a decision rests on, with its value when it was decided.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DecisionInput")]
 pub struct InputView {
     pub key: String,
     pub value: Json,
@@ -42,10 +44,12 @@ pub struct InputView {
 }
 
 /// What was decided, or proposed, and on what ground.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "DecisionBasis")]
 pub struct BasisView {
     pub reason: String,
     pub by: String,
+    #[schemars(with = "Timestamp")]
     pub at: String,
     /// Structured reasons.
     pub grounds: Vec<String>,
@@ -55,10 +59,12 @@ pub struct BasisView {
 }
 
 /// One entry of the queue.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Decision")]
 pub struct DecisionView {
     pub kind: Waiting,
     /// Since when it waits; of a hold, when it ends.
+    #[schemars(with = "Option<Timestamp>")]
     pub since: Option<String>,
     pub basis: Option<BasisView>,
     /// Facts that ended the decision.

@@ -8,11 +8,13 @@ use crate::law::{ContentItem, FactBook, Incident, Obligation, RecipientKind, Sta
 use crate::rules::{ObligationAnswer, Plan, Rulebook};
 use crate::store::{Dossier, Store};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// A draft, with the other forms there are for the obligation.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Draft")]
 pub struct Drafted {
     /// Full id.
     pub obligation: String,
@@ -27,7 +29,7 @@ pub struct Drafted {
     pub blocks: Vec<Block>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FormChoice {
     pub id: String,
     pub title: String,

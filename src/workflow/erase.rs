@@ -26,6 +26,7 @@ use crate::rules::{Plan, utc};
 use crate::store::{self, Change, Changeset, Dossier, Erasure, Store, StoreError, StoredEntry};
 use crate::time::Timestamp;
 use fields::{Sought, fields, named};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use texts::Place;
@@ -57,7 +58,8 @@ pub struct EraseRequest {
 }
 
 /// What was erased.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Erasure")]
 pub struct Erased {
     pub incident: String,
     pub version: u64,
@@ -73,39 +75,46 @@ pub struct Erased {
 }
 
 /// Somebody forbade to erase anything of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LegalHold {
+    #[schemars(with = "Timestamp")]
     pub since: String,
     pub ground: String,
     pub by: String,
 }
 
 /// The hold on an incident, after it was set or lifted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Held")]
 pub struct HoldView {
     pub incident: String,
+    /// Of the incident after it.
     pub version: u64,
     pub hold: Option<LegalHold>,
 }
 
 /// Fields that stay out of exports from now on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Withheld {
     pub incident: String,
+    /// Of the incident after it.
     pub version: u64,
     pub reason: String,
     pub fields: Vec<String>,
 }
 
 /// A personal field, for the list of them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PersonalField")]
 pub struct FieldView {
     /// Number of its entry.
     #[serde(skip)]
     pub number: u64,
+    /// `/<entry>/<field>`
     pub field: String,
     pub entry: String,
     /// `shown` or `erased`
+    #[schemars(extend("enum" = ["shown", "erased"]))]
     pub state: &'static str,
     pub value: Option<serde_json::Value>,
     pub withheld: Option<String>,

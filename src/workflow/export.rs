@@ -14,7 +14,9 @@ use crate::store::{Change, Changeset, Dossier, Store, StoredCheckpoint};
 use crate::time::{Timestamp, Zone};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +46,41 @@ const PROFILES: [(&str, &[&str]); 3] = [
     ("client", &["privileged", "people", "reasons", "third-party", "delivery", "attachments"]),
     ("internal", &[]),
 ];
+
+/// What an export would disclose and withhold, and how many fields of each kind could be withheld.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct Preview {
+    #[schemars(extend("enum" = PROFILES.map(|(profile, _)| profile)))]
+    pub profile: &'static str,
+    /// With the one that the export itself becomes.
+    #[schemars(range(min = 1))]
+    pub entries: usize,
+    pub personal_fields: usize,
+    pub erased: usize,
+    /// By kind.
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub withholdable: Map<String, Value>,
+    /// Kinds that are left out.
+    pub withheld: Vec<&'static str>,
+    pub disclosed_fields: usize,
+    /// By kind.
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub withheld_fields: Map<String, Value>,
+    /// Fields that somebody withheld with a reason.
+    pub withheld_one_by_one: usize,
+}
+
+/// RFC 6962 hashes in base64, leaf to root.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[schemars(rename = "Proof")]
+pub enum LogProof {
+    /// That the entry is in the tree.
+    Inclusion { index: u64, size: u64, proof: Vec<String> },
+    /// That the tree of size `from` is the beginning of this one.
+    Consistency { from: u64, size: u64, proof: Vec<String> },
+}
 
 /// What somebody wants exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +189,7 @@ impl<S: Store> House<S> {
         profile: &str,
         withhold: &[String],
         _now: Timestamp,
-    ) -> Answered<Value> {
+    ) -> Answered<Preview> {
         self.permit(caller, Right::Export)?;
         let (profile, its_kinds) = self::profile(profile)?;
         let left_out = withhold_kinds(its_kinds.iter().copied().chain(withhold.iter().map(String::as_str)))?;
@@ -162,10 +199,10 @@ impl<S: Store> House<S> {
         let lines: Vec<&[u8]> = entries.iter().map(|e| e.bytes.as_slice()).collect();
         let commitments = export::commitments(lines.iter().copied());
         let erased = commitments.iter().filter(|c| !disclosures.contains_key(*c)).count();
-        let mut kinds = serde_json::Map::new();
+        let mut withholdable = Map::new();
         for (kind, ends) in WITHHOLDABLE {
             let count = disclosures.values().filter(|bytes| stands_at(bytes, ends)).count();
-            kinds.insert(kind.to_string(), json!(count));
+            withholdable.insert(kind.to_string(), json!(count));
         }
         let mut standing = 0;
         if profile != "internal" {
@@ -176,22 +213,22 @@ impl<S: Store> House<S> {
         }
         let (withheld, disclosed) = partition(&lines, &disclosures, &left_out);
         let not_at_hand = Id::from(NOT_AT_HAND);
-        let by_kind: serde_json::Map<String, Value> = withheld
+        let withheld_fields: Map<String, Value> = withheld
             .iter()
             .filter(|left| left.reason != not_at_hand)
             .map(|left| (plain(&json!(left.reason)), json!(left.commitments.len())))
             .collect();
-        Ok(json!({
-            "profile": profile,
-            "entries": entries.len() + 1,
-            "personal_fields": commitments.len(),
-            "erased": erased,
-            "withholdable": kinds,
-            "withheld": left_out.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
-            "disclosed_fields": disclosed.len(),
-            "withheld_fields": by_kind,
-            "withheld_one_by_one": standing,
-        }))
+        Ok(Preview {
+            profile,
+            entries: entries.len() + 1,
+            personal_fields: commitments.len(),
+            erased,
+            withholdable,
+            withheld: left_out.iter().map(|(kind, _)| *kind).collect(),
+            disclosed_fields: disclosed.len(),
+            withheld_fields,
+            withheld_one_by_one: standing,
+        })
     }
 
     /// The entries of an incident, parsed for reading; the bundle has the exact bytes.
@@ -218,7 +255,7 @@ impl<S: Store> House<S> {
         index: Option<u64>,
         from: Option<u64>,
         size: Option<u64>,
-    ) -> Answered<Value> {
+    ) -> Answered<LogProof> {
         self.permit(caller, Right::Read)?;
         let head = self.store.head().await?;
         let size = size.unwrap_or(head.size);
@@ -228,11 +265,11 @@ impl<S: Store> House<S> {
         if size == 0 || size > head.size {
             return Err(beyond("size", size));
         }
-        let hashes = |proof: Vec<Hash>| proof.iter().map(|h| STANDARD.encode(h)).collect::<Vec<_>>();
+        let base64 = |proof: Vec<Hash>| proof.iter().map(|h| STANDARD.encode(h)).collect();
         match (index, from) {
             (Some(index), None) if index < size => {
                 let proof = self.inclusion_proofs(&[index], size).await?.remove(0);
-                Ok(json!({ "kind": "inclusion", "index": index, "size": size, "proof": hashes(proof) }))
+                Ok(LogProof::Inclusion { index, size, proof: base64(proof) })
             }
             (Some(index), None) => Err(beyond("index", index)),
             (None, Some(old)) if old <= size && old > 0 => {
@@ -240,7 +277,7 @@ impl<S: Store> House<S> {
                     return Err(Trouble::NotNow(why));
                 }
                 let proof = self.with_nodes(|nodes| merkle::consistency(nodes, old, size)).await?;
-                Ok(json!({ "kind": "consistency", "from": old, "size": size, "proof": hashes(proof) }))
+                Ok(LogProof::Consistency { from: old, size, proof: base64(proof) })
             }
             (None, Some(old)) => Err(beyond("from", old)),
             _ => {

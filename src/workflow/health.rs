@@ -31,6 +31,8 @@ pub enum Discipline {
 }
 
 impl Discipline {
+    pub const ALL: [Discipline; 3] = [Discipline::Synchronised, Discipline::Unsynchronised, Discipline::Unknown];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Discipline::Synchronised => "synchronised",
@@ -39,6 +41,8 @@ impl Discipline {
         }
     }
 }
+
+crate::law::schema_of_words!(Discipline);
 
 /// A run of the machine, and a clock of it that nobody can set.
 #[derive(Clone, Debug)]

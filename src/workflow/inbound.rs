@@ -14,6 +14,7 @@ use crate::notify::mail_id::{Fit, MailId};
 use crate::rules::hex;
 use crate::store::{Change, Changeset, Delivery, Store, StoreError};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -21,18 +22,21 @@ use sha2::{Digest, Sha256};
 const MOST_NAMES: usize = 16;
 
 /// What became of a mail that came in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ReceivedMail")]
 pub struct Received {
     pub outcome: Outcome,
     pub incident: Option<String>,
     /// Whom the message went to, without personal data: `email:lea`.
     pub to: Option<String>,
     /// Where the message stands now.
+    #[schemars(with = "Option<DeliveryState>")]
     pub state: Option<&'static str>,
     pub detail: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MailOutcome")]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// About no message of ours; nothing was recorded.

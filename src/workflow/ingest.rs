@@ -11,6 +11,7 @@ use crate::ingest::{EntityRef, Reading, Rejection, Report};
 use crate::law::{Certainty, Entity, Fact, FactBook, Value};
 use crate::store::{Idempotency, Store};
 use crate::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -83,7 +84,8 @@ impl Source {
 }
 
 /// What became of one case of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "IngestOutcome")]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Opened,
@@ -94,7 +96,8 @@ pub enum Outcome {
     Left,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// What became of one case, alert or ticket of a delivery.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Ingested {
     pub outcome: Outcome,
     pub incident: Option<String>,
@@ -108,7 +111,7 @@ pub struct Ingested {
 }
 
 /// Something that was said and became no fact.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LeftOut {
     pub pointer: String,
     pub detail: String,

@@ -66,7 +66,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use accounts::{AccountChange, AccountView, Doors, Federation, LoggedIn, NewAccount, Pending};
-pub use assess::WhatIf;
+pub use assess::{Assessed, WhatIf};
 pub use attachments::{Attach, Attached, AttachmentKind, AttachmentView, MemoryShelf, Shelf};
 pub use backups::{BackupMade, BackupPlan, KnownCheckpoint, MOST_LOST, Restoration};
 pub use decisions::{BasisView, DecisionView, InputView, Waiting};
@@ -76,7 +76,7 @@ pub use health::{Discipline, Happening, Health, Machine};
 pub use kept::EarlierBooks;
 pub use life::LifePlan;
 pub use outline::Part;
-pub use register::{BreachStatus, RegisterFile, RegisterFormat, RegisterRequest};
+pub use register::{BreachStatus, Register, RegisterFile, RegisterFormat, RegisterRequest};
 pub use rulebook::Replanned;
 pub use view::*;
 
@@ -267,6 +267,8 @@ impl Role {
         }
     }
 }
+
+crate::law::schema_of_words!(Role);
 
 /// Why a verb did not do what it was asked.
 #[derive(Debug)]

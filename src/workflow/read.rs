@@ -12,7 +12,9 @@ use crate::law::{Act, IncidentId, Obligation, Phase, Standing, Value};
 use crate::rules::{Plan, Question, Rulebook, Warning, hex, utc};
 use crate::store::{Dossier, Query, Store};
 use crate::time::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Incidents read per round when a filter has to be applied.
@@ -362,6 +364,46 @@ fn facts_view(dossier: &Dossier) -> Vec<FactView> {
             superseded: !facts.assertion(&fact.key).is_some_and(|current| std::ptr::eq(current, fact)),
         })
         .collect()
+}
+
+/// What [`value_json`] answers and a report may state; null is unknown.
+impl JsonSchema for Value {
+    fn schema_name() -> Cow<'static, str> {
+        "FactValue".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let instant = generator.subschema_for::<Option<Timestamp>>();
+        json_schema!({
+            "description": "Boolean, word, list of words, count, instant, hold or null, as the key asks.",
+            "anyOf": [
+                { "type": "boolean" },
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+                { "type": "integer", "minimum": 0 },
+                {
+                    "type": "object",
+                    "properties": {
+                        "at_least": { "type": "integer", "minimum": 0 },
+                        "at_most": { "type": "integer", "minimum": 0 },
+                    },
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": {
+                        "from": instant,
+                        "until": instant,
+                        "by": { "type": "string" },
+                        "written": { "type": "boolean" },
+                    },
+                    "required": ["by"],
+                    "additionalProperties": false,
+                },
+                { "type": "null" },
+            ],
+        })
+    }
 }
 
 /// The plain value as a report would state it.

@@ -11,6 +11,8 @@ use crate::law::{Act, FactBook, Obligation, Standing, Value};
 use crate::rules::{Plan, Rulebook, utc};
 use crate::store::{Change, Changeset, Dossier, Query, Store};
 use crate::time::{CivilDate, Timestamp, Zone};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 /// Incidents read per round.
@@ -50,6 +52,8 @@ impl BreachStatus {
     }
 }
 
+crate::law::schema_of_words!(BreachStatus);
+
 /// What a register is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterFormat {
@@ -87,6 +91,16 @@ impl RegisterFormat {
     }
 }
 
+crate::law::schema_of_words!(RegisterFormat);
+
+/// The register of breaches.
+#[derive(Serialize, JsonSchema)]
+pub struct Register<'a> {
+    pub scope: &'a Scope,
+    pub breaches: &'a [Breach],
+    pub statistics: &'a Statistics,
+}
+
 /// A register as a file.
 pub struct RegisterFile {
     pub name: String,
@@ -106,7 +120,7 @@ impl<S: Store> House<S> {
         let scope = self.scope(caller, ask, now);
         let numbers = statistics(&breaches, now);
         let json = || {
-            let whole = json!({ "scope": scope, "breaches": breaches, "statistics": numbers });
+            let whole = Register { scope: &scope, breaches: &breaches, statistics: &numbers };
             let mut bytes = serde_json::to_vec_pretty(&whole).unwrap_or_default();
             bytes.push(b'\n');
             bytes

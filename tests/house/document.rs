@@ -1,4 +1,4 @@
-//! The description of the interface is written by hand: what it says of a request is what the handlers read.
+//! What the description of the interface says of a request is written by hand: it is what the handlers read.
 
 use crate::web::Server;
 use breachclock::workflow::Role;

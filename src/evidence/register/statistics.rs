@@ -4,11 +4,12 @@
 
 use super::{Breach, Outcome};
 use crate::evidence::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Numbers of a register.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Statistics {
     pub breaches: u64,
     pub open: u64,
@@ -24,7 +25,8 @@ pub struct Statistics {
 }
 
 /// The same of one place.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "PlaceStatistics")]
 pub struct Place {
     pub jurisdiction: String,
     pub on_time: OnTime,
@@ -33,7 +35,7 @@ pub struct Place {
 }
 
 /// Duties with a limit that came out one way or the other.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct OnTime {
     pub obligations: u64,
     pub on_time: u64,
@@ -44,7 +46,7 @@ pub struct OnTime {
 }
 
 /// Median and ninetieth percentile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Spread {
     pub n: u64,
     pub median_seconds: Option<i64>,

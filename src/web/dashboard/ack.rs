@@ -73,7 +73,7 @@ pub async fn take<S: Store>(
     let (house, now, link) = (web.house.clone(), web.now(), token.clone());
     once(&web, &token, &headers, (&uri, &text), async move {
         let offer = house.ack_by_link(&link, ask, now).await?;
-        Ok((StatusCode::OK, serde_json::to_value(offer).unwrap_or_default()))
+        Ok((StatusCode::OK, offer))
     })
     .await
 }

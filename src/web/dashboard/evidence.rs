@@ -9,7 +9,7 @@ use crate::web::auth::Visitor;
 use crate::web::body::Id;
 use crate::web::error::{Answer, Problem};
 use crate::web::sent::Sent;
-use crate::workflow::export::ExportRequest;
+use crate::workflow::export::{ExportRequest, Preview};
 use crate::workflow::{Caller, Filter, StatusView};
 use askama::Template;
 use axum::extract::State as Extract;
@@ -64,14 +64,14 @@ async fn page<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, typed: Typed
         Err(problem) => return Err(Unshown { problem, typed }),
     };
     let preview = match may.export {
-        true => web.house.bundle_preview(caller, id, "authority", &[], now).await.unwrap_or_default(),
-        false => Value::Null,
+        true => web.house.bundle_preview(caller, id, "authority", &[], now).await.ok(),
+        false => None,
     };
     Ok(show_template(&EvidencePage {
         frame: frame(web, caller, "evidence").await,
         typed,
         languages: [("en", "English"), ("de", "Deutsch"), ("fr", "Français")],
-        kinds: kinds(&preview),
+        kinds: preview.as_ref().map(kinds).unwrap_or_default(),
         entries: entries.iter().rev().map(|e| entry(e, zone)).collect(),
         // an empty log has no checkpoint; the page says so
         checkpoint: web.house.checkpoint(now).await.unwrap_or_default(),
@@ -84,8 +84,7 @@ async fn page<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, typed: Typed
 }
 
 /// The kinds of the preview, in words where we have some.
-fn kinds(preview: &Value) -> Vec<(String, String, u64)> {
-    let Some(kinds) = preview.get("withholdable").and_then(Value::as_object) else { return Vec::new() };
+fn kinds(preview: &Preview) -> Vec<(String, String, u64)> {
     let words = |kind: &str| match kind {
         "privileged" => "Notes, which may be legal advice (left out for authorities and clients)".to_string(),
         "people" => "Names of people (left out for clients)".to_string(),
@@ -95,7 +94,7 @@ fn kinds(preview: &Value) -> Vec<(String, String, u64)> {
         "attachments" => "Files that were handed in, with their names".to_string(),
         other => other.replace(['-', '_'], " "),
     };
-    kinds.iter().map(|(kind, n)| (kind.clone(), words(kind), n.as_u64().unwrap_or(0))).collect()
+    preview.withholdable.iter().map(|(kind, n)| (kind.clone(), words(kind), n.as_u64().unwrap_or(0))).collect()
 }
 
 /// Members go by several names in the formats of evidence; the first that is there is shown.

@@ -29,6 +29,7 @@ use crate::ingest::Rejection;
 use crate::store::{Access, AccountRecord, Change, Changeset, Store, StoreError, TokenRecord};
 use crate::time::Timestamp;
 use chrono::Duration;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, RwLock};
 use throttle::Throttle;
@@ -110,19 +111,26 @@ pub struct AccountChange {
 }
 
 /// An account as it is shown.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[schemars(rename = "Account")]
 pub struct AccountView {
     pub id: String,
     pub login: String,
     pub name: String,
+    /// Id of the person of the configuration whose acts these are.
     pub person: Option<String>,
+    #[schemars(with = "Role")]
     pub role: String,
+    /// Entities it is limited to; empty means all.
     pub entities: Vec<String>,
     /// `invited` until a password was chosen, `active`, `disabled`.
+    #[schemars(extend("enum" = ["invited", "active", "disabled"]))]
     pub state: &'static str,
+    /// A code is asked for after the password.
     pub second_factor: bool,
     /// Issuer of the provider it logs in at.
     pub provider: Option<String>,
+    #[schemars(with = "Timestamp")]
     pub created_at: String,
 }
 
