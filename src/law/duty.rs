@@ -251,6 +251,8 @@ pub struct Duty<When> {
     pub when: When,
     pub unless: Option<When>,
     pub min_affected: u64,
+    /// While it holds, a filing does not discharge the duty: another piece is owed within the same limit.
+    pub open_while: Option<When>,
     pub periods: Vec<DutyPeriod<When>>,
     pub combine: Option<Combination>,
     pub relative: Option<Relative>,
@@ -288,16 +290,16 @@ impl<When> Duty<When> {
         self.periods.iter().any(|text| text.in_force(date))
     }
 
-    /// Every condition of the duty: when it arises, what removes it, and the branches of its texts.
+    /// Every condition of the duty: when it arises, what removes it, what keeps it open, and the branches of its texts.
     pub fn conditions(&self) -> impl Iterator<Item = &When> {
         let branches = self.periods.iter().chain(&self.after_hold).filter_map(|text| text.when.as_ref());
-        std::iter::once(&self.when).chain(&self.unless).chain(branches)
+        std::iter::once(&self.when).chain(&self.unless).chain(&self.open_while).chain(branches)
     }
 
     /// [`Duty::conditions`], to be changed.
     pub fn conditions_mut(&mut self) -> impl Iterator<Item = &mut When> {
         let branches = self.periods.iter_mut().chain(&mut self.after_hold).filter_map(|text| text.when.as_mut());
-        std::iter::once(&mut self.when).chain(&mut self.unless).chain(branches)
+        std::iter::once(&mut self.when).chain(&mut self.unless).chain(&mut self.open_while).chain(branches)
     }
 
     /// A report to repeat: its own filing starts its clock anew, and only its condition ends it.

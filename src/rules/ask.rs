@@ -169,12 +169,16 @@ impl Rulebook {
         }
         let held = self.hold(duty, incident, &place, parties, now, &mut limits.deadline, &mut because);
         let group = self.group_of(&duty.id);
+        let still_open =
+            || duty.open_while.as_ref().is_some_and(|open| open.truth(&scene, &mut Vec::new()) == Truth::Yes);
         let filed = match group {
             Some(group) => {
                 group.members.iter().filter_map(|id| trigger::filed(facts, &id.0, &place)).min_by_key(|s| s.at)
             }
             // each performance starts its clock anew: there is always a next one
             None if duty.recurs() => None,
+            // a piece was sent, and the rest is still owed
+            None if still_open() => None,
             // an update answers what was known when it was given; a later development asks for another
             None if duty.stage == Stage::Update => trigger::filed_last(facts, &duty.id.0, &place)
                 .filter(|filed| started.as_ref().is_none_or(|started| filed.at >= started.at)),
@@ -296,7 +300,7 @@ impl Rulebook {
 
     fn start(&self, duty: &Duty<Condition>, place: &Place, incident: &Incident, missing: &mut Vec<String>) -> Start {
         let (mut started, mut bound, mut fallback) = (None, None, None);
-        let (facts, acts) = (&incident.facts, self.acts_of(&duty.starts));
+        let (facts, acts) = (&incident.facts, self.acts_of(&duty.starts, place));
         let mut onset = trigger::onset(duty, place, facts, &acts);
         if matches!(onset, Onset::NotYet { .. }) && !acts.is_empty() {
             // what was owed first may stand in another clause agreed with the same counterparty
@@ -426,14 +430,15 @@ impl Rulebook {
         limits
     }
 
-    /// The duties whose performance a trigger waits for: those it names, those they are filed together with, and national
-    /// rows that stand for them.
-    pub(super) fn acts_of(&self, starts: &Trigger) -> Vec<DutyId> {
+    /// The duties whose performance a trigger waits for at `place`: those it names, those they are filed together with, and
+    /// national rows that stand for them there.
+    pub(super) fn acts_of(&self, starts: &Trigger, place: &str) -> Vec<DutyId> {
         let (Trigger::Filed(named) | Trigger::FiledLast(named)) = starts else { return Vec::new() };
         let mut acts = named.clone();
         for id in named {
             acts.extend(self.group_of(id).into_iter().flat_map(|g| g.members.iter().cloned()));
-            acts.extend(self.replaced_by.get(id).into_iter().flatten().map(|&at| self.duties[at].id.clone()));
+            let national = self.replaced_by.get(id).into_iter().flatten().map(|&at| &self.duties[at]);
+            acts.extend(national.filter(|row| self.places.touch(&row.jurisdiction, place)).map(|row| row.id.clone()));
         }
         acts.sort();
         acts.dedup();

@@ -51,7 +51,7 @@ impl Rulebook {
                 {
                     continue;
                 }
-                let ids = self.acts_of(&candidate.duty(self).starts);
+                let ids = self.acts_of(&candidate.duty(self).starts, &candidate.obligation.jurisdiction);
                 let awaited = candidates
                     .iter()
                     .filter(|c| {
@@ -93,10 +93,13 @@ impl Rulebook {
 
     /// Adds a member of a combination to the head that names it.
     fn join(&self, head: &mut Candidate, member: Candidate, latest: bool) {
-        // a second start that only this act knows may have been earlier, and would move the limit: worth asking for
-        let quiet = member.applies == Truth::Yes && !member.started && member.deadline.is_none() && head.started;
+        // a second start that only this act knows may lie elsewhere, and would move the limit: worth asking for
         let own = |key: &&String| !trigger::KNOWLEDGE.contains(&key.as_str());
-        let unasked = trigger::key(&member.duty(self).starts).filter(own).filter(|_| quiet).cloned();
+        let unasked = |quiet: &Candidate, running: &Candidate| {
+            let open = quiet.applies == Truth::Yes && !quiet.started && quiet.deadline.is_none() && running.started;
+            trigger::key(&quiet.duty(self).starts).filter(own).filter(|_| open).cloned()
+        };
+        let unasked = unasked(&member, head).or_else(|| unasked(head, &member));
         let (head_sure, member_sure) =
             (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
         head.obligation.combines.push(member.obligation.duty.clone());
@@ -128,7 +131,7 @@ impl Rulebook {
             }
         }
         head.obligation.period = head.obligation.period.or(member.obligation.period);
-        if head.deadline.is_none() && member.deadline.is_none() {
+        if head.deadline.is_none() && member.deadline.is_none() && (member_sure || !head_sure) {
             // nothing is counted: what is told is since when
             let since = |a: &Started, b: &Started| if latest { b.at.cmp(&a.at) } else { a.at.cmp(&b.at) };
             let both = [head.obligation.started_by.take(), member.obligation.started_by.clone()];

@@ -5,7 +5,7 @@
 use super::counts;
 use super::places::{Places, Whereabouts};
 use super::roles::Standings;
-use crate::law::{DutyId, Entity, FactBook};
+use crate::law::{DutyId, Entity, FactBook, Place};
 use crate::time::{CivilDate, Timestamp, Zone};
 use chrono::Duration;
 use std::collections::BTreeMap;
@@ -113,8 +113,11 @@ pub enum Atom {
     Sector(String),
     OperatesIn(String),
     EstablishedIn(String),
-    /// The duty named, and behind it those whose performance counts as its own.
-    Filed(Vec<DutyId>),
+    Filed {
+        named: DutyId,
+        /// What counts as it: what is one filing with it, and where they stand for it, rows of national law.
+        others: Vec<(DutyId, Option<Place>)>,
+    },
 }
 
 /// What a condition is evaluated against.
@@ -201,15 +204,13 @@ impl Condition {
     }
 
     /// Lets `filed X` see the acts that count as X.
-    pub(super) fn join_filings(&mut self, acts_for: &BTreeMap<DutyId, Vec<DutyId>>) {
+    pub(super) fn join_filings(&mut self, acts_for: &BTreeMap<DutyId, Vec<(DutyId, Option<Place>)>>) {
         match self {
             Condition::All(parts) | Condition::Any(parts) | Condition::None(parts) => {
                 parts.iter_mut().for_each(|part| part.join_filings(acts_for));
             }
-            Condition::Atom(Atom::Filed(acts)) => {
-                let named = acts[0].clone();
-                let others = acts_for.get(&named).into_iter().flatten();
-                acts.extend(others.filter(|act| **act != named).cloned());
+            Condition::Atom(Atom::Filed { named, others }) => {
+                others.extend(acts_for.get(named).into_iter().flatten().cloned());
             }
             Condition::Atom(_) => {}
         }
@@ -227,10 +228,10 @@ fn none_of(parts: &[Condition], scene: &Scene<'_>, missing: &mut Vec<String>) ->
     answer
 }
 
-/// The instant stated for `key`. A filing is recorded as that towards a place, as the trigger reads it.
+/// The instant stated for `key`. A filing is recorded as that towards a place; of a report that recurs the latest counts.
 fn instant(key: &str, scene: &Scene<'_>) -> Option<Timestamp> {
     match key.strip_prefix("times.filed.") {
-        Some(duty) => super::trigger::filed(scene.facts, duty, scene.place).map(|filed| filed.at),
+        Some(duty) => super::trigger::filed_last(scene.facts, duty, scene.place).map(|filed| filed.at),
         None => scene.facts.instant(key),
     }
 }
@@ -313,8 +314,12 @@ impl Atom {
                 Truth::Unknown => unknown("entity.established_in"),
                 decided => decided,
             },
-            Atom::Filed(acts) => {
-                Truth::of(acts.iter().any(|act| super::trigger::filed(facts, &act.0, scene.place).is_some()))
+            Atom::Filed { named, others } => {
+                let filed = |act: &DutyId| super::trigger::filed(facts, &act.0, scene.place).is_some();
+                // an act of one state's law is none of another's
+                let here =
+                    |home: &Option<Place>| home.as_ref().is_none_or(|home| scene.places.touch(home, scene.place));
+                Truth::of(filed(named) || others.iter().any(|(act, home)| here(home) && filed(act)))
             }
         }
     }
@@ -345,7 +350,7 @@ impl Atom {
             Atom::Sector(sector) => format!("sector {sector}"),
             Atom::OperatesIn(place) => format!("operates in {place}"),
             Atom::EstablishedIn(place) => format!("established in {place}"),
-            Atom::Filed(acts) => format!("filed {}", acts[0]),
+            Atom::Filed { named, .. } => format!("filed {named}"),
         }
     }
 
@@ -362,7 +367,7 @@ impl Atom {
             ["sector", sector] => Atom::Sector(sector.to_string()),
             ["operates", "in", place] => Atom::OperatesIn(place.to_string()),
             ["established", "in", place] => Atom::EstablishedIn(place.to_string()),
-            ["filed", duty] => Atom::Filed(vec![DutyId(duty.to_string())]),
+            ["filed", duty] => Atom::Filed { named: DutyId(duty.to_string()), others: Vec::new() },
             [_] => Atom::YesNo { key: key(0), want: true },
             ["not", _] => Atom::YesNo { key: key(1), want: false },
             [_, "is", word @ ("known" | "unknown")] => Atom::Known { key: key(0), want: *word == "known" },

@@ -204,6 +204,7 @@ fn only_named(o: &Obligation) -> Duty<Condition> {
         when: Condition::All(Vec::new()),
         unless: None,
         min_affected: 0,
+        open_while: None,
         periods: Vec::new(),
         combine: None,
         relative: None,

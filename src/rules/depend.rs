@@ -343,7 +343,7 @@ impl Rulebook {
 
     /// The first performance of `id`, or of what is one filing with it, towards `place`; owed or not.
     fn given(&self, id: &DutyId, place: &Place, asking: &Asking<'_>) -> Option<Started> {
-        let acts = self.acts_of(&Trigger::Filed(vec![id.clone()]));
+        let acts = self.acts_of(&Trigger::Filed(vec![id.clone()]), place);
         acts.iter().filter_map(|act| trigger::filed(&asking.incident.facts, &act.0, place)).min_by_key(|act| act.at)
     }
 

@@ -43,7 +43,7 @@ impl Rulebook {
             return None;
         }
         let place = &candidate.obligation.jurisdiction;
-        let mut acts = self.acts_of(&candidate.duty(self).starts);
+        let mut acts = self.acts_of(&candidate.duty(self).starts, place);
         acts.retain(|id| *id != candidate.obligation.duty);
         let ended = |id: &DutyId| {
             let orphan = |c: &Candidate| c.orphan && c.obligation.duty == *id && c.obligation.jurisdiction == *place;

@@ -65,6 +65,8 @@ pub struct DutyListing {
     /// The period that begins when a hold ends, in words.
     pub after_hold: Option<String>,
     pub conservative_starts: Option<String>,
+    /// While it holds, a filing does not discharge the duty.
+    pub open_while: Option<String>,
     /// Relation to another duty's performance.
     pub relative: Option<String>,
     pub status: &'static str,
@@ -148,6 +150,7 @@ impl Rulebook {
                 format!("{} {}(s){only}", period.n, unit_word(period.unit))
             }),
             conservative_starts: duty.conservative_starts.clone(),
+            open_while: duty.open_while.as_ref().map(Condition::text),
             relative: duty.relative.as_ref().map(|r| format!("{} {}", r.order.as_str(), join(&r.to))),
             status: duty.status.as_str(),
             confidence: duty.confidence.as_str(),

@@ -188,9 +188,9 @@ impl<'a> Loader<'a> {
             }
             duty.conditions().for_each(|condition| {
                 condition.atoms(&mut |atom| {
-                    if let Atom::Filed(acts) = atom {
-                        refer(acts);
-                        awaited.extend(acts.iter().cloned());
+                    if let Atom::Filed { named, .. } = atom {
+                        refer(std::slice::from_ref(named));
+                        awaited.insert(named.clone());
                     }
                 });
             });
@@ -225,7 +225,16 @@ impl<'a> Loader<'a> {
             }
         }
         // a condition reads an act as a trigger does
-        let acts_for = awaited.into_iter().map(|id| (id.clone(), book.acts_of(&Trigger::Filed(vec![id])))).collect();
+        let acts_for = awaited
+            .into_iter()
+            .map(|id| {
+                let group = book.groups.get(&id).into_iter().flat_map(|group| &group.members);
+                let same = group.filter(|member| **member != id).map(|member| (member.clone(), None));
+                let national = book.replaced_by.get(&id).into_iter().flatten().map(|&at| &book.duties[at]);
+                let acts = same.chain(national.map(|row| (row.id.clone(), Some(row.jurisdiction.clone())))).collect();
+                (id, acts)
+            })
+            .collect();
         for duty in &mut book.duties {
             duty.conditions_mut().for_each(|condition| condition.join_filings(&acts_for));
         }

@@ -83,6 +83,8 @@ pub struct DutyRow {
     #[serde(default)]
     pub min_affected: u64,
     #[serde(default)]
+    pub open_while: Clause,
+    #[serde(default)]
     pub period: Vec<PeriodRow>,
     pub combine: Option<String>,
     pub relative: Option<RelativeRow>,

@@ -271,9 +271,13 @@ pub(super) fn two_at_once<T: Sync, R: Send>(items: &[T], many: usize, work: impl
     }
     let (first, second) = items.split_at(items.len() / 2);
     std::thread::scope(|scope| {
-        let second = scope.spawn(|| work(second));
+        // a machine that has no thread to give does it in turn
+        let beside = std::thread::Builder::new().spawn_scoped(scope, || work(second));
         let mut done = work(first);
-        done.extend(second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.extend(match beside {
+            Ok(beside) => beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => work(second),
+        });
         done
     })
 }

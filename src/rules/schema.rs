@@ -143,7 +143,7 @@ fn duty() -> Value {
             },
             "year_of": text("with a calendar end: the instant fact whose year or quarter it is"),
             "conservative_starts": text("a second instant fact from which the careful limit is counted too"),
-            "when": clause, "unless": clause,
+            "when": clause, "unless": clause, "open_while": clause,
             "min_affected": { "type": "integer", "minimum": 0, "description": "\"more than 500\" is 501" },
         }),
         json!({

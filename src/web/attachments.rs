@@ -7,6 +7,7 @@ use super::error::{Answer, Problem};
 use super::evidence::file_name;
 use super::query::{Params, listed, page};
 use super::repeat::{Done, once_on_incident};
+use crate::evidence::sha256;
 use crate::store::Store;
 use crate::workflow::{Attach, AttachmentKind, Terms};
 use axum::extract::{Path, Request, State};
@@ -30,10 +31,12 @@ pub async fn attach<S: Store>(
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     ask.media_type = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let Raw(bytes) = Raw::within(request, MAX_FILE.max(web.options.max_body), web.options.patience).await?;
-    ask.bytes = bytes.to_vec();
+    // its hash stands for the file in what is remembered, so that it lies in memory once
+    let file = sha256(&bytes);
+    ask.bytes = bytes.into();
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once_on_incident(&web, &caller.name, &headers, (&uri, &bytes), async move {
+    once_on_incident(&web, &caller, &headers, (&uri, &file), async move {
         let attached = house.attach(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
         let status = if attached.evidence.is_some() { StatusCode::CREATED } else { StatusCode::OK };
         Ok(Done::at(attached.version, status, &attached))

@@ -27,7 +27,7 @@ pub async fn subscribe<S: Store>(
     }
     members.finish()?;
     let (house, by) = (web.house.clone(), caller.clone());
-    once(&web, &caller.name, &headers, (&uri, &text), async move {
+    once(&web, &caller, &headers, (&uri, &text), async move {
         let made = house.create_calendar(&by, &label, expires_at, now).await?;
         Ok((StatusCode::CREATED, made))
     })

@@ -65,7 +65,7 @@ pub async fn file<S: Store>(
     let ask = filing(&text)?;
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once_on_incident(&web, &caller.name, &headers, (&uri, text.as_bytes()), async move {
+    once_on_incident(&web, &caller, &headers, (&uri, text.as_bytes()), async move {
         let changed = house.file(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
         Ok(Done::at(changed.version, StatusCode::OK, &changed))
     })

@@ -10,7 +10,7 @@ use super::error::{Answer, Problem};
 use super::incidents::tag;
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::workflow::Trouble;
+use crate::workflow::{Caller, Trouble};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +25,7 @@ const KEPT_FOR: TimeDelta = TimeDelta::hours(1);
 const MOST: usize = 2000;
 const MOST_BYTES: usize = 32 << 20;
 
-/// Who asked, and under which key.
+/// Who asked with which rights, and under which key.
 type Name = (String, String);
 
 /// Both memories: changes of incidents, which the store knows as well, push nothing out that is known here alone.
@@ -125,8 +125,10 @@ impl Answers {
     }
 }
 
+/// What is being worked on goes last: its repeat would be done a second time.
 fn forget_oldest(kept: &mut BTreeMap<Name, Kept>) {
-    if let Some(oldest) = kept.iter().min_by_key(|(_, one)| one.at).map(|(name, _)| name.clone()) {
+    if let Some(oldest) = kept.iter().min_by_key(|(_, one)| (one.said.is_none(), one.at)).map(|(name, _)| name.clone())
+    {
         kept.remove(&oldest);
     }
 }
@@ -159,7 +161,7 @@ impl<S> Drop for Work<S> {
 /// and what `act` answers.
 pub async fn once<S, F, D>(
     web: &Shared<S>,
-    who: &str,
+    who: &Caller,
     headers: &HeaderMap,
     request: (&Uri, &str),
     act: F,
@@ -180,7 +182,7 @@ where
 /// As [`once`].
 pub async fn once_on_incident<S, F>(
     web: &Shared<S>,
-    who: &str,
+    who: &Caller,
     headers: &HeaderMap,
     request: (&Uri, &[u8]),
     act: F,
@@ -195,7 +197,7 @@ where
 async fn answered<S, F, D>(
     web: &Shared<S>,
     which: fn(&Memory) -> &Answers,
-    who: &str,
+    who: &Caller,
     headers: &HeaderMap,
     (uri, body): (&Uri, &[u8]),
     act: F,
@@ -209,7 +211,7 @@ where
         let Done { status, said } = act.await?.into();
         return Ok(response(status, said));
     };
-    let name = (who.to_string(), key.to_string());
+    let name = (may(who), key.to_string());
     let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
     let request = Sha256::new().chain_update(asked).chain_update("\n").chain_update(body).finalize().into();
     match which(&web.memory).begin(&name, request, web.now()) {
@@ -231,6 +233,11 @@ where
     task.await.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
+/// Who asked, with what they may: labels of tokens are not unique, rights change, and an answer is for who could get it.
+fn may(who: &Caller) -> String {
+    format!("{}\n{}\n{}", who.name, who.role.as_str(), who.entities.join("\n"))
+}
+
 fn response(status: StatusCode, said: Said) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], said.body).into_response();
     if let Some(version) = said.version {
@@ -242,6 +249,7 @@ fn response(status: StatusCode, said: Said) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::Role;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_timestamp(1_774_700_000 + second, 0).expect("in range")
@@ -265,6 +273,23 @@ mod tests {
         assert_eq!(answers.begin(&name("k"), [2; 32], at(2)), Known::Other);
         assert_eq!(answers.begin(&("token:b".into(), "k".into()), [2; 32], at(2)), Known::No);
         assert_eq!(answers.begin(&name("k"), [1; 32], at(3600)), Known::No);
+    }
+
+    #[test]
+    fn an_answer_is_for_who_could_get_it() {
+        let caller = |role, entities: &[&str]| Caller {
+            name: "token:ci".into(),
+            role,
+            entities: entities.iter().map(|entity| entity.to_string()).collect(),
+        };
+        let who = [
+            caller(Role::Responder, &["a"]),
+            caller(Role::Responder, &["b"]),
+            caller(Role::Admin, &["a"]),
+            caller(Role::Responder, &[]),
+        ];
+        let names: std::collections::BTreeSet<String> = who.iter().map(may).collect();
+        assert_eq!(names.len(), who.len());
     }
 
     #[test]

@@ -158,7 +158,9 @@ impl<'a> Loader<'a> {
             }
             None => None,
         };
-        for condition in [&row.when.0, &row.unless.0].into_iter().chain(periods.iter().filter_map(|p| p.when.as_ref()))
+        for condition in [&row.when.0, &row.unless.0, &row.open_while.0]
+            .into_iter()
+            .chain(periods.iter().filter_map(|p| p.when.as_ref()))
         {
             self.check_condition(book, file, &id, condition);
         }
@@ -189,6 +191,7 @@ impl<'a> Loader<'a> {
             when: row.when.0,
             unless: Some(row.unless.0).filter(|c| !c.is_empty()),
             min_affected: row.min_affected,
+            open_while: Some(row.open_while.0).filter(|c| !c.is_empty()),
             periods,
             combine,
             relative,

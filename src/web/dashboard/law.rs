@@ -266,6 +266,7 @@ fn details(duty: &DutyListing) -> Vec<(&'static str, String)> {
         ("Stage", duty.stage.to_string()),
         ("Starts", starts),
         ("Earliest reading starts", duty.conservative_starts.clone().unwrap_or_default()),
+        ("Stays open while", duty.open_while.clone().unwrap_or_default()),
         ("From how many people", least),
         ("Whom it reaches", duty.reach.to_string()),
         ("Order", duty.relative.clone().unwrap_or_default()),

@@ -49,12 +49,16 @@ impl Used {
     /// Whether the ticket is used for the first time.
     fn is_first(&mut self, state: &str, expires: Timestamp, now: Timestamp) -> bool {
         self.0.retain(|_, expires| *expires > now);
+        if self.0.contains_key(state) {
+            return false;
+        }
         if self.0.len() >= MOST
             && let Some(first) = self.0.iter().min_by_key(|(_, expires)| **expires).map(|(state, _)| state.clone())
         {
             self.0.remove(&first);
         }
-        self.0.insert(state.to_string(), expires).is_none()
+        self.0.insert(state.to_string(), expires);
+        true
     }
 }
 
