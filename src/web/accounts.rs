@@ -7,7 +7,7 @@ use super::body::{Id, Members, Text};
 use super::error::Answer;
 use super::obligations::required;
 use super::query::{Params, listed, page};
-use super::repeat::once;
+use super::repeat::{asker, once};
 use crate::store::Store;
 use crate::workflow::{AccountChange, NewAccount, Page, Role};
 use axum::Json;
@@ -47,7 +47,7 @@ pub async fn create<S: Store>(
     };
     members.finish()?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let (account, invitation) = house.create_account(&by, new, now).await?;
         Ok((StatusCode::CREATED, Invited { account, invitation }))
     })
@@ -72,7 +72,7 @@ pub async fn change<S: Store>(
     };
     members.finish()?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let account = house.change_account(&by, &login, change, now).await?;
         Ok((StatusCode::OK, account))
     })
@@ -87,7 +87,7 @@ pub async fn invite<S: Store>(
     (headers, uri): (HeaderMap, Uri),
 ) -> Answer<Response> {
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, ""), async move {
+    once(&web, &asker(&caller), &headers, (&uri, ""), async move {
         let (account, invitation) = house.invite(&by, &login, now).await?;
         Ok((StatusCode::OK, Invited { account, invitation }))
     })
@@ -127,7 +127,7 @@ pub async fn create_token<S: Store>(
     members.finish()?;
     let role = role.unwrap_or(Role::Reporter);
     let (house, by) = (web.house.clone(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let (record, token) = house.create_token(&by, role, &label, entities, expires_at, now).await?;
         Ok((StatusCode::CREATED, CreatedToken { record: TokenView::from(&record), token }))
     })
@@ -141,7 +141,7 @@ pub async fn revoke_token<S: Store>(
     (headers, uri): (HeaderMap, Uri),
 ) -> Answer<Response> {
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, ""), async move {
+    once(&web, &asker(&caller), &headers, (&uri, ""), async move {
         house.revoke_token(&by, &id, now).await?;
         Ok((StatusCode::OK, Revoked { id, revoked: true }))
     })

@@ -6,7 +6,7 @@ use super::body::{Id, Raw, idempotency, if_match};
 use super::error::{Answer, Problem};
 use super::evidence::file_name;
 use super::query::{Params, listed, page};
-use super::repeat::{Done, once_on_incident};
+use super::repeat::{Done, asker, once_on_incident};
 use crate::evidence::sha256;
 use crate::store::Store;
 use crate::workflow::{Attach, AttachmentKind, Terms};
@@ -36,7 +36,7 @@ pub async fn attach<S: Store>(
     ask.bytes = bytes.into();
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once_on_incident(&web, &caller, &headers, (&uri, &file), async move {
+    once_on_incident(&web, &asker(&caller), &headers, (&uri, &file), async move {
         let attached = house.attach(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
         let status = if attached.evidence.is_some() { StatusCode::CREATED } else { StatusCode::OK };
         Ok(Done::at(attached.version, status, &attached))

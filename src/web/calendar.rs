@@ -5,7 +5,7 @@ use super::auth::Api;
 use super::body::{Id, Members, Text};
 use super::error::{Answer, Problem};
 use super::query::Params;
-use super::repeat::once;
+use super::repeat::{asker, once};
 use crate::store::Store;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -27,7 +27,7 @@ pub async fn subscribe<S: Store>(
     }
     members.finish()?;
     let (house, by) = (web.house.clone(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let made = house.create_calendar(&by, &label, expires_at, now).await?;
         Ok((StatusCode::CREATED, made))
     })

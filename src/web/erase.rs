@@ -7,7 +7,7 @@ use super::body::{Id, Members, Text, if_match};
 use super::error::Answer;
 use super::obligations::required;
 use super::query::{Params, in_entries, linked, listed};
-use super::repeat::{Done, once};
+use super::repeat::{Done, asker, once};
 use crate::store::Store;
 use crate::workflow::erase::{EraseRequest, FieldView};
 use axum::extract::State;
@@ -47,7 +47,7 @@ pub async fn erase<S: Store>(
     members.finish()?;
     let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let erased = house.erase(&by, &id, ask, version, now).await?;
         Ok(Done::at(erased.version, StatusCode::OK, &erased))
     })
@@ -89,7 +89,7 @@ async fn set_hold<S: Store>(
     members.finish()?;
     let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let held = house.hold(&by, &id, set, &ground, version, now).await?;
         Ok(Done::at(held.version, StatusCode::OK, &held))
     })
@@ -110,7 +110,7 @@ pub async fn withhold<S: Store>(
     members.finish()?;
     let version = if_match(&headers)?;
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once(&web, &caller, &headers, (&uri, &text), async move {
+    once(&web, &asker(&caller), &headers, (&uri, &text), async move {
         let withheld = house.withhold(&by, &id, &fields, &reason, version, now).await?;
         Ok(Done::at(withheld.version, StatusCode::OK, &withheld))
     })

@@ -6,7 +6,7 @@ use super::body::{Id, Members, Text, idempotency, if_match};
 use super::error::Answer;
 use super::obligations::required;
 use super::query::{Params, in_entries, listed, page};
-use super::repeat::{Done, once_on_incident};
+use super::repeat::{Done, asker, once_on_incident};
 use crate::store::Store;
 use crate::workflow::TimelineItem;
 use axum::Json;
@@ -62,7 +62,7 @@ pub async fn assert_facts<S: Store>(
 ) -> Answer<Response> {
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by, facts) = (web.house.clone(), web.now(), caller.clone(), text.clone());
-    once_on_incident(&web, &caller, &headers, (&uri, text.as_bytes()), async move {
+    once_on_incident(&web, &asker(&caller), &headers, (&uri, text.as_bytes()), async move {
         let changed = house.assert_facts(&by, &id, &facts, version, key.as_deref(), now).await?;
         Ok(Done::at(changed.version, StatusCode::OK, &changed))
     })
@@ -93,7 +93,7 @@ pub async fn set_entity<S: Store>(
     members.finish()?;
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once_on_incident(&web, &caller, &headers, (&uri, text.as_bytes()), async move {
+    once_on_incident(&web, &asker(&caller), &headers, (&uri, text.as_bytes()), async move {
         let changed = house.set_entity(&by, &id, &entity, version, key.as_deref(), now).await?;
         Ok(Done::at(changed.version, StatusCode::OK, &changed))
     })

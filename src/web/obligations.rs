@@ -7,7 +7,7 @@ use super::error::{Answer, Problem};
 use super::incidents::tag;
 use super::kept::kept;
 use super::query::{Params, listed, page};
-use super::repeat::{Done, once_on_incident};
+use super::repeat::{Done, asker, once_on_incident};
 use crate::store::Store;
 use crate::workflow::{AckRequest, DecisionView, FilingRequest, Score, Terms, WaiverRequest};
 use axum::Json;
@@ -65,7 +65,7 @@ pub async fn file<S: Store>(
     let ask = filing(&text)?;
     let (version, key) = (if_match(&headers)?, idempotency(&headers)?.map(str::to_string));
     let (house, now, by) = (web.house.clone(), web.now(), caller.clone());
-    once_on_incident(&web, &caller, &headers, (&uri, text.as_bytes()), async move {
+    once_on_incident(&web, &asker(&caller), &headers, (&uri, text.as_bytes()), async move {
         let changed = house.file(&by, &id, ask, Terms { version, key: key.as_deref() }, now).await?;
         Ok(Done::at(changed.version, StatusCode::OK, &changed))
     })

@@ -153,7 +153,7 @@ impl<S> Drop for Work<S> {
     }
 }
 
-/// Does `act` once for each key of `who`: the same request again is answered 200 with the first result. Without a key it is done
+/// Does `act` once for each key of `who`, an [`asker`] or the text of a link: the same request again is answered 200 with the first result. Without a key it is done
 /// each time. It is finished also when the client leaves: that is when the answer is asked for again.
 ///
 /// # Errors
@@ -161,7 +161,7 @@ impl<S> Drop for Work<S> {
 /// and what `act` answers.
 pub async fn once<S, F, D>(
     web: &Shared<S>,
-    who: &Caller,
+    who: &str,
     headers: &HeaderMap,
     request: (&Uri, &str),
     act: F,
@@ -182,7 +182,7 @@ where
 /// As [`once`].
 pub async fn once_on_incident<S, F>(
     web: &Shared<S>,
-    who: &Caller,
+    who: &str,
     headers: &HeaderMap,
     request: (&Uri, &[u8]),
     act: F,
@@ -197,7 +197,7 @@ where
 async fn answered<S, F, D>(
     web: &Shared<S>,
     which: fn(&Memory) -> &Answers,
-    who: &Caller,
+    who: &str,
     headers: &HeaderMap,
     (uri, body): (&Uri, &[u8]),
     act: F,
@@ -211,7 +211,7 @@ where
         let Done { status, said } = act.await?.into();
         return Ok(response(status, said));
     };
-    let name = (may(who), key.to_string());
+    let name = (who.to_string(), key.to_string());
     let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
     let request = Sha256::new().chain_update(asked).chain_update("\n").chain_update(body).finalize().into();
     match which(&web.memory).begin(&name, request, web.now()) {
@@ -234,7 +234,7 @@ where
 }
 
 /// Who asked, with what they may: labels of tokens are not unique, rights change, and an answer is for who could get it.
-fn may(who: &Caller) -> String {
+pub fn asker(who: &Caller) -> String {
     format!("{}\n{}\n{}", who.name, who.role.as_str(), who.entities.join("\n"))
 }
 
@@ -288,7 +288,7 @@ mod tests {
             caller(Role::Admin, &["a"]),
             caller(Role::Responder, &[]),
         ];
-        let names: std::collections::BTreeSet<String> = who.iter().map(may).collect();
+        let names: std::collections::BTreeSet<String> = who.iter().map(asker).collect();
         assert_eq!(names.len(), who.len());
     }
 
