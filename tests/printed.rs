@@ -71,7 +71,7 @@ fn verdicts(files: &Files) -> Vec<(&'static str, bool, String)> {
     found.push(("the program", ok, said));
     for (program, script) in VERIFIERS {
         let (ok, said) = run(dir.path(), program, &[script]);
-        assert_eq!(ok, said.contains("VERIFIED: "), "{script}: {said}");
+        assert_eq!(ok, said.lines().any(|line| line.starts_with("VERIFIED: ")), "{script}: {said}");
         found.push((script, ok, said));
     }
     found
@@ -97,7 +97,7 @@ async fn a_bundle_with_a_printed_report_is_verified_by_all_three() {
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(ok && words.contains(heading), "{profile}: {words}");
         assert_eq!(words.contains("Nadia Namesake"), names_people, "{profile}: {words}");
-        assert_eq!(words.contains("NOTEWORTHY"), profile == "internal", "{profile}: {words}");
+        assert!(profile == "internal" || !words.contains("NOTEWORTHY"), "{profile}: {words}");
         let (_, meta) = run(unpacked.path(), "pdfinfo", &["-meta", "report.pdf"]);
         assert!(meta.contains("<pdfaid:part>3</pdfaid:part>"), "{meta}");
         // what machines read lies inside, and is what lies beside it
