@@ -157,3 +157,22 @@ impl Obligation {
         self.standing.deadline().map(|d| (d.due, d.conservative_due)).or(self.bound)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_standing_is_among_the_words() {
+        let all = [
+            Standing::Running(None),
+            Standing::Awaiting { projected_due: None, projected_conservative: None },
+            Standing::Possible(None),
+            Standing::Discharged { at: Timestamp::UNIX_EPOCH, deadline: None },
+            Standing::Waived { reason: String::new(), deadline: None },
+            Standing::Withdrawn,
+            Standing::NotApplicable,
+        ];
+        assert_eq!(all.each_ref().map(Standing::as_str), Standing::WORDS);
+    }
+}

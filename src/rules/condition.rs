@@ -301,10 +301,7 @@ impl Atom {
                 decided => decided,
             },
             Atom::StatesRole(role) => Truth::of(scene.standings.get(role) == Truth::Yes),
-            Atom::Sector(sector) if scene.entity.sectors.is_empty() => {
-                let _ = sector;
-                unknown("entity.sectors")
-            }
+            Atom::Sector(_) if scene.entity.sectors.is_empty() => unknown("entity.sectors"),
             Atom::Sector(sector) => Truth::of(scene.entity.sectors.iter().any(|s| s == sector)),
             Atom::OperatesIn(place) => match scene.whereabouts.operates_in(place) {
                 Truth::Unknown => unknown("entity.operates_in"),

@@ -238,18 +238,28 @@ impl<'a> Loader<'a> {
         for duty in &mut book.duties {
             duty.conditions_mut().for_each(|condition| condition.join_filings(&acts_for));
         }
+        let kept_open =
+            book.duties.iter().filter(|duty| duty.open_while.is_some() && book.groups.contains_key(&duty.id));
+        let kept_open: Vec<_> = kept_open.map(|duty| (duty.pack.clone(), duty.id.clone())).collect();
+        for (pack, duty) in kept_open {
+            let text = format!(
+                "`{duty}` is one filing with others and has `open_while`: a filing discharges them all; take one away"
+            );
+            self.fault_of(&pack, &duty, "open_while", text);
+        }
         for (pack, duty, id) in missing {
             let near = book.nearest_duties(&id.0).into_iter().map(str::to_string).collect::<Vec<_>>();
             let near: Vec<&str> = near.iter().map(String::as_str).collect();
-            let path = format!("{}.toml", pack.split('@').next().unwrap_or(&pack));
-            if let Some(file) = self.files.iter().find(|f| f.path == path) {
-                self.fault(
-                    file,
-                    &duty.0,
-                    &id.0,
-                    format!("duty `{duty}` refers to `{id}`, which no pack has{}", did_you_mean(&near)),
-                );
-            }
+            let text = format!("duty `{duty}` refers to `{id}`, which no pack has{}", did_you_mean(&near));
+            self.fault_of(&pack, &duty, &id.0, text);
+        }
+    }
+
+    /// Reports a fault of a duty that was loaded from `pack`.
+    fn fault_of(&mut self, pack: &str, duty: &DutyId, words: &str, text: String) {
+        let path = format!("{}.toml", pack.split('@').next().unwrap_or(pack));
+        if let Some(file) = self.files.iter().find(|f| f.path == path) {
+            self.fault(file, &duty.0, words, text);
         }
     }
 }

@@ -133,11 +133,8 @@ impl Rulebook {
         self.compose(&mut candidates);
         self.depend(&mut candidates, &asking);
         self.project(&mut candidates, now, &parties);
-        plan.obligations = candidates
-            .into_iter()
-            .filter(|c| options.all || c.applies != Truth::No)
-            .map(|c| self.stand(c, incident, now))
-            .collect();
+        plan.obligations =
+            candidates.into_iter().filter(|c| options.all || c.applies != Truth::No).map(stand).collect();
         self.order(&mut plan.obligations);
         plan.they_owe = self.they_owe(incident, &parties);
         self.not_covered(incident, &mut plan);
@@ -220,29 +217,6 @@ impl Rulebook {
         found
     }
 
-    fn stand(&self, candidate: Candidate, _incident: &Incident, _now: Timestamp) -> Obligation {
-        let Candidate { mut obligation, applies, deadline, started, filed, waived, .. } = candidate;
-        obligation.standing = if applies == Truth::No {
-            Standing::NotApplicable
-        } else if let Some(filed) = filed {
-            obligation.missing.clear();
-            obligation.internal_target = None;
-            Standing::Discharged { at: filed.at, deadline }
-        } else if let Some(reason) = waived {
-            Standing::Waived { reason, deadline }
-        } else if applies == Truth::Unknown {
-            Standing::Possible(deadline)
-        } else if started {
-            Standing::Running(deadline)
-        } else {
-            match obligation.standing {
-                projected @ Standing::Awaiting { .. } => projected,
-                _ => Standing::Awaiting { projected_due: None, projected_conservative: None },
-            }
-        };
-        obligation
-    }
-
     /// Nearest conservative limit first, then what has no date.
     pub fn order(&self, obligations: &mut [Obligation]) {
         obligations.sort_by_cached_key(|o| {
@@ -262,6 +236,30 @@ impl Rulebook {
             )
         });
     }
+}
+
+/// The obligation, and how it stands.
+fn stand(candidate: Candidate) -> Obligation {
+    let Candidate { mut obligation, applies, deadline, started, filed, waived, .. } = candidate;
+    obligation.standing = if applies == Truth::No {
+        Standing::NotApplicable
+    } else if let Some(filed) = filed {
+        obligation.missing.clear();
+        obligation.internal_target = None;
+        Standing::Discharged { at: filed.at, deadline }
+    } else if let Some(reason) = waived {
+        Standing::Waived { reason, deadline }
+    } else if applies == Truth::Unknown {
+        Standing::Possible(deadline)
+    } else if started {
+        Standing::Running(deadline)
+    } else {
+        match obligation.standing {
+            projected @ Standing::Awaiting { .. } => projected,
+            _ => Standing::Awaiting { projected_due: None, projected_conservative: None },
+        }
+    };
+    obligation
 }
 
 /// `work` over `items` in their order, on two threads when there are at least `many`.

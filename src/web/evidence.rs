@@ -25,7 +25,7 @@ pub async fn entries<S: Store>(
     Id(id): Id,
     params: Params,
 ) -> Answer<Response> {
-    let entries = web.house.evidence_entries(&caller, &id, web.now()).await?;
+    let entries = web.house.evidence_entries(&caller, &id).await?;
     let (items, next) = cut(entries, &params, |entry: &Value| entry["idx"].as_u64().unwrap_or_default())?;
     Ok(Json(Entries { items, next }).into_response())
 }

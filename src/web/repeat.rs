@@ -153,8 +153,9 @@ impl<S> Drop for Work<S> {
     }
 }
 
-/// Does `act` once for each key of `who`, an [`asker`] or the text of a link: the same request again is answered 200 with the first result. Without a key it is done
-/// each time. It is finished also when the client leaves: that is when the answer is asked for again.
+/// Does `act` once for each key of `who`, an [`asker`] or the text of a link: the same request again is answered 200 with the
+/// first result. Without a key it is done each time. It is finished also when the client leaves: that is when the answer is
+/// asked for again.
 ///
 /// # Errors
 /// 400 for a key that cannot be read, 409 while the first request is being worked on, 422 for a key of another request;

@@ -4,9 +4,8 @@
 //! commitment. The file is on disk before the entry that names it: what an entry names was there.
 
 use super::read::split_obligation;
-use super::{Answered, Caller, Changed, EvidenceReceipt, House, Right, Terms, Trouble};
+use super::{Answered, Caller, Changed, EvidenceReceipt, House, Right, Terms, Trouble, rejected};
 use crate::evidence::{Disclosure, Draft, Hash, attachment, hex, sha256};
-use crate::ingest::Rejection;
 use crate::rules::utc;
 use crate::store::{Change, Changeset, Store};
 use crate::time::Timestamp;
@@ -179,7 +178,7 @@ impl<S: Store> House<S> {
             Some(full) if full.contains('~') => {
                 let (incident, local) = split_obligation(full)?;
                 if incident != id {
-                    return Err(rejected("obligation", format!("`{full}` is an obligation of another incident")));
+                    return Err(rejected("/obligation", format!("`{full}` is an obligation of another incident")));
                 }
                 Some(local.to_string())
             }
@@ -371,7 +370,7 @@ impl<S: Store> House<S> {
             Some(at) => {
                 let text =
                     format!("`{}` is no file of this incident; hand it in first, and name its entry", documents[at]);
-                Err(rejected(&format!("documents/{at}"), text))
+                Err(rejected(&format!("/documents/{at}"), text))
             }
         }
     }
@@ -397,25 +396,21 @@ fn personal_values(disclosures: &BTreeMap<Hash, Vec<u8>>) -> BTreeMap<String, St
 
 fn check(ask: &Attach, now: Timestamp) -> Answered<()> {
     if ask.bytes.is_empty() {
-        return Err(rejected("", "the file is empty; send its bytes as the body".into()));
+        return Err(rejected("/", "the file is empty; send its bytes as the body"));
     }
     if let Some(at) = ask.at.filter(|at| *at > now + FUTURE) {
-        return Err(rejected("at", format!("`{}` is later than now", utc(at))));
+        return Err(rejected("/at", format!("`{}` is later than now", utc(at))));
     }
     for (field, text) in [("name", &ask.name), ("by", &ask.by), ("how", &ask.how), ("tool", &ask.tool)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > TEXT) {
-            return Err(rejected(field, format!("`{field}` is longer than {TEXT} characters")));
+            return Err(rejected(&format!("/{field}"), format!("`{field}` is longer than {TEXT} characters")));
         }
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/.+-".contains(c);
     if let Some(kind) = ask.media_type.as_ref().filter(|kind| kind.len() > 100 || !kind.chars().all(plain)) {
-        return Err(rejected("media_type", format!("`{kind}` is no type such as `application/pdf`")));
+        return Err(rejected("/media_type", format!("`{kind}` is no type such as `application/pdf`")));
     }
     Ok(())
-}
-
-fn rejected(field: &str, text: String) -> Trouble {
-    Trouble::Rejected(vec![Rejection { pointer: format!("/{field}"), line: None, text }])
 }
 
 /// A shelf for houses that keep nothing.

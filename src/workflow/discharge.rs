@@ -9,7 +9,7 @@ use super::rulebook::waiting;
 use super::tokens::AckClaims;
 use super::{
     AckOffer, AckRequest, Answered, Caller, Changed, FilingRequest, House, IncidentView, ObligationView, Right, Role,
-    Score, Terms, Trouble, WaiverRequest,
+    Score, Terms, Trouble, WaiverRequest, rejected,
 };
 use crate::escalation::{DeliveryState, Message, Sent, lease_end};
 use crate::law::{Acknowledgement, Delay, Filing, IncidentId, Value, Waiver};
@@ -500,7 +500,7 @@ impl<S: Store> House<S> {
 pub(super) fn reason_of(text: &str) -> Answered<String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(rejected("/reason", "`reason` is empty; write down why, for whoever reads it in two years".into()));
+        return Err(rejected("/reason", "`reason` is empty; write down why, for whoever reads it in two years"));
     }
     if text.chars().count() > REASON_LIMIT {
         return Err(rejected(
@@ -509,8 +509,4 @@ pub(super) fn reason_of(text: &str) -> Answered<String> {
         ));
     }
     Ok(text.to_string())
-}
-
-fn rejected(pointer: &str, text: String) -> Trouble {
-    Trouble::Rejected(vec![crate::ingest::Rejection { pointer: pointer.into(), line: None, text }])
 }

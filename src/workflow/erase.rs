@@ -18,7 +18,7 @@ use super::attachments::COLLECTED;
 use super::discharge::reason_of;
 use super::evidence_of::{Erased as ErasedBody, HoldChanged, Refused, WithheldBody};
 use super::intake::receipt_view;
-use super::{Answered, Caller, EvidenceReceipt, House, Right, Terms, Trouble};
+use super::{Answered, Caller, EvidenceReceipt, House, Right, Terms, Trouble, rejected};
 use crate::evidence::{Draft, Hash, Id, Made, hex};
 use crate::ingest::Rejection;
 use crate::law::IncidentId;
@@ -565,8 +565,4 @@ pub(super) fn withheld_of(entries: &[StoredEntry]) -> BTreeMap<Hash, String> {
         );
     }
     found
-}
-
-fn rejected(pointer: &str, text: &str) -> Trouble {
-    Trouble::Rejected(vec![Rejection { pointer: pointer.into(), line: None, text: text.into() }])
 }

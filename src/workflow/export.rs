@@ -1,29 +1,24 @@
-//! One incident as a bundle that a regulator checks without us; and the log's entries and proofs.
+//! One incident as a bundle that a regulator checks without us. What the log shows by itself stands in `log`.
 
 use super::erase::withheld_of;
 use super::evidence_of::SYSTEM;
 use super::read::value_json;
-use super::{Answered, Caller, House, Right, Trouble};
+use super::{Answered, Caller, House, Right, Trouble, rejected};
 use crate::evidence::export::{self, ExportCreated, ExportInput, Withheld};
 use crate::evidence::report::{
     EntryWords, EventRow, FactRow, LimitRow, ObligationRow, Outcome, ReportModel, StepRow, Words,
 };
-use crate::evidence::{Checkpoint, Disclosure, Happening, Hash, Id, Nodes, hex, merkle};
+use crate::evidence::{Disclosure, Happening, Hash, Id, hex};
 use crate::law::Standing;
-use crate::store::{Change, Changeset, Dossier, Store, StoredCheckpoint};
+use crate::store::{Change, Changeset, Dossier, Store};
 use crate::time::{Timestamp, Zone};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an export is repeated when the stream grew while it was made.
 const ATTEMPTS: usize = 5;
-/// Entries answered per call.
-const PAGE: u64 = 1000;
 
 /// Kinds of personal fields that an export may leave out, with the ends of the pointers they stand at.
 const WITHHOLDABLE: [(&str, &[&str]); 6] = [
@@ -69,17 +64,6 @@ pub struct Preview {
     pub withheld_fields: Map<String, Value>,
     /// Fields that somebody withheld with a reason.
     pub withheld_one_by_one: usize,
-}
-
-/// RFC 6962 hashes in base64, leaf to root.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[schemars(rename = "Proof")]
-pub enum LogProof {
-    /// That the entry is in the tree.
-    Inclusion { index: u64, size: u64, proof: Vec<String> },
-    /// That the tree of size `from` is the beginning of this one.
-    Consistency { from: u64, size: u64, proof: Vec<String> },
 }
 
 /// What somebody wants exported.
@@ -229,107 +213,6 @@ impl<S: Store> House<S> {
             withheld_fields,
             withheld_one_by_one: standing,
         })
-    }
-
-    /// The entries of an incident, parsed for reading; the bundle has the exact bytes.
-    pub async fn evidence_entries(&self, caller: &Caller, id: &str, _now: Timestamp) -> Answered<Vec<Value>> {
-        self.dossier(caller, id).await?;
-        let entries = self.store.stream(id).await?;
-        Ok(entries.iter().map(|e| entry_json(e.idx, &e.bytes)).collect())
-    }
-
-    /// Entries of the whole log by index; for auditors, since it names every incident.
-    pub async fn log_entries(&self, caller: &Caller, from: u64, to: u64) -> Answered<Vec<Value>> {
-        self.permit(caller, Right::Export)?;
-        if !caller.entities.is_empty() {
-            return Err(Trouble::NotPermitted("the whole log is for tokens that are not limited to entities".into()));
-        }
-        let to = to.min(from.saturating_add(PAGE));
-        Ok(self.store.entries(from..to).await?.iter().map(|e| entry_json(e.idx, &e.bytes)).collect())
-    }
-
-    /// An inclusion proof for `index`, or a consistency proof from the tree of size `from`, to `size` (the current one by default).
-    pub async fn log_proof(
-        &self,
-        caller: &Caller,
-        index: Option<u64>,
-        from: Option<u64>,
-        size: Option<u64>,
-    ) -> Answered<LogProof> {
-        self.permit(caller, Right::Read)?;
-        let head = self.store.head().await?;
-        let size = size.unwrap_or(head.size);
-        let beyond = |what: &str, n: u64| {
-            rejected(&format!("/{what}"), format!("`{n}` is beyond the log, which has {} entries", head.size))
-        };
-        if size == 0 || size > head.size {
-            return Err(beyond("size", size));
-        }
-        let base64 = |proof: Vec<Hash>| proof.iter().map(|h| STANDARD.encode(h)).collect();
-        match (index, from) {
-            (Some(index), None) if index < size => {
-                let proof = self.inclusion_proofs(&[index], size).await?.remove(0);
-                Ok(LogProof::Inclusion { index, size, proof: base64(proof) })
-            }
-            (Some(index), None) => Err(beyond("index", index)),
-            (None, Some(old)) if old <= size && old > 0 => {
-                if let Some(why) = self.lost_with_restore(old).await? {
-                    return Err(Trouble::NotNow(why));
-                }
-                let proof = self.with_nodes(|nodes| merkle::consistency(nodes, old, size)).await?;
-                Ok(LogProof::Consistency { from: old, size, proof: base64(proof) })
-            }
-            (None, Some(old)) => Err(beyond("from", old)),
-            _ => {
-                Err(rejected("/index", "name `index` for an inclusion proof, or `from` for a consistency proof".into()))
-            }
-        }
-    }
-
-    pub(super) async fn inclusion_proofs(&self, indices: &[u64], size: u64) -> Answered<Vec<Vec<Hash>>> {
-        self.with_nodes(|nodes| {
-            // every index is asked before giving up, so that one round fetches for all
-            let proofs: Vec<Option<Vec<Hash>>> = indices.iter().map(|i| merkle::inclusion(nodes, *i, size)).collect();
-            proofs.into_iter().collect()
-        })
-        .await
-    }
-
-    /// Runs a computation over stored nodes, fetching what it misses and running it again: O(log n) rounds.
-    pub(super) async fn with_nodes<T>(&self, compute: impl Fn(&Fetched) -> Option<T>) -> Answered<T> {
-        let mut known = BTreeMap::new();
-        loop {
-            let fetched = Fetched { known, missing: RefCell::new(Vec::new()) };
-            let answer = compute(&fetched);
-            let missing = fetched.missing.into_inner();
-            known = fetched.known;
-            if let Some(answer) = answer {
-                return Ok(answer);
-            }
-            let mut wanted = missing;
-            wanted.sort_unstable();
-            wanted.dedup();
-            if wanted.is_empty() {
-                return Err(Trouble::NotNow("the log has no such proof".into()));
-            }
-            let nodes = self.store.nodes(wanted.clone()).await?;
-            for (at, node) in wanted.into_iter().zip(nodes) {
-                match node {
-                    Some(hash) => drop(known.insert(at, hash)),
-                    None => {
-                        return Err(Trouble::NotNow(format!(
-                            "node {at:?} of the log is missing; run `breachclock evidence fsck`"
-                        )));
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn signed(&self, stored: &StoredCheckpoint) -> Answered<Checkpoint> {
-        Checkpoint::parse(&stored.note)
-            .and_then(|c| c.verify(&self.settings.origin, &self.log_key.public()))
-            .map_err(|e| Trouble::NotNow(e.to_string()))
     }
 
     /// The rule texts the entries name: each manifest, the packs that say something about this incident, and those that are
@@ -521,26 +404,6 @@ fn named_zone(name: &str) -> Answered<Zone> {
     })
 }
 
-/// Nodes fetched so far, and those a computation missed.
-pub(super) struct Fetched {
-    known: BTreeMap<(u8, u64), Hash>,
-    missing: RefCell<Vec<(u8, u64)>>,
-}
-
-impl Nodes for Fetched {
-    fn node(&self, level: u8, index: u64) -> Option<Hash> {
-        let found = self.known.get(&(level, index)).copied();
-        if found.is_none() {
-            self.missing.borrow_mut().push((level, index));
-        }
-        found
-    }
-}
-
-fn rejected(pointer: &str, text: String) -> Trouble {
-    Trouble::Rejected(vec![crate::ingest::Rejection { pointer: pointer.into(), line: None, text }])
-}
-
 /// A kind of field, and the ends of the pointers it stands at.
 type Kind = (&'static str, &'static [&'static str]);
 
@@ -594,16 +457,6 @@ fn partition(entries: &[&[u8]], stored: &BTreeMap<Hash, Vec<u8>>, kinds: &[Kind]
         withheld.into_iter().map(|(reason, commitments)| Withheld { reason: reason.into(), commitments }).collect(),
         disclosed,
     )
-}
-
-fn entry_json(idx: u64, bytes: &[u8]) -> Value {
-    let mut entry: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    if let Some(entry) = entry.as_object_mut() {
-        entry.insert("idx".into(), json!(idx));
-        entry.insert("sha256".into(), json!(hex(&crate::evidence::sha256(bytes))));
-        entry.insert("leaf_hash".into(), json!(hex(&crate::evidence::leaf_hash(bytes))));
-    }
-    entry
 }
 
 /// A name for the exporter out of the log's: letters, digits, dots, dashes.

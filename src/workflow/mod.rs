@@ -33,6 +33,7 @@ mod kept;
 mod lateness;
 pub mod law_changes;
 pub mod life;
+pub mod log;
 mod names;
 mod outline;
 pub mod overview;
@@ -287,6 +288,11 @@ pub enum Trouble {
     /// The state of things does not allow it, with what to do instead.
     NotNow(String),
     Store(StoreError),
+}
+
+/// The input is wrong in one place; `pointer` is that of RFC 6901.
+fn rejected(pointer: &str, text: impl Into<String>) -> Trouble {
+    Trouble::Rejected(vec![Rejection { pointer: pointer.into(), line: None, text: text.into() }])
 }
 
 impl fmt::Display for Trouble {

@@ -184,6 +184,13 @@ fn a_fault_names_file_line_and_words() {
         ("when = [\"personal_data\"]", "when = [\"times.aware after 2026-07-01\"]", 0, "write `on or after`"),
         ("when = [\"personal_data\"]", "when = [\"personal_data before 2026-07-01\"]", 0, "reads it as instant"),
         ("type = \"instant\"\nmay_be", "type = \"yes-no\"\nmay_be", 0, "`may_be_ahead` is for facts of type `instant`"),
+        ("when = [\"personal_data\"]", "when = [\"filed xx-tset-1\"]", 0, "did you mean `xx-test-1`"),
+        (
+            "when = [\"personal_data\"]",
+            "when = [\"personal_data\"]\ncombine = \"earliest-of:xx-test-1\"\nopen_while = [\"personal_data\"]",
+            0,
+            "take one away",
+        ),
         ("title = \"Tell somebody\"", "titel = \"Tell somebody\"", 0, "unknown field `titel`"),
     ];
     assert!(load_with(GOOD).is_ok(), "{:?}", load_with(GOOD).err());

@@ -257,7 +257,7 @@ async fn play<S: Store>(scenario: &Scenario, store: S) -> Result<(), String> {
         }
     }
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in house.evidence_entries(&responder, &id, now).await.map_err(|e| e.to_string())? {
+    for entry in house.evidence_entries(&responder, &id).await.map_err(|e| e.to_string())? {
         *kinds.entry(entry["type"].as_str().unwrap_or_default().to_string()).or_default() += 1;
     }
     for (kind, wanted) in &scenario.entries {

@@ -54,7 +54,7 @@ async fn page<S: Store>(web: &Shared<S>, caller: &Caller, id: &str, typed: Typed
     let (now, zone, may) = (web.now(), reader_zone(web), May::of(caller));
     let read = async {
         let incident = web.house.incident(caller, id, now).await?;
-        Answer::Ok((incident, web.house.evidence_entries(caller, id, now).await?))
+        Answer::Ok((incident, web.house.evidence_entries(caller, id).await?))
     };
     let (incident, entries) = match read.await {
         Ok(_) if typed.is("export") && !may.export => {

@@ -6,7 +6,8 @@ use crate::web::answers::{
 };
 use crate::web::error::Problem;
 use crate::workflow::erase::{Erased, HoldView, Withheld};
-use crate::workflow::export::{LogProof, Preview};
+use crate::workflow::export::Preview;
+use crate::workflow::log::LogProof;
 use crate::workflow::{
     AccountView, AckOffer, Assessed, Attached, AttachmentKind, AttachmentView, BreachStatus, Changed, DecisionView,
     Drafted, IncidentSummary, ObligationView, Page, Register, RegisterFormat, Reported, Role, StatusView, TimelineItem,
