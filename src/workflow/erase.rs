@@ -498,7 +498,7 @@ fn sought(ask: &EraseRequest, all: &[Field], entries: &[StoredEntry]) -> Answere
     if let Some(table) = found.iter().find(|field| field.value.as_ref().is_some_and(|value| !value.is_string())) {
         return Err(rejected(
             "/fields",
-            &format!(
+            format!(
                 "`{}` holds what deadlines are computed from and is not erased for itself; it goes with a text that stands in \
                  it, such as the name of the entity",
                 table.name()

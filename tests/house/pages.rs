@@ -10,10 +10,15 @@ use serde_json::Value;
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 /// What an attack would look like in a page.
-fn is_clean(body: &str) {
+fn is_escaped(body: &str) {
     assert!(!body.contains("<script>alert"), "a text is not escaped");
     assert!(!body.contains(" style=") && !body.contains("<style"), "a page brings style of its own");
     assert!(!body.contains("javascript:"), "an address runs script");
+}
+
+/// [`is_escaped`], and promises nothing. A page of a duty quotes the law, which may call somebody deemed compliant.
+fn is_clean(body: &str) {
+    is_escaped(body);
     for word in ["compliant", "on track", "nothing to do"] {
         assert!(!body.to_lowercase().contains(word), "a page says `{word}`");
     }
@@ -333,7 +338,7 @@ async fn the_law_is_a_map_a_search_and_a_page_for_each_duty() {
         assert_eq!(page.status, 200, "{id}: {}", page.body);
         let citation = duty.citation.replace('&', "&#38;").replace('\'', "&#39;");
         assert!(page.body.contains(&citation), "{id} without its citation");
-        is_clean(&page.body);
+        is_escaped(&page.body);
     }
     let page = server.page(Role::Auditor, "/law/eu-gdpr-33-authority").await.body;
     for said in ["72 hours", "Texts by date", "personal_data", "Worked cases", "computed by the rulebook in force"] {
