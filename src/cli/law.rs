@@ -38,6 +38,14 @@ pub enum Command {
         /// Folder of rule packs; the built-in ones when left out
         dir: Option<PathBuf>,
     },
+    /// A duty in its own worked case with one thing otherwise at a time: which facts decide it, and what each answer makes of it
+    Vary {
+        duty: String,
+        #[arg(long)]
+        json: bool,
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+    },
     /// Forms of notices: id, language, kind, title, source
     Forms {
         #[arg(long)]
@@ -147,6 +155,7 @@ pub fn run(command: Command) -> i32 {
             }
             Err(code) => code,
         },
+        Command::Vary { duty, json, rules } => vary(&duty, json, rules),
         Command::Forms { json, duty, rules } => forms(json, duty.as_deref(), rules),
         Command::Diff(args) => super::law_diff::run(args),
         Command::Schema { cases } => {
@@ -191,6 +200,44 @@ pub fn run(command: Command) -> i32 {
             exit::DONE
         }
     }
+}
+
+fn vary(duty: &str, json: bool, rules: Option<PathBuf>) -> i32 {
+    let (book, files) = match super::rulebook(rules.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if book.duty(duty).is_none() {
+        eprintln!(
+            "error: no rule pack has the duty `{duty}`{}",
+            crate::rules::did_you_mean(&book.nearest_duties(duty))
+        );
+        return exit::NEGATIVE;
+    }
+    let Some(varied) = crate::workflow::vary::vary(&book, &files, duty) else {
+        eprintln!("error: no worked case wants the duty `{duty}`; add one to the `.cases.toml` beside its pack");
+        return exit::NEGATIVE;
+    };
+    if json {
+        super::print_json(&varied);
+        return exit::DONE;
+    }
+    let mut text = format!("{}:{} `{}`\n", varied.file, varied.line, varied.case);
+    let lines = |stands: &[String]| match stands {
+        [] => "    not shown\n".to_string(),
+        _ => stands.iter().map(|line| format!("    {line}\n")).collect(),
+    };
+    text.push_str(&lines(&varied.stands));
+    let (same, other): (Vec<_>, Vec<_>) = varied.variations.iter().partition(|v| v.stands == varied.stands);
+    for variation in other {
+        text.push_str(&format!("{}\n{}", variation.what, lines(&variation.stands)));
+    }
+    let same: Vec<&str> = same.iter().map(|v| v.what.as_str()).collect();
+    if !same.is_empty() {
+        text.push_str(&format!("no change: {}\n", same.join("; ")));
+    }
+    super::print(&text);
+    exit::DONE
 }
 
 fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {

@@ -31,6 +31,7 @@ mod roles;
 mod schema;
 mod texts;
 mod trigger;
+mod vary;
 
 pub use answer::{
     Answer, Content, MightAppear, NotCovered, ObligationAnswer, RulebookName, Unsigned, Warning, due_label, hex,
@@ -54,3 +55,4 @@ pub use plan::{Options, Plan};
 pub use questions::Question;
 pub use schema::{cases_schema, pack_schema};
 pub use trigger::filed;
+pub use vary::Variation;

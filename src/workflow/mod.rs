@@ -50,6 +50,7 @@ mod stamps;
 mod status;
 pub mod tally;
 pub mod tokens;
+pub mod vary;
 pub mod view;
 pub mod wake;
 mod withdraw;
