@@ -143,6 +143,8 @@ pub struct Obligation {
     pub unverified: bool,
     pub held: Option<(Option<Timestamp>, String)>,
     pub missing: Vec<String>,
+    /// Facts nobody has stated by which an exception may be claimed: with a yes it falls away.
+    pub claimable: Vec<String>,
     pub because: Vec<String>,
     /// Conventions used, for the citation of steps.
     pub convention: Option<String>,

@@ -194,6 +194,8 @@ pub struct ObligationAnswer {
     pub delay_notice: Option<DelayNotice>,
     /// Keys of facts.
     pub missing: Vec<String>,
+    /// Facts nobody has stated by which an exception may be claimed: with a yes the obligation falls away.
+    pub claimable: Vec<String>,
     /// What the rulebook in force would say, when the limits shown are older ones that wait for a sign-off.
     pub awaiting_sign_off: Option<Unsigned>,
     pub because: Vec<String>,
@@ -377,6 +379,7 @@ impl Rulebook {
                 }
             }),
             missing: o.missing.clone(),
+            claimable: o.claimable.clone(),
             awaiting_sign_off: o
                 .unsigned
                 .map(|(due, conservative)| Unsigned { due: due.map(utc), conservative_due: conservative.map(utc) }),
@@ -431,6 +434,13 @@ impl Rulebook {
         }
         if !o.missing.is_empty() && o.standing.is_open() {
             because.push(format!("not known: {}", o.missing.join(", ")));
+        }
+        if o.standing.is_open() {
+            because.extend(
+                o.claimable
+                    .iter()
+                    .map(|key| format!("it falls away once `{key}` is answered yes: {}", self.catalogue.question(key))),
+            );
         }
         if o.unverified {
             because.push("this row is not verified: check it with counsel before relying on it".to_string());

@@ -11,8 +11,8 @@ use super::reach::Recipient;
 use super::texts::Baseline;
 use super::trigger::{self, Onset};
 use crate::law::{
-    Confidence, Deadline, Duty, DutyId, DutyPeriod, Incident, Obligation, Place, Stage, Standing, Started, Trigger,
-    Value,
+    Confidence, Deadline, Duty, DutyId, DutyPeriod, FactBook, Incident, Obligation, Place, Stage, Standing, Started,
+    Trigger, Value,
 };
 use crate::time::{CivilDate, Period, Timestamp, Zone};
 
@@ -80,7 +80,10 @@ impl Rulebook {
         }
         let mut start = self.start(duty, &place, incident, &mut missing);
         let clock = clock::of(self, duty, &seat, parties);
-        let served = self.served(duty, &mut start, clock.zone, asking, &scene, &mut missing, &mut because);
+        let mut served = self.served(duty, &mut start, clock.zone, asking, &scene, &mut missing, &mut because);
+        if let Some(first) = self.known_before_the_text(at, facts, clock.zone) {
+            (served.texts, served.day) = (Vec::new(), first);
+        }
         let Served { texts, day, ended } = served;
         let Start { started, bound, fallback } = start;
         let in_force = !texts.is_empty() || duty.periods.is_empty();
@@ -215,6 +218,10 @@ impl Rulebook {
                 .min(),
             _ => None,
         };
+        let claimable = match applies {
+            Truth::No => Vec::new(),
+            _ => claimable(duty, &scene),
+        };
         let recipient_name = authority.map_or(&duty.recipient_name, |a| &a.name).clone();
         let projected = limits.bound.map_or(Standing::NotApplicable, |(due, careful)| Standing::Awaiting {
             projected_due: Some(due),
@@ -256,6 +263,7 @@ impl Rulebook {
                 unverified,
                 held,
                 missing,
+                claimable,
                 because,
                 convention,
                 period,
@@ -296,6 +304,22 @@ impl Rulebook {
             *applies = applies.and(!unless.truth(scene, missing));
             fails(*applies, &|| format!("the exception applies: {}", unless.text()));
         }
+    }
+
+    /// The local day on which a twin of the duty at `at` started, when its texts begin later and nobody stated since when it is
+    /// known: who was told knew by then, so that it arose before the text or not at all.
+    fn known_before_the_text(&self, at: usize, facts: &FactBook, zone: Zone) -> Option<CivilDate> {
+        let twins = self.other_starts.get(&at)?;
+        let own = trigger::key(&self.duties[at].starts)?;
+        if !trigger::KNOWN.contains(&own.as_str()) || facts.instant(own).is_some() {
+            return None;
+        }
+        // a suspicion says nothing of the knowledge that may follow it
+        let told = twins.iter().filter(|key| !trigger::KNOWLEDGE.contains(&key.as_str()));
+        let first = told.filter_map(|key| facts.instant(key)).min()?;
+        let day = zone.local(first).date();
+        let begins = |text: &DutyPeriod<Condition>| !text.undated && text.from.is_some_and(|from| day < from);
+        self.duties[at].periods.iter().all(begins).then_some(day)
     }
 
     fn start(&self, duty: &Duty<Condition>, place: &Place, incident: &Incident, missing: &mut Vec<String>) -> Start {
@@ -444,6 +468,18 @@ impl Rulebook {
         acts.dedup();
         acts
     }
+}
+
+/// Facts by which somebody may claim an exception of `duty`, in the pack's order.
+fn claimable(duty: &Duty<Condition>, scene: &Scene<'_>) -> Vec<String> {
+    let mut keys: Vec<&str> = Vec::new();
+    duty.when.claims(false, scene, &mut keys);
+    if let Some(unless) = &duty.unless {
+        unless.claims(true, scene, &mut keys);
+    }
+    let mut claimable: Vec<String> = Vec::new();
+    keys.into_iter().for_each(|key| push_new(&mut claimable, key.to_string()));
+    claimable
 }
 
 /// Brings a deadline down to a cap that was agreed besides.

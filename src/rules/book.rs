@@ -108,6 +108,9 @@ pub struct Rulebook {
     pub(super) packs: Vec<PackRecord>,
     /// By duty: the group it belongs to.
     pub(super) groups: HashMap<DutyId, Arc<Group>>,
+    /// By position of a duty: the instants that start its twins, see [`Group`]; with it they are one duty with several
+    /// triggers.
+    pub(super) other_starts: HashMap<usize, Vec<String>>,
     /// Positions of the duties that ask for a role, in file order, and of those that ask for none.
     pub(super) by_role: BTreeMap<String, Vec<u32>>,
     pub(super) for_anyone: Vec<u32>,

@@ -102,6 +102,8 @@ impl Rulebook {
         let unasked = unasked(&member, head).or_else(|| unasked(head, &member));
         let (head_sure, member_sure) =
             (head.applies == Truth::Yes && head.started, member.applies == Truth::Yes && member.started);
+        // what ends one limit and leaves the other ends nothing
+        head.obligation.claimable.retain(|key| member.obligation.claimable.contains(key));
         head.obligation.combines.push(member.obligation.duty.clone());
         head.filed = match (head.filed.take(), member.filed) {
             (Some(a), Some(b)) => Some(if a.at <= b.at { a } else { b }),

@@ -184,6 +184,41 @@ impl Condition {
         matches!(self, Condition::All(parts) if parts.is_empty())
     }
 
+    /// Facts nobody has stated by which this could be claimed: `K is known` beside `K` in one `all`, what else stands there
+    /// not being a no. `claimed` says whether it helps whoever relies on it that the condition holds.
+    pub fn claims<'c>(&'c self, claimed: bool, scene: &Scene<'_>, found: &mut Vec<&'c str>) {
+        match self {
+            Condition::All(parts) => {
+                let known = |part: &'c Condition| match part {
+                    Condition::Atom(Atom::Known { key, want: true }) => Some(key.as_str()),
+                    _ => None,
+                };
+                let keys: Vec<&str> = parts.iter().filter_map(known).collect();
+                let claims = |part: &'c Condition| match part {
+                    Condition::Atom(Atom::YesNo { key, want: true }) => keys.contains(&key.as_str()),
+                    part => known(part).is_some() || !matches!(part, Condition::Atom(_)),
+                };
+                let decided = |part: &'c Condition| !claims(part) && part.truth(scene, &mut Vec::new()) == Truth::No;
+                if parts.iter().any(decided) {
+                    return;
+                }
+                for part in parts {
+                    match part {
+                        Condition::Atom(Atom::YesNo { key, want: true })
+                            if claimed && claims(part) && scene.facts.yes_no(key).is_none() =>
+                        {
+                            found.push(key);
+                        }
+                        part => part.claims(claimed, scene, found),
+                    }
+                }
+            }
+            Condition::Any(parts) => parts.iter().for_each(|part| part.claims(claimed, scene, found)),
+            Condition::None(parts) => parts.iter().for_each(|part| part.claims(!claimed, scene, found)),
+            Condition::Atom(_) => {}
+        }
+    }
+
     /// Roles that are asked for, in order; not those whose absence is.
     pub fn roles(&self) -> Vec<&str> {
         match self {

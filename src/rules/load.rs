@@ -5,10 +5,10 @@ mod shared;
 
 use super::archive::manifest;
 use super::book::{DutyWords, Group, Rulebook};
-use super::condition::Atom;
+use super::condition::{Atom, Condition};
 use super::pack;
 use super::reach::roles_named;
-use crate::law::{Combination, DutyId, DutyStatus, FactCatalogue, Trigger, nearest_of};
+use crate::law::{Combination, DutyId, DutyPeriod, DutyStatus, FactCatalogue, Trigger, nearest_of};
 use crate::time::Calendars;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -120,6 +120,7 @@ impl<'a> Loader<'a> {
             calendars: self.calendars.clone(),
             packs: Vec::new(),
             groups: HashMap::new(),
+            other_starts: HashMap::new(),
             by_role: BTreeMap::new(),
             for_anyone: Vec::new(),
             scope_of: Vec::new(),
@@ -224,6 +225,7 @@ impl<'a> Loader<'a> {
                 book.groups.insert(id, group.clone());
             }
         }
+        book.other_starts = other_starts(book);
         // a condition reads an act as a trigger does
         let acts_for = awaited
             .into_iter()
@@ -327,4 +329,35 @@ pub fn did_you_mean(near: &[&str]) -> String {
         return String::new();
     }
     format!("; did you mean {}?", near.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or "))
+}
+
+/// Twins: members of one filing under the earliest limit with the same texts and periods, which differ in what starts them.
+fn other_starts(book: &Rulebook) -> HashMap<usize, Vec<String>> {
+    let key = |at: usize| match &book.duties[at].starts {
+        Trigger::Fact(key) => Some(key),
+        _ => None,
+    };
+    let same = |a: &DutyPeriod<Condition>, b: &DutyPeriod<Condition>| {
+        (a.from, a.until, a.undated, a.period) == (b.from, b.until, b.undated, b.period)
+    };
+    let twins = |a: usize, b: usize| {
+        let (a, b) = (&book.duties[a], &book.duties[b]);
+        a.periods.len() == b.periods.len() && a.periods.iter().zip(&b.periods).all(|(a, b)| same(a, b))
+    };
+    let mut starts = HashMap::new();
+    for at in 0..book.duties.len() {
+        let Some(group) = book.groups.get(&book.duties[at].id).filter(|group| !group.latest) else { continue };
+        let Some(own) = key(at) else { continue };
+        let members = group.members.iter().filter_map(|id| book.by_id.get(id).copied());
+        let others: Vec<String> = members
+            .filter(|&other| other != at && twins(at, other))
+            .filter_map(key)
+            .filter(|other| *other != own)
+            .cloned()
+            .collect();
+        if !others.is_empty() {
+            starts.insert(at, others);
+        }
+    }
+    starts
 }

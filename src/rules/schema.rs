@@ -38,6 +38,7 @@ pub fn cases_schema() -> Value {
             "due": instant, "conservative_due": instant, "projected_due": instant,
             "internal_target": instant,
             "missing": { "type": "array", "items": { "type": "string" } },
+            "claimable": { "type": "array", "items": { "type": "string" } },
             "unverified": { "type": "boolean" }, "promptly": { "type": "boolean" },
             "no_due": { "type": "boolean" }, "held": { "type": "boolean" },
             "binding": words(Binding::ALL.iter().map(|v| v.as_str())),

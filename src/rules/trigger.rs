@@ -6,6 +6,9 @@ use crate::time::{CivilDate, Timestamp, Zone};
 /// Kinds of knowledge, in the order in which they come: a later one unknown, an earlier one still bounds the clock.
 pub const KNOWLEDGE: [&str; 3] = ["times.detected", "times.aware", "times.determined"];
 
+/// Those that are there at the latest when somebody is told; a determination may come later.
+pub const KNOWN: [&str; 2] = ["times.detected", "times.aware"];
+
 const OCCURRENCE: &str = "times.occurred_from";
 
 /// What the facts say about a trigger.

@@ -252,6 +252,9 @@ fn stand(o: &Obligation) -> String {
     if !o.missing.is_empty() {
         text.push_str(&format!(", asks {}", o.missing.join(", ")));
     }
+    if !o.claimable.is_empty() {
+        text.push_str(&format!(", may be ended by claiming {}", o.claimable.join(", ")));
+    }
     text
 }
 

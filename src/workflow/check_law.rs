@@ -245,18 +245,19 @@ fn compare(
                 };
                 faults.extend(expected(projected)?);
             }
-            "missing" => {
+            "missing" | "claimable" => {
+                let keys = if key == "missing" { &obligation.missing } else { &obligation.claimable };
                 let wanted: Vec<&str> = match &node.kind {
                     Kind::List(items) => items.iter().filter_map(Node::text).collect(),
                     _ => Vec::new(),
                 };
                 let (mut wanted_sorted, mut is): (Vec<&str>, Vec<&str>) =
-                    (wanted, obligation.missing.iter().map(String::as_str).collect());
+                    (wanted, keys.iter().map(String::as_str).collect());
                 wanted_sorted.sort_unstable();
                 is.sort_unstable();
                 if wanted_sorted != is {
                     faults.push(format!(
-                        "{label}: `missing` should be [{}], is [{}]",
+                        "{label}: `{key}` should be [{}], is [{}]",
                         wanted_sorted.join(", "),
                         is.join(", ")
                     ));

@@ -207,6 +207,7 @@ fn as_stored(incident: &Incident, kept: &Kept) -> Obligation {
         confidence: Confidence::Medium,
         unverified: false,
         held: None,
+        claimable: Vec::new(),
         missing: Vec::new(),
         because: vec!["the rule packs that gave this limit are not at hand: it stands as it was stored".to_string()],
         convention: None,

@@ -49,7 +49,28 @@ fn what_counts_as_a_performance_and_as_a_start() {
 
 #[test]
 fn texts_that_are_not_in_force_and_days_in_conditions() {
-    hold(&texts(), 20);
+    hold(&texts(), 26);
+}
+
+#[test]
+fn a_duty_in_its_own_case_with_one_thing_otherwise() {
+    let (book, files) = texts();
+    let varied = breachclock::workflow::vary::vary(&book, &files, "xx-twin").expect("a case wants it");
+    assert_eq!(varied.case, "told on its first day");
+    let stands = |what: &str| {
+        let found = varied.variations.iter().find(|v| v.what == what);
+        found.unwrap_or_else(|| panic!("`{what}` is not among {:#?}", varied.variations)).stands.join("; ")
+    };
+    assert_eq!(varied.stands, ["xx-twin@FR running, until 2026-01-16T11:00:00Z, counted from 2026-01-15T11:00:00Z"]);
+    assert_eq!(stands("all of it so that the clock starts on 2026-01-14"), "");
+    assert_eq!(
+        stands("xx.licensed = yes"),
+        "xx-twin@FR running, until 2026-01-16T11:00:00Z, counted from 2026-01-15T11:00:00Z, \
+         may be ended by claiming xx.told_otherwise"
+    );
+    assert!(stands("role controller not stated").contains("asks entity.roles"));
+    assert!(stands("times.notified_by_provider not known").contains("awaiting"));
+    assert!(breachclock::workflow::vary::vary(&book, &files, "xx-none").is_none());
 }
 
 /// Whoever asks for everything sees more, and the rest unchanged.
