@@ -153,10 +153,17 @@ impl Rulebook {
             d.conservative_due = d.conservative_due.min(careful);
         }
         let sure = |applies: Truth, started: bool| applies == Truth::Yes && started;
+        // one surely waits, of the other it is not known whether it has started: that is what is asked
+        let maybe =
+            |c: (Truth, bool), other: (Truth, bool)| c == (Truth::Unknown, true) && other == (Truth::Yes, false);
+        let (one, other) = ((head.applies, head.started), (member.applies, member.started));
         if sure(member.applies, member.started) && !sure(head.applies, head.started) {
             // the member runs for certain: what the head still misses no longer decides whether something is due
             head.obligation.missing = member.obligation.missing;
             head.applies = Truth::Yes;
+        } else if maybe(one, other) || maybe(other, one) {
+            head.applies = Truth::Unknown;
+            member.obligation.missing.into_iter().for_each(|key| push_new(&mut head.obligation.missing, key));
         } else if head.applies == Truth::Unknown && member.applies == Truth::Yes {
             head.applies = Truth::Yes;
         }
