@@ -470,15 +470,20 @@ impl Rulebook {
     }
 }
 
-/// Facts by which somebody may claim an exception of `duty`, in the pack's order.
+/// Facts by which somebody may claim an exception of `duty`, in the pack's order: a yes to one of them ends it.
 fn claimable(duty: &Duty<Condition>, scene: &Scene<'_>) -> Vec<String> {
     let mut keys: Vec<&str> = Vec::new();
     duty.when.claims(false, scene, &mut keys);
     if let Some(unless) = &duty.unless {
         unless.claims(true, scene, &mut keys);
     }
+    let ends = |key: &str| {
+        let scene = Scene { supposed: Some(key), ..*scene };
+        let unless = || duty.unless.as_ref().is_some_and(|unless| unless.truth(&scene, &mut Vec::new()) == Truth::Yes);
+        duty.when.truth(&scene, &mut Vec::new()) == Truth::No || unless()
+    };
     let mut claimable: Vec<String> = Vec::new();
-    keys.into_iter().for_each(|key| push_new(&mut claimable, key.to_string()));
+    keys.into_iter().filter(|key| ends(key)).for_each(|key| push_new(&mut claimable, key.to_string()));
     claimable
 }
 

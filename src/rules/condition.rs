@@ -123,6 +123,8 @@ pub enum Atom {
 /// What a condition is evaluated against.
 pub struct Scene<'a> {
     pub facts: &'a FactBook,
+    /// A fact taken for a yes, whatever is stated.
+    pub supposed: Option<&'a str>,
     pub entity: &'a Entity,
     /// The obligation's place.
     pub place: &'a str,
@@ -281,6 +283,7 @@ impl Atom {
             Truth::Unknown
         };
         match self {
+            Atom::YesNo { key, want } if scene.supposed == Some(key) => Truth::of(*want),
             Atom::YesNo { key, want } => match facts.yes_no(key) {
                 Some(yes) => Truth::of(yes == *want),
                 None => unknown(key),
@@ -319,7 +322,10 @@ impl Atom {
                     key.starts_with("times.requested.")
                         && (theirs(scene.place) || scene.places.inside(scene.place).any(theirs))
                 };
-                let known = facts.get(key).is_some() || of_place() || instant(key, scene).is_some();
+                let known = scene.supposed == Some(key)
+                    || facts.get(key).is_some()
+                    || of_place()
+                    || instant(key, scene).is_some();
                 Truth::of(known == *want)
             }
             Atom::Order { a, b, hours, later } => match (instant(a, scene), instant(b, scene)) {

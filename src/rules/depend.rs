@@ -34,6 +34,7 @@ impl<'a> Asking<'a> {
     /// What a condition sees of an obligation at `place`.
     pub fn scene(&self, place: &'a str, places: &'a Places, zone: &'a dyn Fn() -> Zone) -> Scene<'a> {
         Scene {
+            supposed: None,
             facts: &self.incident.facts,
             entity: &self.incident.entity,
             place,

@@ -49,7 +49,7 @@ fn what_counts_as_a_performance_and_as_a_start() {
 
 #[test]
 fn texts_that_are_not_in_force_and_days_in_conditions() {
-    hold(&texts(), 28);
+    hold(&texts(), 29);
 }
 
 #[test]
