@@ -6,7 +6,7 @@ use super::clock::{self, Parties};
 use super::condition::{Atom, Comparison, Condition, Scene, Truth};
 use super::contract;
 use super::depend::Asking;
-use super::plan::{Candidate, cannot_count, push_new};
+use super::plan::{Candidate, Options, cannot_count, push_new};
 use super::reach::Recipient;
 use super::texts::Baseline;
 use super::trigger::{self, Onset};
@@ -220,7 +220,7 @@ impl Rulebook {
         };
         let claimable = match applies {
             Truth::No => Vec::new(),
-            _ => claimable(duty, &scene),
+            _ => self.claimable(duty, &scene, &texts, day, options),
         };
         let recipient_name = authority.map_or(&duty.recipient_name, |a| &a.name).clone();
         let projected = limits.bound.map_or(Standing::NotApplicable, |(due, careful)| Standing::Awaiting {
@@ -304,6 +304,35 @@ impl Rulebook {
             *applies = applies.and(!unless.truth(scene, missing));
             fails(*applies, &|| format!("the exception applies: {}", unless.text()));
         }
+    }
+
+    /// Facts by which somebody may claim an exception of `duty`, in the pack's order: a yes to one of them ends it, or leaves no
+    /// text of `day`.
+    fn claimable(
+        &self,
+        duty: &Duty<Condition>,
+        scene: &Scene<'_>,
+        texts: &[&DutyPeriod<Condition>],
+        day: CivilDate,
+        options: Options,
+    ) -> Vec<String> {
+        let mut keys: Vec<&str> = Vec::new();
+        duty.when.claims(false, scene, &mut keys);
+        if let Some(unless) = &duty.unless {
+            unless.claims(true, scene, &mut keys);
+        }
+        for when in texts.iter().filter_map(|text| text.when.as_ref()) {
+            when.claims(false, scene, &mut keys);
+        }
+        let ends = |key: &str| {
+            let (scene, mut missing) = (Scene { supposed: Some(key), ..*scene }, Vec::new());
+            duty.when.truth(&scene, &mut missing) == Truth::No
+                || duty.unless.as_ref().is_some_and(|unless| unless.truth(&scene, &mut missing) == Truth::Yes)
+                || (!texts.is_empty() && self.texts(duty, day, options, &scene, &mut missing).is_empty())
+        };
+        let mut claimable: Vec<String> = Vec::new();
+        keys.into_iter().filter(|key| ends(key)).for_each(|key| push_new(&mut claimable, key.to_string()));
+        claimable
     }
 
     /// The local day on which a twin of the duty at `at` started, when its texts begin later and nobody stated since when it is
@@ -468,23 +497,6 @@ impl Rulebook {
         acts.dedup();
         acts
     }
-}
-
-/// Facts by which somebody may claim an exception of `duty`, in the pack's order: a yes to one of them ends it.
-fn claimable(duty: &Duty<Condition>, scene: &Scene<'_>) -> Vec<String> {
-    let mut keys: Vec<&str> = Vec::new();
-    duty.when.claims(false, scene, &mut keys);
-    if let Some(unless) = &duty.unless {
-        unless.claims(true, scene, &mut keys);
-    }
-    let ends = |key: &str| {
-        let scene = Scene { supposed: Some(key), ..*scene };
-        let unless = || duty.unless.as_ref().is_some_and(|unless| unless.truth(&scene, &mut Vec::new()) == Truth::Yes);
-        duty.when.truth(&scene, &mut Vec::new()) == Truth::No || unless()
-    };
-    let mut claimable: Vec<String> = Vec::new();
-    keys.into_iter().filter(|key| ends(key)).for_each(|key| push_new(&mut claimable, key.to_string()));
-    claimable
 }
 
 /// Brings a deadline down to a cap that was agreed besides.

@@ -8,6 +8,7 @@ use super::book::{DutyWords, Group, Rulebook};
 use super::condition::{Atom, Condition};
 use super::pack;
 use super::reach::roles_named;
+use super::trigger;
 use crate::law::{Combination, DutyId, DutyPeriod, DutyStatus, FactCatalogue, Trigger, nearest_of};
 use crate::time::Calendars;
 use serde::de::DeserializeOwned;
@@ -333,10 +334,7 @@ pub fn did_you_mean(near: &[&str]) -> String {
 
 /// Twins: members of one filing under the earliest limit with the same texts and periods, which differ in what starts them.
 fn other_starts(book: &Rulebook) -> HashMap<usize, Vec<String>> {
-    let key = |at: usize| match &book.duties[at].starts {
-        Trigger::Fact(key) => Some(key),
-        _ => None,
-    };
+    let key = |at: usize| trigger::key(&book.duties[at].starts);
     let same = |a: &DutyPeriod<Condition>, b: &DutyPeriod<Condition>| {
         (a.from, a.until, a.undated, a.period) == (b.from, b.until, b.undated, b.period)
     };
