@@ -83,7 +83,11 @@ impl Places {
             around.push(parent.clone());
             around.extend(self.find_around(parent));
         }
-        // a region may be a member of another one
+        // a region may be a member of another one, or lie in it with all its members
+        if let Some(own) = self.regions.get(place) {
+            let holds = |members: &Vec<String>| own.iter().all(|member| members.contains(member));
+            around.extend(self.regions.iter().filter(|(id, all)| *id != place && holds(all)).map(|(id, _)| id.clone()));
+        }
         loop {
             let next = self.regions.iter().find(|(region, members)| {
                 *region != place && !around.contains(region) && members.iter().any(|m| m == place || around.contains(m))
