@@ -116,6 +116,9 @@ pub fn recipients(
         Recipients::EachAffected => each_affected(book, scope, incident, counts),
         Recipients::EachContract => each_contract(duty, incident),
     };
+    if found.is_empty() {
+        found.extend(somewhere_inside(book, duty, scope, incident, counts));
+    }
     // reach is asked of the whole scope for routed duties, of the place itself for a single recipient
     let (reached, key) = match duty.recipients {
         Recipients::EachContract => (Truth::Yes, None),
@@ -290,6 +293,31 @@ fn each_affected(book: &Rulebook, scope: &str, incident: &Incident, counts: &Cou
             (Truth::No, _) => None,
         })
         .collect()
+}
+
+/// The recipient that stands for those nobody can name yet: a region was stated where one of its countries decides.
+fn somewhere_inside(
+    book: &Rulebook,
+    duty: &Duty<Condition>,
+    scope: &str,
+    incident: &Incident,
+    counts: &Counts<'_>,
+) -> Option<Recipient> {
+    let vague = |place: &str| book.places.is_region(place) && book.places.touch(scope, place);
+    let home = &duty.jurisdiction;
+    match duty.recipients {
+        Recipients::LeadAuthority | Recipients::EachEstablished if incident.entity.establishments().any(vague) => {
+            Some(Recipient::asks(home, "entity.established_in"))
+        }
+        Recipients::LeadAuthority | Recipients::EachAffected if mentioned(incident).any(vague) => {
+            match residents(book, scope, incident, counts) {
+                (Truth::Yes, _) => Some(Recipient::sure(home)),
+                (Truth::Unknown, key) => Some(Recipient::asks(home, key.unwrap_or_default())),
+                (Truth::No, _) => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 fn each_contract(duty: &Duty<Condition>, incident: &Incident) -> Vec<Recipient> {

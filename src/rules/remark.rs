@@ -59,6 +59,18 @@ impl Rulebook {
                 plan.warnings.push(("affected.total".to_string(), text));
             }
         }
+        let entity = &incident.entity;
+        let affected = facts.with_prefix("affected.").map(|f| (f.key.as_str(), &f.key["affected.".len()..]));
+        let established = entity.establishments().map(|place| ("entity.established_in", place));
+        let operating = entity.operates_in.iter().map(|place| ("entity.operates_in", place.as_str()));
+        for (key, place) in established.chain(operating).chain(affected) {
+            if self.places.is_region(place) {
+                plan.warnings.push((
+                    key.to_string(),
+                    format!("`{place}` is no country: say which of its countries, each has an authority of its own"),
+                ));
+            }
+        }
         if incident.entity.roles.is_empty() {
             plan.warnings.push((
                 "entity.roles".to_string(),
