@@ -176,7 +176,11 @@ fn law_diff_shows_what_another_set_of_packs_changes() {
     let pack = dir.path().join("eu");
     std::fs::create_dir_all(&pack).expect("made");
     let text = std::fs::read_to_string("jurisdictions/eu/gdpr.toml").expect("reads");
-    std::fs::write(pack.join("gdpr.toml"), text.replacen("hours = 72", "hours = 96", 1)).expect("written");
+    std::fs::write(
+        pack.join("gdpr.toml"),
+        text.replacen("from = 2018-07-20\nhours = 72", "from = 2018-07-20\nhours = 96", 1),
+    )
+    .expect("written");
     let dir = dir.path().to_str().expect("a path");
     let words = ["0 duties added, 0 removed, 1 changed", "eu-gdpr-33-authority: LATER"];
     check(&["law", "diff", "built-in", dir], "", 0, &words);

@@ -24,7 +24,8 @@ fn book_with(change: impl Fn(&mut SourceFile)) -> Rulebook {
 pub fn hours(n: u32) -> Rulebook {
     book_with(|file| {
         if file.path == "eu/gdpr.toml" {
-            file.text = file.text.replacen("hours = 72", &format!("hours = {n}"), 1);
+            file.text =
+                file.text.replacen("from = 2018-07-20\nhours = 72", &format!("from = 2018-07-20\nhours = {n}"), 1);
         }
     })
 }
@@ -225,7 +226,9 @@ async fn filing_one_duty_leaves_the_other_limits_that_stand() {
          "times.detected": "2026-03-27T15:20:00Z"}}"#;
     let id = house.report(&caller(Role::Responder), report, None, at(NOW)).await.expect("opens").incident.id;
     let later = book_with(|file| match file.path.as_str() {
-        "eu/gdpr.toml" => file.text = file.text.replacen("hours = 72", "hours = 96", 1),
+        "eu/gdpr.toml" => {
+            file.text = file.text.replacen("from = 2018-07-20\nhours = 72", "from = 2018-07-20\nhours = 96", 1)
+        }
         "eu/telecom.toml" => file.text = file.text.replacen("hours = 24", "hours = 48", 1),
         _ => {}
     });
