@@ -84,9 +84,11 @@ pub struct Group {
     pub latest: bool,
 }
 
-/// What a derivation says of a duty whatever the incident is; written once, read for every obligation.
+/// What is so of a duty, and said of it, whatever the incident is; worked out once, read for every obligation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DutyWords {
+    /// Some exception of it can be claimed; see [`Condition::claims`].
+    pub claimable: bool,
     /// The roles it is for, see [`roles_named`](super::reach::roles_named).
     pub roles: Vec<String>,
     pub arises: Option<String>,

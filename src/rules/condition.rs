@@ -221,6 +221,13 @@ impl Condition {
         }
     }
 
+    /// Does any `K is known` stand in it, without which nothing can be claimed?
+    pub fn may_be_claimed(&self) -> bool {
+        let mut found = false;
+        self.atoms(&mut |atom| found |= matches!(atom, Atom::Known { want: true, .. }));
+        found
+    }
+
     /// Roles that are asked for, in order; not those whose absence is.
     pub fn roles(&self) -> Vec<&str> {
         match self {

@@ -273,6 +273,7 @@ fn index(book: &mut Rulebook) {
         .duties
         .iter()
         .map(|duty| DutyWords {
+            claimable: duty.conditions().any(Condition::may_be_claimed),
             roles: roles_named(duty).into_iter().map(str::to_string).collect(),
             arises: (!duty.when.is_empty()).then(|| format!("arises when {}", duty.when.text())),
             unless: duty.unless.as_ref().map(|unless| format!("unless {}", unless.text())),

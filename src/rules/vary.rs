@@ -82,10 +82,7 @@ impl Rulebook {
         let plan = self.plan(incident, now, options);
         let own = plan.obligations.iter().find(|o| o.duty == duty.id).map_or(&duty.jurisdiction, |o| &o.jurisdiction);
         let own_count = format!("affected.{own}");
-        let mut conditions: Vec<&Condition> = vec![&duty.when];
-        conditions.extend(duty.unless.iter().chain(&duty.open_while));
-        conditions.extend(duty.periods.iter().filter_map(|period| period.when.as_ref()));
-        for condition in conditions {
+        for condition in duty.conditions() {
             condition.atoms(&mut |atom| {
                 reads.keys.extend(atom.keys().into_iter().map(str::to_string));
                 match atom {
