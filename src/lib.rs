@@ -52,7 +52,7 @@
 //! | a jurisdiction | `jurisdictions/README.md` says how; no Rust | `breachclock law check` |
 //! | a form of a notice, a letter | `jurisdictions/forms`, one file; no Rust | `tests/house/draft.rs`, a case in `tests/vectors/draft` |
 //! | what fills a content item of a duty | `jurisdictions/forms/items.toml` | `tests/house/draft.rs` |
-//! | a line a condition may say | `src/rules/condition.rs`, one `Atom`; `jurisdictions/README.md` | `tests/house/packs/texts.toml` |
+//! | a line a condition may say | `src/rules/condition.rs`, one `Atom`; what `law vary` makes of it: `src/rules/vary.rs`; `jurisdictions/README.md` | `tests/house/packs/texts.toml` |
 //! | a fact whose silence removes a duty | ask for it in the pack, or `breachclock law silences > jurisdictions/SILENCES.txt` | `tests/house/jurisdictions.rs` |
 //! | a holiday calendar | `jurisdictions/calendars` | `tests/house/time_vectors.rs` |
 //! | a way of counting | `jurisdictions/conventions.toml`; `src/time/convention.rs` if the algebra lacks it | `tests/vectors` |

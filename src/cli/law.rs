@@ -2,6 +2,7 @@
 
 use super::exit;
 use crate::draft::{Asked, Form};
+use crate::rules::Rulebook;
 use crate::workflow::check_law::run_cases;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -102,11 +103,7 @@ pub fn run(command: Command) -> i32 {
             };
             let listing = book.listing(|d| d.id.0 == duty);
             let Some(d) = listing.duties.first() else {
-                eprintln!(
-                    "error: no rule pack has the duty `{duty}`{}",
-                    crate::rules::did_you_mean(&book.nearest_duties(&duty))
-                );
-                return exit::NEGATIVE;
+                return unknown(&book, &duty);
             };
             if json {
                 super::print_json(&listing);
@@ -202,17 +199,20 @@ pub fn run(command: Command) -> i32 {
     }
 }
 
+/// Says that no pack has the duty, and which it may have been.
+fn unknown(book: &Rulebook, duty: &str) -> i32 {
+    let near = crate::rules::did_you_mean(&book.nearest_duties(duty));
+    eprintln!("error: no rule pack has the duty `{duty}`{near}");
+    exit::NEGATIVE
+}
+
 fn vary(duty: &str, json: bool, rules: Option<PathBuf>) -> i32 {
     let (book, files) = match super::rulebook(rules.as_deref()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
     if book.duty(duty).is_none() {
-        eprintln!(
-            "error: no rule pack has the duty `{duty}`{}",
-            crate::rules::did_you_mean(&book.nearest_duties(duty))
-        );
-        return exit::NEGATIVE;
+        return unknown(&book, duty);
     }
     let Some(varied) = crate::workflow::vary::vary(&book, &files, duty) else {
         eprintln!("error: no worked case wants the duty `{duty}`; add one to the `.cases.toml` beside its pack");
@@ -258,11 +258,7 @@ fn forms(json: bool, duty: Option<&str>, rules: Option<PathBuf>) -> i32 {
             recipient: d.recipient,
             languages: &[],
         }),
-        Some((id, None)) => {
-            let near = crate::rules::did_you_mean(&book.nearest_duties(id));
-            eprintln!("error: no rule pack has the duty `{id}`{near}");
-            return exit::NEGATIVE;
-        }
+        Some((id, None)) => return unknown(&book, id),
     };
     let name = duty.and_then(|id| book.duty(id)).map_or("…", |d| d.title.as_str());
     let title = |form: &Form| form.title_of(name);

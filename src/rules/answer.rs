@@ -426,11 +426,11 @@ impl Rulebook {
     ) -> Vec<String> {
         let mut because = Vec::new();
         // a contract's own words change neither role nor condition
-        if let Some(words) = self.by_id.get(&o.duty).map(|&at| &self.words[at]) {
-            if let Some(role) = words.roles.iter().find(|role| incident.entity.roles.contains(role)) {
+        if let Some(prepared) = self.by_id.get(&o.duty).map(|&at| &self.prepared[at]) {
+            if let Some(role) = prepared.roles.iter().find(|role| incident.entity.roles.contains(role)) {
                 because.push(format!("{} is a {role}", incident.entity.name));
             }
-            because.extend(words.arises.iter().chain(&words.unless).cloned());
+            because.extend(prepared.arises.iter().chain(&prepared.unless).cloned());
         }
         if !o.missing.is_empty() && o.standing.is_open() {
             because.push(format!("not known: {}", o.missing.join(", ")));

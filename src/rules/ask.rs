@@ -220,7 +220,7 @@ impl Rulebook {
         };
         let claimable = match applies {
             Truth::No => Vec::new(),
-            _ if !self.words[at].claimable => Vec::new(),
+            _ if !self.prepared[at].claimable => Vec::new(),
             _ => self.claimable(duty, &scene, &texts, day, options),
         };
         let recipient_name = authority.map_or(&duty.recipient_name, |a| &a.name).clone();

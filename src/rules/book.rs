@@ -86,7 +86,7 @@ pub struct Group {
 
 /// What is so of a duty, and said of it, whatever the incident is; worked out once, read for every obligation.
 #[derive(Clone, Debug, Default)]
-pub(super) struct DutyWords {
+pub(super) struct Prepared {
     /// Some exception of it can be claimed; see [`Condition::claims`].
     pub claimable: bool,
     /// The roles it is for, see [`roles_named`](super::reach::roles_named).
@@ -129,7 +129,7 @@ pub struct Rulebook {
     /// National rows by the pack of the baseline rows they stand for.
     pub(super) transposed_by: BTreeMap<String, Vec<usize>>,
     /// By position of the duty.
-    pub(super) words: Vec<DutyWords>,
+    pub(super) prepared: Vec<Prepared>,
     /// What no pack models, and why.
     pub(super) not_modelled: BTreeMap<String, String>,
     /// Newest review date of any pack.

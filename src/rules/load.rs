@@ -4,7 +4,7 @@ mod duty;
 mod shared;
 
 use super::archive::manifest;
-use super::book::{DutyWords, Group, Rulebook};
+use super::book::{Group, Prepared, Rulebook};
 use super::condition::{Atom, Condition};
 use super::pack;
 use super::reach::roles_named;
@@ -131,7 +131,7 @@ impl<'a> Loader<'a> {
             without_duty: BTreeMap::new(),
             replaced_by: BTreeMap::new(),
             transposed_by: BTreeMap::new(),
-            words: Vec::new(),
+            prepared: Vec::new(),
             not_modelled,
             version: String::new(),
             sha256: Sha256::digest(manifest(self.files).as_bytes()).into(),
@@ -269,10 +269,10 @@ impl<'a> Loader<'a> {
 
 /// What lets `plan` skip duties of other roles and places without reading them, and what every derivation repeats.
 fn index(book: &mut Rulebook) {
-    book.words = book
+    book.prepared = book
         .duties
         .iter()
-        .map(|duty| DutyWords {
+        .map(|duty| Prepared {
             claimable: duty.conditions().any(Condition::may_be_claimed),
             roles: roles_named(duty).into_iter().map(str::to_string).collect(),
             arises: (!duty.when.is_empty()).then(|| format!("arises when {}", duty.when.text())),

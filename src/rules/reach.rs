@@ -279,20 +279,28 @@ fn each_established(book: &Rulebook, duty: &Duty<Condition>, scope: &str, entity
     established.into_iter().map(Recipient::sure).collect()
 }
 
+/// The recipient at `seat`, as far as residents of `scope` are affected.
+fn where_residents(
+    book: &Rulebook,
+    scope: &str,
+    seat: &str,
+    incident: &Incident,
+    counts: &Counts<'_>,
+) -> Option<Recipient> {
+    match residents(book, scope, incident, counts) {
+        (Truth::Yes, _) => Some(Recipient::sure(seat)),
+        (Truth::Unknown, key) => Some(Recipient::asks(seat, key.unwrap_or_default())),
+        (Truth::No, _) => None,
+    }
+}
+
 fn each_affected(book: &Rulebook, scope: &str, incident: &Incident, counts: &Counts<'_>) -> Vec<Recipient> {
     let members = match book.places.members(scope).as_slice() {
         // a country stands for its subdivisions on record
         [only] if *only == scope => book.places.inside(scope).collect(),
         members => members.to_vec(),
     };
-    members
-        .into_iter()
-        .filter_map(|place| match residents(book, place, incident, counts) {
-            (Truth::Yes, _) => Some(Recipient::sure(place)),
-            (Truth::Unknown, key) => Some(Recipient::asks(place, key.unwrap_or_default())),
-            (Truth::No, _) => None,
-        })
-        .collect()
+    members.into_iter().filter_map(|place| where_residents(book, place, place, incident, counts)).collect()
 }
 
 /// The recipient that stands for those nobody can name yet: a region was stated where one of its countries decides.
@@ -310,11 +318,7 @@ fn somewhere_inside(
             Some(Recipient::asks(home, "entity.established_in"))
         }
         Recipients::LeadAuthority | Recipients::EachAffected if mentioned(incident).any(vague) => {
-            match residents(book, scope, incident, counts) {
-                (Truth::Yes, _) => Some(Recipient::sure(home)),
-                (Truth::Unknown, key) => Some(Recipient::asks(home, key.unwrap_or_default())),
-                (Truth::No, _) => None,
-            }
+            where_residents(book, scope, home, incident, counts)
         }
         _ => None,
     }
